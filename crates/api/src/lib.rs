@@ -1,0 +1,1 @@
+//! REST resources, sign-in, OpenAPI, live streams, and the console's files.

@@ -1,0 +1,1 @@
+//! Rates, pricing, ledger with reservations. Integers only.

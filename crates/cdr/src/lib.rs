@@ -1,0 +1,1 @@
+//! The call detail record and the figures made from it.

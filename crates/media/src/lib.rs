@@ -1,0 +1,1 @@
+//! RTP and RTCP sessions: latching, relay, counters, port leases. No sockets.

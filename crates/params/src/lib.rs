@@ -1,0 +1,1 @@
+//! The registry of system parameters: one table, everything else made from it.

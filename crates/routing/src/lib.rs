@@ -1,0 +1,1 @@
+//! From numbers and load to a ranked plan of gateways with its explanation.

@@ -1,0 +1,1 @@
+//! SIP as a sans-IO endpoint: messages, transactions, dialogs, offers and answers, digest.

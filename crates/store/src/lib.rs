@@ -1,0 +1,1 @@
+//! The only SQL: configuration, ledger, CDR partitions; journal files; snapshots.

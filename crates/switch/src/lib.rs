@@ -1,0 +1,1 @@
+//! The brain: every call, reservation and capacity counter, as a pure state machine.
