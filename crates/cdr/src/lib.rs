@@ -1,1 +1,159 @@
-//! The call detail record and the figures made from it.
+//! The call detail record: written once for each call, never changed, complete in itself.
+//!
+//! It keeps ids *and* names, rates and causes as they were, so that it can be read, billed and disputed without
+//! the configuration of its day.
+
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use vocab::explain::RouteExplanation;
+use vocab::{
+    AccountId, CallId, Currency, EndReason, EndedBy, MappingGatewayId, Money, Price, RateGroupId,
+    RoutingGatewayId, Utc,
+};
+
+/// Version of [`Cdr`]'s shape; grows with each change that older readers could misread.
+pub const CDR_VERSION: u16 = 1;
+
+/// An id with the name it had.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Named<I> {
+    pub id: I,
+    pub name: Arc<str>,
+}
+
+/// One call (`BIL-19`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cdr {
+    pub version: u16,
+    pub call: CallId,
+    /// Arrival of the INVITE.
+    pub start: Utc,
+    pub ringing: Option<Utc>,
+    pub answer: Option<Utc>,
+    pub end: Utc,
+    /// INVITE to first ringing or progress, milliseconds.
+    pub pdd_ms: Option<u64>,
+    /// Answer to release by the monotonic clock, milliseconds; 0 when not answered.
+    pub talk_ms: u64,
+    pub caller: Numbers,
+    pub called: Numbers,
+    pub account: Option<Named<AccountId>>,
+    pub mapping_gateway: Option<Named<MappingGatewayId>>,
+    /// Of the last attempt.
+    pub vendor: Option<Named<AccountId>>,
+    pub routing_gateway: Option<Named<RoutingGatewayId>>,
+    /// What the customer pays.
+    pub sale: Option<Priced>,
+    /// What the vendor is owed.
+    pub cost: Option<Priced>,
+    /// Sale less cost; `None` where they stand in different currencies.
+    pub profit: Option<Money>,
+    pub end_reason: EndReason,
+    pub ended_by: EndedBy,
+    /// Status sent to the caller before the answer, 200 when answered.
+    pub sip_code: u16,
+    pub q850: u8,
+    /// The peer's own words, or the owner of a limit, or the operator's reason.
+    pub end_text: Option<String>,
+    pub a: LegRecord,
+    pub b: LegRecord,
+    pub media_relayed: bool,
+    pub attempts: Vec<Attempt>,
+    pub route: RouteExplanation,
+}
+
+/// A number in each stage (`BIL-19`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Numbers {
+    pub received: String,
+    /// As sent to the last gateway tried.
+    pub sent: Option<String>,
+}
+
+/// One side's price of the call, with the terms that made it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Priced {
+    pub rate_group: Named<RateGroupId>,
+    pub prefix: String,
+    pub area: Arc<str>,
+    pub price_per_minute: Price,
+    pub first_period_s: u32,
+    pub first_period_price: Option<Price>,
+    pub cycle_s: u32,
+    pub connection_fee: Money,
+    pub minimum_charge: Money,
+    pub free_seconds: u32,
+    pub currency: Currency,
+    /// Talk time in whole seconds after rounding.
+    pub billed_s: u64,
+    /// Seconds charged after periods and cycles.
+    pub charged_s: u64,
+    pub amount: Money,
+}
+
+/// One side of the call.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LegRecord {
+    pub call_id: String,
+    pub remote: Option<SocketAddr>,
+    pub transport: Option<vocab::Transport>,
+    pub user_agent: Option<String>,
+    pub codec: Option<String>,
+    pub media: MediaFigures,
+}
+
+/// Media of one side as the relay saw it (`MED-7`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MediaFigures {
+    /// From the peer.
+    pub packets_in: u64,
+    pub bytes_in: u64,
+    /// To the peer.
+    pub packets_out: u64,
+    pub bytes_out: u64,
+    /// Packets that the peer sent and that never came.
+    pub lost: u64,
+    /// From a wrong source, dropped.
+    pub rejected: u64,
+    /// Interarrival jitter (RFC 3550 §A.8), microseconds.
+    pub jitter_us: u32,
+    /// Where the peer's media came from.
+    pub remote: Option<SocketAddr>,
+}
+
+/// One try at one routing gateway.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    pub gateway: Named<RoutingGatewayId>,
+    pub account: Named<AccountId>,
+    pub called: String,
+    pub caller: String,
+    pub call_id: String,
+    pub remote: Option<SocketAddr>,
+    pub start: Utc,
+    pub ringing: Option<Utc>,
+    pub end: Utc,
+    pub result: AttemptResult,
+    /// Status from the gateway; 0 when none came.
+    pub sip_code: u16,
+    pub q850: u8,
+    pub text: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptResult {
+    Answered,
+    Failed(EndReason),
+}
+
+impl AttemptResult {
+    /// Stable key for API and storage.
+    pub fn key(self) -> &'static str {
+        match self {
+            AttemptResult::Answered => "answered",
+            AttemptResult::Failed(reason) => reason.key(),
+        }
+    }
+}

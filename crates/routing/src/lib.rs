@@ -1,1 +1,10 @@
-//! From numbers and load to a ranked plan of gateways with its explanation.
+//! From a called number, the plan and the live load to a ranked list of gateways with its explanation.
+//!
+//! [`decide`] is a pure function; live calls, the simulator of routes and the console use the same one (`RTE-14`).
+//! It knows nothing of SIP and nothing of rates: prices come through [`Market`], load through [`Load`].
+
+mod decide;
+mod plan;
+
+pub use decide::{Candidate, Decision, Load, Market, Offer, decide};
+pub use plan::{Gateway, Guards, Plan};

@@ -5,6 +5,7 @@
 //! leg uses; money looks alike everywhere because there is one [`Money`] and one [`Price`].
 
 pub mod cause;
+pub mod explain;
 pub mod id;
 pub mod leg;
 pub mod money;
