@@ -1,0 +1,244 @@
+//! The table of parameters. One entry: field, type, default; operators' name, aliases; values, unit; group,
+//! where it applies (`switch`: everywhere and at once, `gateway`: a gateway may have its own, `start`:
+//! everywhere from the next start); one sentence of help.
+
+use crate::kind::{Kind, Value, choices};
+use crate::{Group, ParamError, ParamSpec, find, unknown};
+use std::sync::Arc;
+use vocab::Money;
+
+choices! {
+    /// Whether media goes through the switch (`MED-1`).
+    MediaProxyMode {
+        /// Never: the peers send to each other.
+        Off = "Off",
+        /// Always, unless a gateway says Off.
+        On = "On",
+        /// When the peers cannot be expected to reach each other.
+        Auto = "Auto",
+        /// Always, whatever a gateway says.
+        MustOn = "Must On",
+    }
+}
+
+choices! {
+    /// What happens to calls in progress when the money is used up (`BIL-13`).
+    OverdraftPolicy {
+        /// They end at the second the money ends.
+        Cut = "Cut",
+        /// They may finish; only new calls are refused.
+        BlockNew = "BlockNew",
+    }
+}
+
+macro_rules! is {
+    (gateway gateway) => {
+        true
+    };
+    (start start) => {
+        true
+    };
+    ($flag:ident $scope:ident) => {
+        false
+    };
+}
+
+macro_rules! parameters {
+    ($(
+        $field:ident: $type:ty = $default:expr;
+        $name:literal $(or $alias:literal)*, $kind:expr, $unit:literal, $group:ident, $scope:ident, $help:literal;
+    )*) => {
+        /// The value of every parameter. Units are in the names of the fields; what 0 means stands in [`SPECS`].
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct Params {$(
+            #[doc = concat!("`", $name, "`: ", $help)]
+            pub $field: $type,
+        )*}
+
+        impl Default for Params {
+            fn default() -> Params {
+                Params { $($field: $default),* }
+            }
+        }
+
+        /// Every parameter, in the order of the reference.
+        pub const SPECS: &[ParamSpec] = &[$(
+            ParamSpec {
+                name: $name,
+                aliases: &[$($alias),*],
+                kind: $kind,
+                unit: $unit,
+                group: Group::$group,
+                gateway: is!(gateway $scope),
+                start: is!(start $scope),
+                help: $help,
+            },
+        )*];
+
+        impl Params {
+            /// Sets a parameter by its name, an alias or an old spelling. On error nothing is changed.
+            pub fn set(&mut self, name: &str, text: &str) -> Result<(), ParamError> {
+                let spec = find(name).ok_or_else(|| unknown(name))?;
+                let refused = || ParamError::OutOfRange {
+                    name: spec.name,
+                    text: text.chars().take(80).collect(),
+                    expected: spec.range_text(),
+                };
+                match spec.name {
+                    $($name => self.$field = Value::read(text.trim(), &spec.kind).ok_or_else(refused)?,)*
+                    _ => return Err(unknown(name)),
+                }
+                Ok(())
+            }
+
+            /// The value of a parameter as text.
+            pub fn get(&self, name: &str) -> Option<String> {
+                match find(name)?.name {
+                    $($name => Some(self.$field.write()),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+/// A day: no call, and so no bound on one, is longer.
+const DAY_S: u32 = 86_400;
+
+parameters! {
+    sip_resend_interval_ms: Arc<[u32]> = [500, 1000, 2000, 4000, 4000, 4000].into();
+    "SS_SIP_RESEND_INTERVAL", Kind::Intervals, "s", Sip, switch,
+    "Waits between copies of an unanswered request over UDP.";
+
+    sip_timeout_invite_s: u32 = 10;
+    "SS_SIP_TIMEOUT_INVITE", Kind::whole(1, 120), "s", Sip, gateway,
+    "How long an INVITE may stay without any response.";
+
+    sip_timeout_trying_s: u32 = 20;
+    "SS_SIP_TIMEOUT_TRYING", Kind::whole(1, 300), "s", Sip, gateway,
+    "How long nothing may follow a 100 (call-progress time-out).";
+
+    sip_timeout_session_progress_s: u32 = 20;
+    "SS_SIP_TIMEOUT_SESSION_PROGRESS", Kind::whole(1, 300), "s", Sip, gateway,
+    "How long nothing may follow a 183 without SDP.";
+
+    sip_timeout_session_progress_sdp_s: u32 = 120;
+    "SS_SIP_TIMEOUT_SESSION_PROGRESS_SDP", Kind::whole(1, 600), "s", Sip, gateway,
+    "How long nothing may follow a 183 with SDP.";
+
+    sip_timeout_ringing_s: u32 = 120;
+    "SS_SIP_TIMEOUT_RINGING", Kind::whole(1, 600), "s", Sip, gateway,
+    "How long it may ring without an answer.";
+
+    sip_stop_switch_after_sdp: bool = false;
+    "SS_SIP_STOP_SWITCH_AFTER_SDP", Kind::Switch, "", Switching, gateway,
+    "No other gateway is tried once one has sent SDP.";
+
+    sip_user_agent: Arc<str> = "Tandem".into();
+    "SS_SIP_USER_AGENT", Kind::Text { max_length: 64 }, "", Sip, switch,
+    "What the switch calls itself in User-Agent and Server.";
+
+    sip_authentication_code: u16 = 407;
+    "SS_SIP_AUTHENTICATION_CODE", Kind::Choice(&["401", "407"]), "", Sip, switch,
+    "The response that challenges a call.";
+
+    sip_authentication_retry: u32 = 3;
+    "SS_SIP_AUTHENTICATION_RETRY", Kind::whole(1, 20), "", Sip, switch,
+    "How often one request is challenged again after wrong credentials, and how often the switch answers a challenge.";
+
+    max_call_duration_s: u32 = 0;
+    "SS_MAX_CALL_DURATION", Kind::or_zero("no bound", 1, DAY_S), "s", CallLength, gateway,
+    "The longest conversation.";
+
+    reply_unauthorized: bool = false;
+    "SS_REPLY_UNAUTHORIZED", Kind::Switch, "", Protection, switch,
+    "Strangers get a 403; otherwise they get silence.";
+
+    max_cps: u32 = 0;
+    "SS_MAX_CPS", Kind::or_zero("no bound", 1, 100_000), "", Protection, switch,
+    "New calls a second, for the whole switch.";
+
+    max_concurrency: u32 = 0;
+    "SS_MAX_CONCURRENCY", Kind::or_zero("no bound", 1, 10_000_000), "", Protection, switch,
+    "Calls in progress, for the whole switch.";
+
+    mediaproxymode: MediaProxyMode = MediaProxyMode::Auto;
+    "SS_MEDIAPROXYMODE", Kind::Choice(MediaProxyMode::TEXTS), "", Media, gateway,
+    "Whether media goes through the switch.";
+
+    media_proxy_behind_nat: bool = true;
+    "SS_MEDIA_PROXY_BEHIND_NAT", Kind::Switch, "", Media, switch,
+    "Media of peers behind NAT goes through the switch in every mode but Off.";
+
+    mediaproxyport_start: u16 = 10_000;
+    "SS_MEDIAPROXYPORT_START", Kind::whole(1024, 65_535), "", Media, start,
+    "First port for RTP and RTCP.";
+
+    mediaproxyport_end: u16 = 60_000;
+    "SS_MEDIAPROXYPORT_END", Kind::whole(1024, 65_535), "", Media, start,
+    "Last port for RTP and RTCP.";
+
+    media_check_timeout_s: u32 = 30;
+    "SS_MEDIA_CHECK_TIMEOUT" or "SS_RTP_TIMEOUT", Kind::or_zero("off", 5, 3600), "s", Media, switch,
+    "A call whose media has stopped for this long ends.";
+
+    qos_signal: u8 = 24;
+    "SS_QOS_SIGNAL", Kind::Dscp, "", Media, start,
+    "DSCP of signalling packets.";
+
+    qos_rtp: u8 = 46;
+    "SS_QOS_RTP", Kind::Dscp, "", Media, start,
+    "DSCP of media packets.";
+
+    gateway_switch_limit: u32 = 0;
+    "SS_GATEWAY_SWITCH_LIMIT", Kind::or_zero("no bound", 1, 50), "", Switching, gateway,
+    "The most gateways that are tried for one call.";
+
+    gateway_switch_until_connect: bool = false;
+    "SS_GATEWAY_SWITCH_UNTIL_CONNECT", Kind::Switch, "", Switching, gateway,
+    "The next gateway is tried whatever was heard, until somebody answers.";
+
+    gateway_switch_stop_after_rtp_start: bool = true;
+    "SS_GATEWAY_SWITCH_STOP_AFTER_RTP_START", Kind::Switch, "", Switching, gateway,
+    "No other gateway is tried once media from one has been relayed.";
+
+    gateway_switch_stop_after_user_busy: bool = true;
+    "SS_GATEWAY_SWITCH_STOP_AFTER_USER_BUSY", Kind::Switch, "", Switching, gateway,
+    "No other gateway is tried once one has said that the user is busy.";
+
+    billing_free_time_s: u32 = 0;
+    "SERVER_BILLING_FREE_TIME", Kind::whole(0, 60), "s", Billing, switch,
+    "Taken off every call before it is priced.";
+
+    billing_hold_time_precision_ms: u32 = 50;
+    "SERVER_BILLING_HOLD_TIME_PRECISION", Kind::whole(0, 999), "ms", Billing, switch,
+    "A started second counts as a whole one from this fraction on.";
+
+    billing_fee_precision: u32 = 4;
+    "SERVER_BILLING_FEE_PRECISION" or "SERVER_BILLING_FEE_PRECISTION", Kind::whole(0, 8), "decimals", Billing, switch,
+    "Decimals of a fee.";
+
+    billing_fee_unit: Money = Money::ZERO;
+    "SERVER_BILLING_FEE_UNIT", Kind::Amount { max: Money(100_000_000_000_000) }, "", Billing, switch,
+    "The step to which fees are rounded up; 0 is one unit of the precision.";
+
+    billing_prevent_overdraft_advance_time_s: u32 = 0;
+    "SERVER_BILLING_PREVENT_OVERDRAFT_ADVANCE_TIME", Kind::whole(0, 3600), "s", Billing, switch,
+    "How many seconds of a call must be affordable before it goes out.";
+
+    billing_overdraft_policy: OverdraftPolicy = OverdraftPolicy::Cut;
+    "SERVER_BILLING_OVERDRAFT_POLICY", Kind::Choice(OverdraftPolicy::TEXTS), "", Billing, switch,
+    "What happens to calls in progress when the money is used up.";
+
+    billing_record_zero_hold_time: bool = true;
+    "SERVER_BILLING_RECORD_ZERO_HOLD_TIME", Kind::Switch, "", Billing, switch,
+    "CDRs are written for unanswered calls.";
+
+    billing_record_server_hang_up: bool = true;
+    "SERVER_BILLING_RECORD_SERVER_HANG_UP", Kind::Switch, "", Billing, switch,
+    "CDRs are written for calls that the switch ended.";
+
+    billing_record_illegal_call: bool = false;
+    "SERVER_BILLING_RECORD_ILLEGAL_CALL", Kind::Switch, "", Billing, switch,
+    "CDRs are written for calls refused because their source is unknown.";
+}
