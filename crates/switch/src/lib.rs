@@ -1,1 +1,17 @@
-//! The brain: every call, reservation and capacity counter, as a pure state machine.
+//! The brain: every call, every credit reservation and every capacity counter, as one pure state machine.
+//!
+//! It does no I/O, reads no clock, draws no random number. Bytes, time, configuration and answers come in through
+//! [`Switch::handle_input`]; datagrams, media commands, journal records and replies go out through
+//! [`Switch::poll_output`]. The same code runs in the program and, on virtual time, in the simulator.
+//!
+//! The way of one INVITE: `guard` (who is this?) → `sip::Endpoint` → `ingress` (which gateway, which account, may
+//! it call?) → `routing::decide` → `credit` (reserve) → `call` (attempts, media, answer) → `settle` (price, CDR).
+
+pub mod interface;
+pub mod live;
+pub mod record;
+pub mod snapshot;
+
+pub use interface::{ControlId, ControlReply, ControlRequest, Input, Output, Restore, SwitchConfig};
+pub use record::Record;
+pub use snapshot::{Account, MappingGateway, RoutingGateway, Snapshot};

@@ -1,0 +1,135 @@
+//! The brain's inputs and outputs.
+
+use crate::live::LiveUpdate;
+use crate::record::Record;
+use crate::snapshot::Snapshot;
+use billing::ledger::{Book, Posting, PostingKind};
+use cdr::Cdr;
+use media::{MediaCommand, MediaEvent};
+use std::net::IpAddr;
+use std::sync::Arc;
+use vocab::explain::RouteExplanation;
+use vocab::net::LocalAddresses;
+use vocab::{AccountId, CallId, EndReason, Flow, MappingGatewayId, Money, RoutingGatewayId, Seq, Utc};
+
+/// What the brain must know at its start and cannot learn later.
+#[derive(Clone, Debug)]
+pub struct SwitchConfig {
+    pub listeners: Vec<sip::ListenerConfig>,
+    pub media: MediaAddressing,
+    /// Seed of everything random. From the system in the program, a number in tests.
+    pub seed: [u8; 16],
+}
+
+/// Which of our addresses stands in session descriptions.
+#[derive(Clone, Debug, Default)]
+pub struct MediaAddressing {
+    pub local: LocalAddresses,
+    /// Public addresses behind 1:1 NAT, used towards peers that are not on a local network.
+    pub advertised_v4: Option<IpAddr>,
+    pub advertised_v6: Option<IpAddr>,
+}
+
+/// State from before the start, read by the shell from database and journal.
+#[derive(Clone, Debug, Default)]
+pub struct Restore {
+    /// Last sequence number in the journal; the brain continues with the next.
+    pub last_seq: Seq,
+    pub balances: Vec<(Book, Money)>,
+    /// Answered calls without an end, as of their `Answered` record.
+    pub open_calls: Vec<Cdr>,
+    /// The last sign of life in the journal.
+    pub last_alive: Option<Utc>,
+    /// Idempotency keys of past postings with their sequence numbers.
+    pub keys: Vec<(String, Seq, Posting)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ControlId(pub u64);
+
+pub enum Input<'a> {
+    /// A datagram, or one framed message of a connection.
+    Message { flow: Flow, bytes: &'a [u8] },
+    /// Bytes of a connection that are no SIP; the shell closes it.
+    StreamError { flow: Flow },
+    /// A connection is gone or could not be made; or ICMP says that nobody listens at a UDP address.
+    FlowClosed { flow: Flow },
+    Media(MediaEvent),
+    /// Everything up to this record is on disk.
+    Journaled(Seq),
+    /// The journal cannot take more (disk full or failing): refuse new calls until it can.
+    JournalStopped(bool),
+    Configure(Arc<Snapshot>),
+    Control { id: ControlId, request: ControlRequest },
+}
+
+pub enum Output {
+    Send { flow: Flow, bytes: Vec<u8> },
+    Media(MediaCommand),
+    Journal { seq: Seq, record: Record },
+    Reply { id: ControlId, reply: ControlReply },
+    Live(LiveUpdate),
+}
+
+/// Requests of operators. Answered by one [`Output::Reply`] each, those that move money after the disk has it.
+#[derive(Clone, Debug)]
+pub enum ControlRequest {
+    Pay { account: AccountId, kind: PostingKind, amount: Money, by: String, note: String, key: Option<String> },
+    Disconnect { call: CallId, by: String, reason: String },
+    Simulate { gateway: MappingGatewayId, caller: String, called: String },
+    /// Balances, holds and load; of all accounts when the list is empty.
+    Balances(Vec<AccountId>),
+    /// Load of all gateways.
+    GatewayLoad,
+    /// Send all calls in progress as [`LiveUpdate::Call`] once more.
+    ResendLive,
+    /// Take no new calls; reply when the last one has ended.
+    Drain,
+    /// End all calls now, with their CDRs; reply when all are on disk.
+    HangUpAll,
+}
+
+#[derive(Clone, Debug)]
+pub enum ControlReply {
+    Paid { seq: Seq, posting: Posting, repeated: bool },
+    /// The request could not be carried out; in words.
+    Refused(String),
+    Disconnecting,
+    NoSuchCall,
+    Simulated(Box<Simulation>),
+    Balances(Vec<AccountState>),
+    GatewayLoad { mapping: Vec<(MappingGatewayId, Load)>, routing: Vec<(RoutingGatewayId, Load)> },
+    Done,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AccountState {
+    pub account: AccountId,
+    pub balance: Money,
+    pub reserved: Money,
+    /// What may still be spent; `None`: no bound.
+    pub available: Option<Money>,
+    pub calls: u32,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    pub calls: u32,
+    pub cps: u32,
+    /// Since the start of the process.
+    pub attempts: u64,
+    pub answered: u64,
+    pub talk_ms: u64,
+}
+
+/// The answer of `RTE-14`.
+#[derive(Clone, Debug)]
+pub struct Simulation {
+    /// `None`: the call would be placed.
+    pub failure: Option<EndReason>,
+    pub explanation: RouteExplanation,
+    /// The customer's price of the call.
+    pub rate: Option<cdr::Priced>,
+    /// Gateways in the order in which they would be tried.
+    pub plan: Vec<Arc<str>>,
+}

@@ -1,0 +1,82 @@
+//! What the brain tells the outside about calls in progress, as they change. The receiver keeps its own table; the
+//! brain never sorts or filters for a screen.
+
+use cdr::{Cdr, MediaFigures};
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use vocab::{CallId, Money, Price, Utc};
+
+#[derive(Clone, Debug)]
+pub enum LiveUpdate {
+    /// A call began or changed.
+    Call(Box<LiveCall>),
+    /// New media figures of a call.
+    Media { call: CallId, a: MediaFigures, b: MediaFigures },
+    /// A call is over and its CDR is on disk.
+    Ended(Arc<Cdr>),
+    /// Once a second.
+    Totals(Totals),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CallState {
+    Setup,
+    Ringing,
+    Talking,
+    Held,
+    Ending,
+}
+
+/// A call in progress.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LiveCall {
+    pub call: CallId,
+    pub state: CallState,
+    pub start: Utc,
+    pub answer: Option<Utc>,
+    pub caller: Arc<str>,
+    pub called: Arc<str>,
+    pub account: Option<Arc<str>>,
+    pub mapping_gateway: Option<Arc<str>>,
+    pub routing_gateway: Option<Arc<str>>,
+    pub vendor: Option<Arc<str>>,
+    /// Number of the attempt now under way, from 1; 0 before the first.
+    pub attempt: u32,
+    pub pdd_ms: Option<u64>,
+    pub a: LiveLeg,
+    pub b: LiveLeg,
+    pub price_per_minute: Option<Price>,
+    pub cost_per_minute: Option<Price>,
+    /// Money held for the call.
+    pub reserved: Money,
+    /// Seconds of talk that are paid for at this moment; `None`: not bounded by money.
+    pub paid_until_s: Option<u64>,
+    pub media_relayed: bool,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LiveLeg {
+    pub call_id: Arc<str>,
+    pub remote: Option<SocketAddr>,
+    pub codec: Option<Arc<str>>,
+}
+
+/// Counters of the whole switch. Attempts, answers and money are since the start of the process.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    pub at: Utc,
+    pub calls: u32,
+    pub talking: u32,
+    /// Calls that arrived in the last full second.
+    pub cps: u32,
+    pub attempts: u64,
+    pub answered: u64,
+    pub talk_ms: u64,
+    /// By currency, in alphabetical order: revenue and cost.
+    pub money: Vec<(vocab::Currency, Money, Money)>,
+    pub media_ports_used: u32,
+    pub journal_stopped: bool,
+    pub sip: sip::Statistics,
+}
