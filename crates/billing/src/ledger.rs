@@ -1,0 +1,674 @@
+//! The one in-memory ledger: balances, and holds on them.
+//!
+//! Double entry: every posting has entries that sum to zero in its currency, so the sum over all books is zero
+//! at any time. A balance above zero means that the counterparty has credit with us: a customer's prepaid
+//! money, or what we owe a vendor.
+//!
+//! A reservation holds money for a call in progress. New reservations are granted only out of what balance and
+//! credit leave after all others, so any number of calls cannot reserve more than there is (`BIL-12`). Settling
+//! records what has happened and is never refused for want of money.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+use vocab::{AccountId, CallId, Currency, Money, MoneyError, Utc};
+
+/// Where money is. Every book but an account's belongs to one currency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Book {
+    /// A customer or vendor, in the currency of its terms.
+    Account(AccountId),
+    /// Money received (below zero) and paid out.
+    Cash(Currency),
+    /// What customers were charged (above zero).
+    Revenue(Currency),
+    /// What vendors charge us (below zero).
+    Cost(Currency),
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PaymentMode {
+    /// May spend what has been paid in, and its credit.
+    #[default]
+    Prepaid,
+    /// May spend without bound unless it has a credit limit.
+    Postpaid,
+}
+
+/// What the ledger must know of an account (`BIL-1`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct AccountTerms {
+    pub currency: Currency,
+    pub payment: PaymentMode,
+    /// How far the balance may go below zero. Not set: no bound for post-paid, nothing for prepaid.
+    pub credit_limit: Option<Money>,
+}
+
+impl AccountTerms {
+    /// How far below zero; `None` is no bound.
+    fn credit(&self) -> Option<Money> {
+        match self.payment {
+            PaymentMode::Prepaid => Some(self.credit_limit.unwrap_or(Money::ZERO)),
+            PaymentMode::Postpaid => self.credit_limit,
+        }
+    }
+}
+
+/// Why money moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PostingKind {
+    /// The balance that an account starts with.
+    Opening,
+    /// Money from the counterparty to us.
+    Payment,
+    /// Money from us to the counterparty: back to a customer, or to a vendor for its traffic.
+    Refund,
+    /// Puts right an earlier posting; either sign.
+    Correction,
+    /// A customer's call.
+    CallCharge,
+    /// The same call at the vendor's price.
+    CallCost,
+}
+
+/// One line of a posting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    pub book: Book,
+    pub amount: Money,
+    pub balance_after: Money,
+}
+
+/// One movement of money: what is written to the journal and never changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Posting {
+    pub kind: PostingKind,
+    /// The account's entry first, then its counterpart.
+    pub entries: Vec<Entry>,
+    pub call: Option<CallId>,
+    pub at: Utc,
+    /// Who did it.
+    pub by: String,
+    pub note: String,
+    /// Idempotency key of the request (`BIL-3`).
+    pub key: Option<String>,
+}
+
+impl Posting {
+    /// The currency of all entries.
+    pub fn currency(&self) -> Option<Currency> {
+        self.entries.iter().find_map(|e| match e.book {
+            Book::Cash(c) | Book::Revenue(c) | Book::Cost(c) => Some(c),
+            Book::Account(_) => None,
+        })
+    }
+
+    /// Do the entries sum to zero?
+    pub fn is_balanced(&self) -> bool {
+        let sum = self.entries.iter().try_fold(Money::ZERO, |sum, e| sum.checked_add(e.amount));
+        sum == Ok(Money::ZERO)
+    }
+}
+
+/// A hold on an account's money.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReservationId(u64);
+
+/// Why the ledger refused. Nothing has changed then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LedgerError {
+    UnknownAccount(AccountId),
+    /// Settled or released before.
+    UnknownReservation,
+    /// This much could be had.
+    NotEnough {
+        available: Money,
+    },
+    /// Amounts of this kind are above zero.
+    NotPositive,
+    /// Would post nothing.
+    Zero,
+    /// Posted by calls only.
+    NotByHand(PostingKind),
+    /// The account still has a balance or calls in its old currency.
+    CurrencyInUse(Currency),
+    /// The reservation holds another account's money.
+    WrongAccount,
+    TooLarge,
+}
+
+impl fmt::Display for LedgerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LedgerError::UnknownAccount(id) => write!(f, "there is no account {id}"),
+            LedgerError::UnknownReservation => write!(f, "the reservation is settled or released already"),
+            LedgerError::NotEnough { available } => write!(f, "not enough money: {available} available"),
+            LedgerError::NotPositive => write!(f, "the amount must be above zero"),
+            LedgerError::Zero => write!(f, "the amount is zero"),
+            LedgerError::NotByHand(kind) => write!(f, "{kind:?} is posted by calls only"),
+            LedgerError::CurrencyInUse(c) => {
+                write!(f, "the currency cannot change while there is a balance or a call in {c}")
+            }
+            LedgerError::WrongAccount => write!(f, "the reservation belongs to another account"),
+            LedgerError::TooLarge => write!(f, "the amount is too large"),
+        }
+    }
+}
+
+impl std::error::Error for LedgerError {}
+
+impl From<MoneyError> for LedgerError {
+    fn from(_: MoneyError) -> LedgerError {
+        LedgerError::TooLarge
+    }
+}
+
+/// Money moved by a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payment {
+    pub account: AccountId,
+    pub kind: PostingKind,
+    /// Above zero for payments and refunds; the kind tells the direction. Signed for openings and corrections.
+    pub amount: Money,
+    pub at: Utc,
+    pub by: String,
+    pub note: String,
+    pub key: Option<String>,
+}
+
+/// The end of a call, in money.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settlement {
+    pub call: CallId,
+    pub at: Utc,
+    pub reservation: Option<ReservationId>,
+    /// The customer and its charge.
+    pub charge: Option<(AccountId, Money)>,
+    /// The vendor and its cost.
+    pub cost: Option<(AccountId, Money)>,
+}
+
+/// Name under which the switch itself posts.
+const BY_SWITCH: &str = "switch";
+
+#[derive(Clone, Debug)]
+struct Account {
+    terms: AccountTerms,
+    reserved: Money,
+    reservations: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Reservation {
+    account: AccountId,
+    amount: Money,
+}
+
+/// All balances and reservations. Owned by the brain; everything is an ordinary function call.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    balances: BTreeMap<Book, Money>,
+    accounts: BTreeMap<AccountId, Account>,
+    reservations: BTreeMap<ReservationId, Reservation>,
+    last_reservation: u64,
+}
+
+impl Ledger {
+    /// Makes an account known or changes its terms. Its reservations stay.
+    pub fn set_account(&mut self, id: AccountId, terms: AccountTerms) -> Result<(), LedgerError> {
+        let balance = self.balance(Book::Account(id));
+        let Some(account) = self.accounts.get_mut(&id) else {
+            self.accounts.insert(id, Account { terms, reserved: Money::ZERO, reservations: 0 });
+            return Ok(());
+        };
+        let in_use = balance != Money::ZERO || account.reservations > 0;
+        if in_use && account.terms.currency != terms.currency {
+            return Err(LedgerError::CurrencyInUse(account.terms.currency));
+        }
+        account.terms = terms;
+        Ok(())
+    }
+
+    /// Sets a balance as it was stored, at the start.
+    pub fn open_balance(&mut self, book: Book, balance: Money) {
+        self.balances.insert(book, balance);
+    }
+
+    pub fn balance(&self, book: Book) -> Money {
+        self.balances.get(&book).copied().unwrap_or_default()
+    }
+
+    /// All balances in order of their books.
+    pub fn balances(&self) -> impl Iterator<Item = (Book, Money)> {
+        self.balances.iter().map(|(book, balance)| (*book, *balance))
+    }
+
+    /// Held by calls in progress.
+    pub fn reserved(&self, id: AccountId) -> Money {
+        self.accounts.get(&id).map_or(Money::ZERO, |a| a.reserved)
+    }
+
+    /// Number of open reservations of an account.
+    pub fn reservations(&self, id: AccountId) -> u32 {
+        self.accounts.get(&id).map_or(0, |a| a.reservations)
+    }
+
+    /// Number of open reservations of all accounts.
+    pub fn open_reservations(&self) -> usize {
+        self.reservations.len()
+    }
+
+    /// What may still be reserved; `None` is no bound. An unknown account has nothing.
+    pub fn available(&self, id: AccountId) -> Option<Money> {
+        let Some(account) = self.accounts.get(&id) else { return Some(Money::ZERO) };
+        let credit = account.terms.credit()?;
+        let balance = self.balance(Book::Account(id));
+        Some(Money(balance.0.saturating_add(credit.0).saturating_sub(account.reserved.0)))
+    }
+
+    /// Holds money for a call. Zero can be held too, but not by an account that is over its limit.
+    pub fn reserve(&mut self, id: AccountId, amount: Money) -> Result<ReservationId, LedgerError> {
+        if amount.is_negative() {
+            return Err(LedgerError::NotPositive);
+        }
+        self.check_available(id, amount)?;
+        let account = self.accounts.get_mut(&id).ok_or(LedgerError::UnknownAccount(id))?;
+        account.reserved = account.reserved.checked_add(amount)?;
+        account.reservations += 1;
+        self.last_reservation += 1;
+        let reservation = ReservationId(self.last_reservation);
+        self.reservations.insert(reservation, Reservation { account: id, amount });
+        Ok(reservation)
+    }
+
+    /// Changes what a reservation holds in total. More is granted only out of what is available.
+    pub fn extend(&mut self, reservation: ReservationId, to_amount: Money) -> Result<(), LedgerError> {
+        if to_amount.is_negative() {
+            return Err(LedgerError::NotPositive);
+        }
+        let held = self.held(reservation)?;
+        let more = to_amount.checked_sub(held.amount)?;
+        if more > Money::ZERO {
+            self.check_available(held.account, more)?;
+        }
+        let account =
+            self.accounts.get_mut(&held.account).ok_or(LedgerError::UnknownAccount(held.account))?;
+        account.reserved = account.reserved.checked_add(more)?;
+        self.reservations.insert(reservation, Reservation { amount: to_amount, ..held });
+        Ok(())
+    }
+
+    /// Gives a reservation back unused; what it held.
+    pub fn release(&mut self, reservation: ReservationId) -> Result<Money, LedgerError> {
+        let held = self.held(reservation)?;
+        self.reservations.remove(&reservation);
+        if let Some(account) = self.accounts.get_mut(&held.account) {
+            account.reserved = account.reserved.checked_sub(held.amount)?;
+            account.reservations -= 1;
+        }
+        Ok(held.amount)
+    }
+
+    /// Charges a call, books its cost, and gives back what was reserved for it. Amounts of zero leave no
+    /// posting. On error nothing has changed and the reservation is still open.
+    pub fn settle(&mut self, call: Settlement) -> Result<Vec<Posting>, LedgerError> {
+        if let Some(reservation) = call.reservation {
+            let held = self.held(reservation)?;
+            if call.charge.is_some_and(|(account, _)| account != held.account) {
+                return Err(LedgerError::WrongAccount);
+            }
+        }
+        let mut draft = Draft::new(self);
+        let mut postings = Vec::new();
+        for (kind, side) in [(PostingKind::CallCharge, call.charge), (PostingKind::CallCost, call.cost)] {
+            let Some((account, amount)) = side.filter(|(_, amount)| *amount != Money::ZERO) else { continue };
+            if amount.is_negative() {
+                return Err(LedgerError::NotPositive);
+            }
+            let entries = draft.entries(account, kind, amount)?;
+            let (by, note) = (BY_SWITCH.to_string(), String::new());
+            postings.push(Posting { kind, entries, call: Some(call.call), at: call.at, by, note, key: None });
+        }
+        let balances = draft.balances;
+        self.balances.extend(balances);
+        if let Some(reservation) = call.reservation {
+            self.release(reservation)?;
+        }
+        Ok(postings)
+    }
+
+    /// Posts what a person did: opening, payment, refund or correction. A refund needs the money to be there
+    /// and not held by calls; a correction states a fact and may take the account below its limit.
+    pub fn pay(&mut self, payment: Payment) -> Result<Posting, LedgerError> {
+        let Payment { account, kind, amount, at, by, note, key } = payment;
+        match kind {
+            PostingKind::Opening | PostingKind::Correction if amount == Money::ZERO => {
+                return Err(LedgerError::Zero);
+            }
+            PostingKind::Payment | PostingKind::Refund if amount <= Money::ZERO => {
+                return Err(LedgerError::NotPositive);
+            }
+            PostingKind::CallCharge | PostingKind::CallCost => return Err(LedgerError::NotByHand(kind)),
+            PostingKind::Refund => self.check_available(account, amount)?,
+            PostingKind::Opening | PostingKind::Payment | PostingKind::Correction => (),
+        }
+        let mut draft = Draft::new(self);
+        let entries = draft.entries(account, kind, amount)?;
+        let balances = draft.balances;
+        self.balances.extend(balances);
+        Ok(Posting { kind, entries, call: None, at, by, note, key })
+    }
+
+    /// Sum of all books by currency; `None` holds accounts whose terms are not known.
+    pub fn sums(&self) -> BTreeMap<Option<Currency>, Money> {
+        let mut sums = BTreeMap::new();
+        for (book, balance) in &self.balances {
+            let currency = match book {
+                Book::Account(id) => self.accounts.get(id).map(|a| a.terms.currency),
+                Book::Cash(c) | Book::Revenue(c) | Book::Cost(c) => Some(*c),
+            };
+            let sum: &mut Money = sums.entry(currency).or_default();
+            sum.0 = sum.0.saturating_add(balance.0);
+        }
+        sums
+    }
+
+    /// Double entry holds: every currency sums to zero.
+    pub fn sum_is_zero(&self) -> bool {
+        self.sums().values().all(|sum| *sum == Money::ZERO)
+    }
+
+    fn held(&self, reservation: ReservationId) -> Result<Reservation, LedgerError> {
+        self.reservations.get(&reservation).copied().ok_or(LedgerError::UnknownReservation)
+    }
+
+    fn check_available(&self, id: AccountId, amount: Money) -> Result<(), LedgerError> {
+        if !self.accounts.contains_key(&id) {
+            return Err(LedgerError::UnknownAccount(id));
+        }
+        match self.available(id) {
+            Some(available) if amount > available => Err(LedgerError::NotEnough { available }),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+/// Balances as they will be, so that postings of one call succeed or fail together.
+struct Draft<'a> {
+    ledger: &'a Ledger,
+    balances: BTreeMap<Book, Money>,
+}
+
+impl Draft<'_> {
+    fn new(ledger: &Ledger) -> Draft<'_> {
+        Draft { ledger, balances: BTreeMap::new() }
+    }
+
+    /// The account's entry and its counterpart.
+    fn entries(
+        &mut self,
+        id: AccountId,
+        kind: PostingKind,
+        amount: Money,
+    ) -> Result<Vec<Entry>, LedgerError> {
+        if amount.0.unsigned_abs() > Money::LIMIT.0.unsigned_abs() {
+            return Err(LedgerError::TooLarge);
+        }
+        let account = self.ledger.accounts.get(&id).ok_or(LedgerError::UnknownAccount(id))?;
+        let currency = account.terms.currency;
+        let (amount, counterpart) = match kind {
+            PostingKind::Opening | PostingKind::Payment => (amount, Book::Cash(currency)),
+            PostingKind::Refund => (amount.checked_neg()?, Book::Cash(currency)),
+            PostingKind::Correction => (amount, Book::Revenue(currency)),
+            PostingKind::CallCharge => (amount.checked_neg()?, Book::Revenue(currency)),
+            PostingKind::CallCost => (amount, Book::Cost(currency)),
+        };
+        Ok(vec![self.entry(Book::Account(id), amount)?, self.entry(counterpart, amount.checked_neg()?)?])
+    }
+
+    fn entry(&mut self, book: Book, amount: Money) -> Result<Entry, LedgerError> {
+        let before = self.balances.get(&book).copied().unwrap_or_else(|| self.ledger.balance(book));
+        let balance_after = before.checked_add(amount)?;
+        self.balances.insert(book, balance_after);
+        Ok(Entry { book, amount, balance_after })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ACME: AccountId = AccountId(1);
+    const VENDOR: AccountId = AccountId(2);
+    const USD: Currency = Currency::USD;
+
+    fn money(text: &str) -> Money {
+        Money::parse(text).unwrap()
+    }
+
+    fn terms(payment: PaymentMode, limit: Option<&str>) -> AccountTerms {
+        AccountTerms { currency: USD, payment, credit_limit: limit.map(money) }
+    }
+
+    fn by_hand(kind: PostingKind, amount: &str) -> Payment {
+        let (by, note) = ("ann".to_string(), "by bank".to_string());
+        Payment { account: ACME, kind, amount: money(amount), at: Utc(1), by, note, key: None }
+    }
+
+    fn ledger(balance: &str) -> Ledger {
+        let mut l = Ledger::default();
+        l.set_account(ACME, terms(PaymentMode::Prepaid, None)).unwrap();
+        l.set_account(VENDOR, terms(PaymentMode::Postpaid, None)).unwrap();
+        if money(balance) != Money::ZERO {
+            l.pay(by_hand(PostingKind::Opening, balance)).unwrap();
+        }
+        l
+    }
+
+    fn call(reservation: Option<ReservationId>, charge: &str, cost: &str) -> Settlement {
+        Settlement {
+            call: CallId(7),
+            at: Utc(2),
+            reservation,
+            charge: Some((ACME, money(charge))),
+            cost: Some((VENDOR, money(cost))),
+        }
+    }
+
+    #[test]
+    fn what_is_available_follows_the_terms() {
+        use PaymentMode::{Postpaid, Prepaid};
+        for (payment, limit, balance, want) in [
+            (Prepaid, None, "10", Some("10")),
+            (Prepaid, None, "-1", Some("-1")),
+            (Prepaid, Some("0"), "10", Some("10")),
+            (Prepaid, Some("5"), "10", Some("15")),
+            (Prepaid, Some("5"), "-5", Some("0")),
+            (Postpaid, None, "-1000", None),
+            (Postpaid, Some("0"), "0", Some("0")),
+            (Postpaid, Some("100"), "-30", Some("70")),
+        ] {
+            let mut l = ledger(balance);
+            l.set_account(ACME, terms(payment, limit)).unwrap();
+            assert_eq!(l.available(ACME), want.map(money), "{payment:?} {limit:?} {balance}");
+        }
+        assert_eq!(ledger("0").available(AccountId(99)), Some(Money::ZERO));
+    }
+
+    #[test]
+    fn a_call_from_reservation_to_settlement() {
+        let mut l = ledger("10");
+        let r = l.reserve(ACME, money("1")).unwrap();
+        l.extend(r, money("4")).unwrap();
+        assert_eq!((l.reserved(ACME), l.reservations(ACME)), (money("4"), 1));
+        assert_eq!(l.extend(r, money("10.01")), Err(LedgerError::NotEnough { available: money("6") }));
+        assert_eq!(
+            l.reserve(ACME, money("6.00000001")),
+            Err(LedgerError::NotEnough { available: money("6") })
+        );
+
+        let postings = l.settle(call(Some(r), "3.5", "2")).unwrap();
+        let entry = |book, amount, after| Entry { book, amount: money(amount), balance_after: money(after) };
+        assert_eq!(postings.len(), 2);
+        assert_eq!(postings[0].kind, PostingKind::CallCharge);
+        assert_eq!(
+            postings[0].entries,
+            [entry(Book::Account(ACME), "-3.5", "6.5"), entry(Book::Revenue(USD), "3.5", "3.5")]
+        );
+        assert_eq!(
+            postings[1].entries,
+            [entry(Book::Account(VENDOR), "2", "2"), entry(Book::Cost(USD), "-2", "-2")]
+        );
+        assert!(postings.iter().all(|p| p.is_balanced() && p.currency() == Some(USD)));
+        assert_eq!((l.available(ACME), l.open_reservations()), (Some(money("6.5")), 0));
+        assert!(l.sum_is_zero());
+        assert_eq!(l.release(r), Err(LedgerError::UnknownReservation));
+        assert_eq!(l.settle(call(Some(r), "1", "1")), Err(LedgerError::UnknownReservation));
+        assert_eq!(l.balance(Book::Account(ACME)), money("6.5"));
+    }
+
+    #[test]
+    fn free_calls_leave_no_posting() {
+        let mut l = ledger("0");
+        let r = l.reserve(ACME, Money::ZERO).unwrap();
+        assert_eq!(l.settle(call(Some(r), "0", "0")), Ok(vec![]));
+        assert_eq!(l.open_reservations(), 0);
+    }
+
+    #[test]
+    fn a_charge_is_posted_though_the_money_has_gone() {
+        let mut l = ledger("1");
+        let r = l.reserve(ACME, money("1")).unwrap();
+        assert_eq!(l.settle(call(Some(r), "3", "1")).map(|p| p.len()), Ok(2));
+        assert_eq!(l.available(ACME), Some(money("-2")));
+        assert_eq!(
+            l.reserve(ACME, Money::ZERO),
+            Err(LedgerError::NotEnough { available: money("-2") }),
+            "over its limit: locked by balance"
+        );
+        l.pay(by_hand(PostingKind::Payment, "2")).unwrap();
+        assert!(l.reserve(ACME, Money::ZERO).is_ok(), "a payment opens it again");
+    }
+
+    #[test]
+    fn payments() {
+        use LedgerError::{NotByHand, NotEnough, NotPositive, TooLarge, Zero};
+        use PostingKind::{CallCharge, CallCost, Correction, Opening, Payment, Refund};
+        let not_enough = NotEnough { available: money("6") };
+        for (kind, amount, want) in [
+            (Opening, "5", Ok(("15", Book::Cash(USD)))),
+            (Opening, "-5", Ok(("5", Book::Cash(USD)))),
+            (Opening, "0", Err(Zero)),
+            (Payment, "2.5", Ok(("12.5", Book::Cash(USD)))),
+            (Payment, "0", Err(NotPositive)),
+            (Payment, "-1", Err(NotPositive)),
+            (Payment, "99999999999999999980", Ok(("99999999999999999990", Book::Cash(USD)))),
+            (Refund, "6", Ok(("4", Book::Cash(USD)))),
+            (Refund, "6.01", Err(not_enough)),
+            (Refund, "-1", Err(NotPositive)),
+            (Correction, "1", Ok(("11", Book::Revenue(USD)))),
+            (Correction, "-20", Ok(("-10", Book::Revenue(USD)))),
+            (Correction, "0", Err(Zero)),
+            (CallCharge, "1", Err(NotByHand(CallCharge))),
+            (CallCost, "1", Err(NotByHand(CallCost))),
+        ] {
+            let mut l = ledger("10");
+            l.reserve(ACME, money("4")).unwrap();
+            let posting = l.pay(by_hand(kind, amount));
+            match want {
+                Ok((balance, counterpart)) => {
+                    let posting = posting.unwrap();
+                    assert!(posting.is_balanced(), "{kind:?} {amount}");
+                    assert_eq!(posting.entries[0].balance_after, l.balance(Book::Account(ACME)));
+                    assert_eq!(posting.entries[1].book, counterpart, "{kind:?} {amount}");
+                    assert_eq!(l.balance(Book::Account(ACME)), money(balance), "{kind:?} {amount}");
+                }
+                Err(e) => {
+                    assert_eq!(posting, Err(e), "{kind:?} {amount}");
+                    assert_eq!(l.balance(Book::Account(ACME)), money("10"));
+                }
+            }
+            assert!(l.sum_is_zero());
+        }
+        let too_large = super::Payment { amount: Money(i128::MIN), ..by_hand(Correction, "1") };
+        assert_eq!(ledger("0").pay(too_large), Err(TooLarge));
+        let unknown = super::Payment { account: AccountId(99), ..by_hand(Payment, "1") };
+        assert_eq!(ledger("0").pay(unknown), Err(LedgerError::UnknownAccount(AccountId(99))));
+    }
+
+    #[test]
+    fn settling_is_all_or_nothing() {
+        let mut l = ledger("10");
+        let r = l.reserve(ACME, money("1")).unwrap();
+        let before = l.clone();
+        let unknown = AccountId(99);
+        let good = call(Some(r), "1", "1");
+        for (bad, want) in [
+            (Settlement { cost: Some((unknown, money("1"))), ..good }, LedgerError::UnknownAccount(unknown)),
+            (Settlement { cost: Some((VENDOR, Money(i128::MAX))), ..good }, LedgerError::TooLarge),
+            (Settlement { cost: Some((VENDOR, money("-1"))), ..good }, LedgerError::NotPositive),
+            (Settlement { charge: Some((VENDOR, money("1"))), ..good }, LedgerError::WrongAccount),
+        ] {
+            assert_eq!(l.settle(bad), Err(want));
+            assert!(l.balances().eq(before.balances()), "{want:?}");
+            assert_eq!(l.reserved(ACME), money("1"));
+        }
+        assert!(l.settle(good).is_ok());
+    }
+
+    #[test]
+    fn balances_at_the_edge_do_not_wrap() {
+        let mut l = ledger("0");
+        l.open_balance(Book::Account(ACME), Money(i128::MAX));
+        l.open_balance(Book::Cash(USD), Money(-i128::MAX));
+        assert_eq!(l.pay(by_hand(PostingKind::Payment, "1")), Err(LedgerError::TooLarge));
+        assert!(l.sum_is_zero());
+        l.set_account(ACME, terms(PaymentMode::Prepaid, Some("10"))).unwrap();
+        assert_eq!(l.available(ACME), Some(Money(i128::MAX)));
+    }
+
+    #[test]
+    fn currency_changes_only_when_unused() {
+        let eur =
+            AccountTerms { currency: Currency::parse("EUR").unwrap(), ..terms(PaymentMode::Prepaid, None) };
+        let mut l = ledger("1");
+        assert_eq!(l.set_account(ACME, eur), Err(LedgerError::CurrencyInUse(USD)));
+        l.pay(by_hand(PostingKind::Refund, "1")).unwrap();
+        let r = l.reserve(ACME, Money::ZERO).unwrap();
+        assert_eq!(l.set_account(ACME, eur), Err(LedgerError::CurrencyInUse(USD)));
+        l.release(r).unwrap();
+        assert_eq!(l.set_account(ACME, eur), Ok(()));
+        l.pay(by_hand(PostingKind::Payment, "3")).unwrap();
+        assert!(l.sum_is_zero());
+        assert_eq!(l.balance(Book::Cash(eur.currency)), money("-3"));
+    }
+
+    #[test]
+    fn loaded_balances_are_checked() {
+        let mut l = ledger("0");
+        l.open_balance(Book::Account(ACME), money("5"));
+        assert!(!l.sum_is_zero());
+        l.open_balance(Book::Cash(USD), money("-5"));
+        assert!(l.sum_is_zero());
+        l.open_balance(Book::Account(AccountId(99)), money("1"));
+        assert_eq!(l.sums().get(&None), Some(&money("1")));
+        assert!(!l.sum_is_zero());
+    }
+
+    #[test]
+    fn postings_round_trip_through_journal_and_json() {
+        let mut l = ledger("10");
+        let mut postings = l.settle(call(None, "3.5", "2")).unwrap();
+        let keyed =
+            Payment { key: Some("k1".to_string()), ..by_hand(PostingKind::Correction, "-0.00000001") };
+        postings.push(l.pay(keyed).unwrap());
+        let bytes = postcard::to_stdvec(&postings).unwrap();
+        assert_eq!(postcard::from_bytes::<Vec<Posting>>(&bytes).unwrap(), postings);
+        let json = serde_json::to_string(&postings).unwrap();
+        assert_eq!(serde_json::from_str::<Vec<Posting>>(&json).unwrap(), postings);
+        assert!(json.contains(r#"{"book":{"account":1},"amount":"-3.50","balance_after":"6.50"}"#), "{json}");
+    }
+}
