@@ -1,0 +1,357 @@
+//! One relayed session: the decision for each packet, as a pure state machine.
+//!
+//! `handle_packet` says where a packet goes; `handle_timeout` watches for silence; `poll_event` tells what the brain
+//! should know. Nothing here allocates.
+
+use crate::contract::{Latch, SessionStatistics, Side, SideConfig, SideStatistics};
+use crate::latch::{Mark, Path};
+use crate::lease::PortLease;
+use crate::reception::Reception;
+use crate::rtcp;
+use crate::rtp::{RtpHeader, is_rtcp};
+use std::net::SocketAddr;
+use std::time::Duration;
+use vocab::{MediaSessionId, Tick};
+
+/// What to do with a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Send it, from the other side's RTCP port if `rtcp`, else from its RTP port.
+    Forward {
+        to: SocketAddr,
+        rtcp: bool,
+    },
+    Drop(DropReason),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DropReason {
+    /// There is no such side, or no other side yet.
+    NoSide,
+    /// Not from the peer (`MED-3`).
+    WrongSource,
+    /// Neither RTP nor RTCP, on a stream that is.
+    Invalid,
+    /// The peer may not send now, or the other one is not to receive (hold).
+    Direction,
+    /// The other side's address is not known yet.
+    NoDestination,
+}
+
+/// What happened that the brain should know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RelayEvent {
+    FirstPacket(Side),
+    Silent(Side),
+}
+
+/// How a datagram reads.
+#[derive(Clone, Copy, Debug)]
+enum Content {
+    Rtp(RtpHeader),
+    Rtcp,
+    Opaque,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct SideState {
+    config: SideConfig,
+    rtp: Path,
+    rtcp: Path,
+    reception: Reception,
+    packets_out: u64,
+    bytes_out: u64,
+    rtcp_in: u64,
+    rtcp_out: u64,
+    rejected: u64,
+    invalid: u64,
+    /// The last sender report passed on to this peer, and when: its receiver report will name it.
+    report_sent: Option<(u32, Tick)>,
+    rtt_us: Option<u32>,
+    reported_lost: Option<i32>,
+    /// When media last came, or the watch began.
+    heard: Tick,
+    /// Told as silent since then.
+    silent: bool,
+    /// A first packet came / silence began, and `poll_event` has not told it yet.
+    tell_first: bool,
+    tell_silent: bool,
+}
+
+impl SideState {
+    fn new(now: Tick, config: SideConfig) -> SideState {
+        let mut side = SideState {
+            config,
+            rtp: Path::default(),
+            rtcp: Path::default(),
+            reception: Reception::default(),
+            packets_out: 0,
+            bytes_out: 0,
+            rtcp_in: 0,
+            rtcp_out: 0,
+            rejected: 0,
+            invalid: 0,
+            report_sent: None,
+            rtt_us: None,
+            reported_lost: None,
+            heard: now,
+            silent: false,
+            tell_first: false,
+            tell_silent: false,
+        };
+        side.configure(now, config);
+        side
+    }
+
+    fn configure(&mut self, now: Tick, config: SideConfig) {
+        // Whoever is watched anew (resume after hold) has the whole time again.
+        if config.watch != self.config.watch {
+            self.heard = now;
+            self.silent = false;
+            self.tell_silent = false;
+        }
+        self.config = config;
+        self.rtp.signal(now, config.remote, config.latch, config.relearn);
+        let above = |r: SocketAddr| Some(SocketAddr::new(r.ip(), r.port().checked_add(1)?));
+        let rtcp_remote = config.rtcp_remote.or_else(|| config.remote.and_then(above));
+        self.rtcp.signal(now, rtcp_remote, config.latch, config.relearn);
+    }
+
+    fn content(&self, rtcp_port: bool, packet: &[u8]) -> Option<Content> {
+        if !self.config.rtp {
+            return Some(Content::Opaque);
+        }
+        // RFC 5761 §4: RTCP on the media port can be told apart, negotiated or not.
+        if is_rtcp(packet) {
+            return Some(Content::Rtcp);
+        }
+        RtpHeader::parse(packet).filter(|_| !rtcp_port).map(Content::Rtp)
+    }
+
+    fn admit(&mut self, now: Tick, rtcp_port: bool, source: SocketAddr, content: Content) -> bool {
+        let latch = self.config.latch;
+        match content {
+            _ if rtcp_port => self.rtcp.admit_beside(now, &self.rtp, latch, source),
+            Content::Rtp(header) => self.rtp.admit(now, latch, source, Mark::of(&header)),
+            Content::Opaque => self.rtp.admit(now, latch, source, Mark::Opaque),
+            // RTCP does not open the media port to a stranger.
+            Content::Rtcp => self.rtp.admit(now, Latch::Fixed, source, Mark::Opaque),
+        }
+    }
+
+    fn media_came(&mut self, now: Tick) {
+        self.heard = now;
+        self.silent = false;
+        self.tell_silent = false;
+    }
+
+    fn take_rtp(&mut self, now: Tick, header: &RtpHeader, len: usize) {
+        self.media_came(now);
+        self.tell_first |= self.reception.packets == 0;
+        self.reception.receive(now, header, len, self.config.clock_rate);
+    }
+
+    fn take_opaque(&mut self, now: Tick, len: usize) {
+        self.media_came(now);
+        self.tell_first |= self.reception.packets == 0;
+        self.reception.packets += 1;
+        self.reception.bytes = self.reception.bytes.saturating_add(length(len));
+    }
+
+    /// Reads the peer's reports and returns the name of its sender report.
+    fn take_rtcp(&mut self, now: Tick, packet: &[u8]) -> Option<u32> {
+        self.rtcp_in += 1;
+        let reports = rtcp::reports(packet);
+        if let Some(block) = reports.block {
+            self.reported_lost = Some(block.lost);
+            // RFC 3550 §6.4.1: round trip = arrival − last sender report − delay since it.
+            if let Some((_, sent)) = self.report_sent.filter(|(name, _)| *name == block.last_sender_report) {
+                let held = Duration::from_micros(u64::from(block.delay) * 1_000_000 / 65_536);
+                let trip = now.since(sent).saturating_sub(held);
+                self.rtt_us = Some(u32::try_from(trip.as_micros()).unwrap_or(u32::MAX));
+            }
+        }
+        reports.sender_time
+    }
+
+    fn send_media(&mut self, len: usize) -> Verdict {
+        if !self.config.receives {
+            return Verdict::Drop(DropReason::Direction);
+        }
+        let Some(to) = self.rtp.destination() else { return Verdict::Drop(DropReason::NoDestination) };
+        self.packets_out += 1;
+        self.bytes_out = self.bytes_out.saturating_add(length(len));
+        Verdict::Forward { to, rtcp: false }
+    }
+
+    /// RTCP flows on hold too (RFC 3264 §5.1).
+    fn send_rtcp(&mut self, now: Tick, sender_time: Option<u32>) -> Verdict {
+        let (path, rtcp) = if self.config.rtcp_mux { (&self.rtp, false) } else { (&self.rtcp, true) };
+        let Some(to) = path.destination() else { return Verdict::Drop(DropReason::NoDestination) };
+        self.rtcp_out += 1;
+        if let Some(name) = sender_time {
+            self.report_sent = Some((name, now));
+        }
+        Verdict::Forward { to, rtcp }
+    }
+
+    fn watch(&mut self, now: Tick) {
+        let Some(limit) = self.config.watch else { return };
+        if !self.silent && now.since(self.heard) >= Duration::from_millis(u64::from(limit)) {
+            self.silent = true;
+            self.tell_silent = true;
+        }
+    }
+
+    fn statistics(&self) -> SideStatistics {
+        SideStatistics {
+            packets_in: self.reception.packets,
+            bytes_in: self.reception.bytes,
+            packets_out: self.packets_out,
+            bytes_out: self.bytes_out,
+            rtcp_in: self.rtcp_in,
+            rtcp_out: self.rtcp_out,
+            lost: self.reception.lost(),
+            duplicated: self.reception.duplicated,
+            reordered: self.reception.reordered,
+            rejected: self.rejected,
+            invalid: self.invalid,
+            jitter_us: self.reception.jitter_us(self.config.clock_rate),
+            jitter_max_us: self.reception.jitter_max_us(self.config.clock_rate),
+            rtt_us: self.rtt_us,
+            reported_lost: self.reported_lost,
+            payload_type: self.reception.payload_type,
+            latched: self.rtp.locked(),
+        }
+    }
+}
+
+/// A session between two peers.
+#[derive(Clone, Debug)]
+pub struct Relay {
+    a: SideState,
+    b: Option<SideState>,
+    /// Something was counted since `take_changed`.
+    changed: bool,
+    /// `poll_event` has something.
+    pending: bool,
+}
+
+impl Relay {
+    pub fn new(now: Tick, a: SideConfig, b: Option<SideConfig>) -> Relay {
+        let b = b.map(|config| SideState::new(now, config));
+        Relay { a: SideState::new(now, a), b, changed: false, pending: false }
+    }
+
+    /// The ports towards one side.
+    pub fn lease(&self, side: Side) -> Option<PortLease> {
+        match side {
+            Side::A => Some(self.a.config.lease),
+            Side::B => self.b.map(|b| b.config.lease),
+        }
+    }
+
+    /// New SDP, or a new peer when the lease is another one. Returns a lease that is no longer used.
+    pub fn set_side(&mut self, now: Tick, side: Side, config: SideConfig) -> Option<PortLease> {
+        let slot = match (side, &mut self.b) {
+            (Side::A, _) => &mut self.a,
+            (Side::B, Some(b)) => b,
+            (Side::B, empty) => {
+                *empty = Some(SideState::new(now, config));
+                return None;
+            }
+        };
+        let old = slot.config.lease;
+        if old == config.lease {
+            slot.configure(now, config);
+            return None;
+        }
+        *slot = SideState::new(now, config);
+        Some(old)
+    }
+
+    /// A datagram came from `source` to the port towards `side`, to the RTCP port if `rtcp`.
+    pub fn handle_packet(
+        &mut self,
+        now: Tick,
+        side: Side,
+        rtcp: bool,
+        source: SocketAddr,
+        packet: &[u8],
+    ) -> Verdict {
+        let (from, to) = match (side, &mut self.b) {
+            (Side::A, b) => (&mut self.a, b.as_mut()),
+            (Side::B, Some(b)) => (b, Some(&mut self.a)),
+            (Side::B, None) => return Verdict::Drop(DropReason::NoSide),
+        };
+        self.changed = true;
+        let Some(content) = from.content(rtcp, packet) else {
+            from.invalid += 1;
+            return Verdict::Drop(DropReason::Invalid);
+        };
+        if !from.admit(now, rtcp, source, content) {
+            from.rejected += 1;
+            return Verdict::Drop(DropReason::WrongSource);
+        }
+        let sender_time = match content {
+            Content::Rtp(header) => {
+                from.take_rtp(now, &header, packet.len());
+                None
+            }
+            Content::Opaque => {
+                from.take_opaque(now, packet.len());
+                None
+            }
+            Content::Rtcp => from.take_rtcp(now, packet),
+        };
+        self.pending |= from.tell_first;
+        let Some(to) = to else { return Verdict::Drop(DropReason::NoSide) };
+        match content {
+            Content::Rtcp => to.send_rtcp(now, sender_time),
+            Content::Rtp(_) | Content::Opaque if !from.config.sends => Verdict::Drop(DropReason::Direction),
+            Content::Rtp(_) | Content::Opaque => to.send_media(packet.len()),
+        }
+    }
+
+    /// To be called now and then; silence is noticed with the precision of these calls.
+    pub fn handle_timeout(&mut self, now: Tick) {
+        for side in std::iter::once(&mut self.a).chain(&mut self.b) {
+            side.watch(now);
+            self.pending |= side.tell_silent;
+        }
+    }
+
+    pub fn poll_event(&mut self) -> Option<RelayEvent> {
+        if !self.pending {
+            return None;
+        }
+        let sides = std::iter::once((Side::A, &mut self.a)).chain(self.b.as_mut().map(|b| (Side::B, b)));
+        for (name, side) in sides {
+            if std::mem::take(&mut side.tell_first) {
+                return Some(RelayEvent::FirstPacket(name));
+            }
+            if std::mem::take(&mut side.tell_silent) {
+                return Some(RelayEvent::Silent(name));
+            }
+        }
+        self.pending = false;
+        None
+    }
+
+    pub fn statistics(&self, session: MediaSessionId) -> SessionStatistics {
+        let b = self.b.as_ref().map(SideState::statistics).unwrap_or_default();
+        SessionStatistics { session, a: self.a.statistics(), b }
+    }
+
+    /// Has anything been counted since the last call?
+    pub fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+}
+
+fn length(len: usize) -> u64 {
+    u64::try_from(len).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;
