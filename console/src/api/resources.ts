@@ -1,0 +1,123 @@
+/** One object for each resource of the API, so that pages say `accounts.list(…)` and never build a path. */
+import { client, unwrap } from './client';
+import type { components } from './schema';
+
+type Schemas = components['schemas'];
+export type Account = Schemas['Account'];
+export type AccountInput = Schemas['AccountInput'];
+export type LedgerEntry = Schemas['LedgerEntry'];
+export type PaymentInput = Schemas['PaymentInput'];
+export type RateGroup = Schemas['RateGroup'];
+export type RateGroupInput = Schemas['RateGroupInput'];
+export type Rate = Schemas['Rate'];
+export type MappingGateway = Schemas['MappingGateway'];
+export type MappingGatewayInput = Schemas['MappingGatewayInput'];
+export type RoutingGateway = Schemas['RoutingGateway'];
+export type RoutingGatewayInput = Schemas['RoutingGatewayInput'];
+export type Call = Schemas['Call'];
+export type CallLeg = Schemas['CallLeg'];
+export type Cdr = Schemas['Cdr'];
+export type CdrDetail = Schemas['CdrDetail'];
+export type CdrRate = Schemas['CdrRate'];
+export type Attempt = Schemas['Attempt'];
+export type RouteExplanation = Schemas['RouteExplanation'];
+export type Simulation = Schemas['Simulation'];
+export type SimulateInput = Schemas['SimulateInput'];
+export type Parameter = Schemas['Parameter'];
+export type Overview = Schemas['Overview'];
+export type SeriesPoint = Schemas['SeriesPoint'];
+export type Totals = Schemas['Totals'];
+export type Status = Schemas['Status'];
+export type User = Schemas['User'];
+
+export interface Page<T> {
+  items: T[];
+  next_cursor?: string | null;
+  total?: number | null;
+}
+
+/** Filters as they stand in the address bar, and the paging of the API. */
+export type Query = Record<string, string | number | undefined>;
+
+const match = (version: string) => ({ 'If-Match': `"${version}"` });
+const path = (id: string) => ({ path: { id } });
+
+export const session = {
+  get: () => unwrap(client.GET('/api/v1/session')),
+  signIn: (username: string, password: string) =>
+    unwrap(client.POST('/api/v1/session', { body: { username, password } })),
+  signOut: () => unwrap(client.DELETE('/api/v1/session')),
+};
+
+export const accounts = {
+  list: (query: Query): Promise<Page<Account>> => unwrap(client.GET('/api/v1/accounts', { params: { query } })),
+  get: (id: string) => unwrap(client.GET('/api/v1/accounts/{id}', { params: path(id) })),
+  create: (body: AccountInput) => unwrap(client.POST('/api/v1/accounts', { body })),
+  update: (id: string, body: AccountInput, version: string) =>
+    unwrap(client.PUT('/api/v1/accounts/{id}', { params: { ...path(id), header: match(version) }, body })),
+  remove: (id: string) => unwrap(client.DELETE('/api/v1/accounts/{id}', { params: path(id) })),
+  ledger: (id: string, query: Query): Promise<Page<LedgerEntry>> =>
+    unwrap(client.GET('/api/v1/accounts/{id}/ledger', { params: { ...path(id), query } })),
+  /** `key` makes the payment happen once, however often it is sent. */
+  pay: (id: string, body: PaymentInput, key: string) =>
+    unwrap(client.POST('/api/v1/accounts/{id}/payments', { params: { ...path(id), header: { 'Idempotency-Key': key } }, body })),
+};
+
+export const rateGroups = {
+  list: (query: Query): Promise<Page<RateGroup>> => unwrap(client.GET('/api/v1/rate-groups', { params: { query } })),
+  get: (id: string) => unwrap(client.GET('/api/v1/rate-groups/{id}', { params: path(id) })),
+  create: (body: RateGroupInput) => unwrap(client.POST('/api/v1/rate-groups', { body })),
+  update: (id: string, body: RateGroupInput, version: string) =>
+    unwrap(client.PUT('/api/v1/rate-groups/{id}', { params: { ...path(id), header: match(version) }, body })),
+  remove: (id: string) => unwrap(client.DELETE('/api/v1/rate-groups/{id}', { params: path(id) })),
+  rates: (id: string, query: Query): Promise<Page<Rate>> =>
+    unwrap(client.GET('/api/v1/rate-groups/{id}/rates', { params: { ...path(id), query } })),
+  saveRate: (id: string, body: Rate) =>
+    unwrap(client.PUT('/api/v1/rate-groups/{id}/rates/{prefix}', { params: { path: { id, prefix: body.prefix } }, body })),
+  removeRate: (id: string, prefix: string) =>
+    unwrap(client.DELETE('/api/v1/rate-groups/{id}/rates/{prefix}', { params: { path: { id, prefix } } })),
+};
+
+export const mappingGateways = {
+  list: (query: Query): Promise<Page<MappingGateway>> =>
+    unwrap(client.GET('/api/v1/mapping-gateways', { params: { query } })),
+  get: (id: string) => unwrap(client.GET('/api/v1/mapping-gateways/{id}', { params: path(id) })),
+  create: (body: MappingGatewayInput) => unwrap(client.POST('/api/v1/mapping-gateways', { body })),
+  update: (id: string, body: MappingGatewayInput, version: string) =>
+    unwrap(client.PUT('/api/v1/mapping-gateways/{id}', { params: { ...path(id), header: match(version) }, body })),
+  remove: (id: string) => unwrap(client.DELETE('/api/v1/mapping-gateways/{id}', { params: path(id) })),
+};
+
+export const routingGateways = {
+  list: (query: Query): Promise<Page<RoutingGateway>> =>
+    unwrap(client.GET('/api/v1/routing-gateways', { params: { query } })),
+  get: (id: string) => unwrap(client.GET('/api/v1/routing-gateways/{id}', { params: path(id) })),
+  create: (body: RoutingGatewayInput) => unwrap(client.POST('/api/v1/routing-gateways', { body })),
+  update: (id: string, body: RoutingGatewayInput, version: string) =>
+    unwrap(client.PUT('/api/v1/routing-gateways/{id}', { params: { ...path(id), header: match(version) }, body })),
+  remove: (id: string) => unwrap(client.DELETE('/api/v1/routing-gateways/{id}', { params: path(id) })),
+};
+
+export const calls = {
+  get: (id: string) => unwrap(client.GET('/api/v1/calls/{id}', { params: path(id) })),
+  disconnect: (id: string, reason: string) =>
+    unwrap(client.POST('/api/v1/calls/{id}/disconnect', { params: path(id), body: { reason } })),
+};
+
+export const cdrs = {
+  list: (query: Query): Promise<Page<Cdr>> => unwrap(client.GET('/api/v1/cdrs', { params: { query } })),
+  get: (id: string) => unwrap(client.GET('/api/v1/cdrs/{id}', { params: path(id) })),
+};
+
+export const parameters = {
+  list: () => unwrap(client.GET('/api/v1/parameters')),
+  save: (name: string, value: string) =>
+    unwrap(client.PUT('/api/v1/parameters/{name}', { params: { path: { name } }, body: { value } })),
+};
+
+export const system = {
+  status: () => unwrap(client.GET('/api/v1/status')),
+  overview: () => unwrap(client.GET('/api/v1/overview')),
+  check: () => unwrap(client.POST('/api/v1/check')),
+  simulate: (body: SimulateInput) => unwrap(client.POST('/api/v1/route/simulate', { body })),
+};
