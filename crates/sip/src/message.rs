@@ -1,0 +1,791 @@
+//! SIP messages: read leniently into one table over one buffer, written strictly.
+//!
+//! [`Message::parse`] only finds out where things are. It keeps every header in order, known or not, and
+//! remembers the first thing that is wrong ([`Problem`]), because a broken request can often still be answered.
+//! What a header means is asked later ([`crate::header`]), and only of the headers that matter.
+
+use crate::header::{self, CSeq, NameAddr, Via};
+use crate::uri::Uri;
+use memchr::{memchr, memchr2};
+use std::fmt;
+
+/// Longest start line and headers together.
+pub const MAX_HEAD: usize = 65_535;
+/// Longest body.
+pub const MAX_BODY: usize = 65_536;
+/// Most header lines.
+pub const MAX_HEADERS: usize = 512;
+
+/// RFC 3261 §8.1.1.7: marks a branch as unique over the world.
+pub const MAGIC_COOKIE: &str = "z9hG4bK";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Method {
+    Invite,
+    Ack,
+    Bye,
+    Cancel,
+    Options,
+    Register,
+    Prack,
+    Update,
+    Info,
+    Message,
+    Subscribe,
+    Notify,
+    Refer,
+    Publish,
+    Other,
+}
+
+const METHODS: &[(&str, Method)] = &[
+    ("INVITE", Method::Invite),
+    ("ACK", Method::Ack),
+    ("BYE", Method::Bye),
+    ("CANCEL", Method::Cancel),
+    ("OPTIONS", Method::Options),
+    ("REGISTER", Method::Register),
+    ("PRACK", Method::Prack),
+    ("UPDATE", Method::Update),
+    ("INFO", Method::Info),
+    ("MESSAGE", Method::Message),
+    ("SUBSCRIBE", Method::Subscribe),
+    ("NOTIFY", Method::Notify),
+    ("REFER", Method::Refer),
+    ("PUBLISH", Method::Publish),
+];
+
+impl Method {
+    /// Methods are case-sensitive (RFC 3261 §7.1).
+    pub fn from_name(name: &str) -> Method {
+        METHODS.iter().find(|(n, _)| *n == name).map_or(Method::Other, |(_, m)| *m)
+    }
+
+    /// The name; empty for [`Method::Other`], whose name is only in its message.
+    pub fn name(self) -> &'static str {
+        METHODS.iter().find(|(_, m)| *m == self).map_or("", |(n, _)| n)
+    }
+}
+
+macro_rules! header_names {
+    ($($variant:ident $name:literal $($compact:literal)?;)*) => {
+        /// Headers that the engine reads or writes; every other name is `Other`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum HeaderName { $($variant,)* Other }
+
+        const HEADER_NAMES: &[(&str, &str, HeaderName)] =
+            &[$(($name, concat!($($compact)?), HeaderName::$variant),)*];
+    };
+}
+
+header_names! {
+    Via "via" "v";
+    From "from" "f";
+    To "to" "t";
+    CallId "call-id" "i";
+    CSeq "cseq";
+    Contact "contact" "m";
+    MaxForwards "max-forwards";
+    ContentLength "content-length" "l";
+    ContentType "content-type" "c";
+    ContentEncoding "content-encoding" "e";
+    ContentDisposition "content-disposition";
+    Route "route";
+    RecordRoute "record-route";
+    Require "require";
+    ProxyRequire "proxy-require";
+    Supported "supported" "k";
+    Unsupported "unsupported";
+    Allow "allow";
+    AllowEvents "allow-events" "u";
+    Accept "accept";
+    AcceptEncoding "accept-encoding";
+    AcceptLanguage "accept-language";
+    UserAgent "user-agent";
+    Server "server";
+    Authorization "authorization";
+    ProxyAuthorization "proxy-authorization";
+    WwwAuthenticate "www-authenticate";
+    ProxyAuthenticate "proxy-authenticate";
+    AuthenticationInfo "authentication-info";
+    RSeq "rseq";
+    RAck "rack";
+    Reason "reason";
+    RetryAfter "retry-after";
+    Warning "warning";
+    Expires "expires";
+    Date "date";
+    Timestamp "timestamp";
+    MimeVersion "mime-version";
+    SessionExpires "session-expires" "x";
+    MinSe "min-se";
+    Privacy "privacy";
+    AssertedIdentity "p-asserted-identity";
+    PreferredIdentity "p-preferred-identity";
+    RemotePartyId "remote-party-id";
+}
+
+impl HeaderName {
+    pub fn from_name(name: &str) -> HeaderName {
+        let found = |(long, compact, _): &&(&str, &str, HeaderName)| {
+            if name.len() == 1 { compact.eq_ignore_ascii_case(name) } else { long.eq_ignore_ascii_case(name) }
+        };
+        HEADER_NAMES.iter().find(found).map_or(HeaderName::Other, |(_, _, n)| *n)
+    }
+}
+
+/// One header line; offsets into the head.
+#[derive(Clone, Copy, Debug)]
+struct Field {
+    name: HeaderName,
+    name_start: u16,
+    name_length: u16,
+    value_start: u16,
+    value_length: u16,
+}
+
+/// Why there is no message at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ParseError {
+    /// Neither a request line nor a status line.
+    StartLine,
+    TooLarge,
+    TooManyHeaders,
+    /// A status outside 100..=699, or not three digits.
+    Status,
+}
+
+/// The first thing that is wrong with a message that could be taken apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// SIP, but not 2.0.
+    Version,
+    RequestLine,
+    RequestUri,
+    HeaderLine,
+    ContentLength,
+    ShortBody,
+    Missing(&'static str),
+    Repeated(&'static str),
+    Bad(&'static str),
+    CSeqMethod,
+}
+
+impl Problem {
+    /// The status that says so.
+    pub fn status(self) -> u16 {
+        if self == Problem::Version { 505 } else { 400 }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Problem::Version => write!(f, "Version Not Supported"),
+            Problem::RequestLine => write!(f, "Bad Request Line"),
+            Problem::RequestUri => write!(f, "Bad Request-URI"),
+            Problem::HeaderLine => write!(f, "Header Line Without Colon"),
+            Problem::ContentLength => write!(f, "Bad Content-Length"),
+            Problem::ShortBody => write!(f, "Body Shorter Than Content-Length"),
+            Problem::Missing(name) => write!(f, "Missing {name}"),
+            Problem::Repeated(name) => write!(f, "Repeated {name}"),
+            Problem::Bad(name) => write!(f, "Bad {name}"),
+            Problem::CSeqMethod => write!(f, "CSeq Method Does Not Match"),
+        }
+    }
+}
+
+/// Offsets into the head.
+#[derive(Clone, Copy, Debug)]
+enum Start {
+    Request { method: Method, method_end: u16, uri_start: u16, uri_end: u16 },
+    Response { status: u16, phrase_start: u16, phrase_end: u16 },
+}
+
+/// A message, read. Offsets are kept, text is not copied again.
+#[derive(Clone, Debug)]
+pub struct Message {
+    head: String,
+    start: Start,
+    fields: Vec<Field>,
+    body: Vec<u8>,
+    problem: Option<Problem>,
+}
+
+impl Message {
+    /// Reads one message: a datagram, or what [`crate::framing`] cut out of a stream.
+    pub fn parse(bytes: &[u8]) -> Result<Message, ParseError> {
+        let skipped = bytes.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
+        let bytes = bytes.get(skipped..).unwrap_or_default();
+        let scan = Scan::of(bytes)?;
+        let raw = bytes.get(..scan.head_length).unwrap_or_default();
+        if std::str::from_utf8(raw).is_err() {
+            return Self::parse_lossy(bytes, scan.head_length);
+        }
+        let head = if scan.unclean { unfold(raw, &scan.fields) } else { raw.to_vec() };
+        // Unfolding writes blanks over control characters, so the text stays valid.
+        let head = String::from_utf8(head).map_err(|_| ParseError::StartLine)?;
+        let mut message =
+            Message { head, start: scan.start, fields: scan.fields, body: Vec::new(), problem: scan.problem };
+        message.take_body(bytes.get(scan.head_length..).unwrap_or_default())?;
+        Ok(message)
+    }
+
+    /// Old equipment sends Latin-1 display names. What is not UTF-8 becomes U+FFFD and is never relayed.
+    fn parse_lossy(bytes: &[u8], head_length: usize) -> Result<Message, ParseError> {
+        let (head, body) = bytes.split_at_checked(head_length).unwrap_or((bytes, &[]));
+        let mut clean = String::from_utf8_lossy(head).into_owned().into_bytes();
+        if clean.len() > MAX_HEAD {
+            return Err(ParseError::TooLarge);
+        }
+        clean.extend_from_slice(body);
+        Message::parse(&clean)
+    }
+
+    fn take_body(&mut self, rest: &[u8]) -> Result<(), ParseError> {
+        let length = match header::content_length(self) {
+            Ok(Some(n)) => n,
+            // RFC 3261 §18.3: over datagrams the body goes to the end of the packet.
+            Ok(None) => rest.len(),
+            Err(problem) => {
+                self.problem.get_or_insert(problem);
+                return Ok(());
+            }
+        };
+        match rest.get(..length) {
+            Some(body) if body.len() <= MAX_BODY => self.body = body.to_vec(),
+            Some(_) => return Err(ParseError::TooLarge),
+            None => {
+                self.problem.get_or_insert(Problem::ShortBody);
+            }
+        }
+        Ok(())
+    }
+
+    fn text(&self, start: u16, end: u16) -> &str {
+        self.head.get(usize::from(start)..usize::from(end)).unwrap_or_default()
+    }
+
+    pub fn is_request(&self) -> bool {
+        matches!(self.start, Start::Request { .. })
+    }
+
+    /// The method of a request; of a response the one its CSeq names.
+    pub fn method(&self) -> Method {
+        match self.start {
+            Start::Request { method, .. } => method,
+            Start::Response { .. } => {
+                self.cseq().map_or(Method::Other, |c| Method::from_name(c.method))
+            }
+        }
+    }
+
+    /// The method of a request as written; empty for a response.
+    pub fn method_name(&self) -> &str {
+        match self.start {
+            Start::Request { method_end, .. } => self.text(0, method_end),
+            Start::Response { .. } => "",
+        }
+    }
+
+    /// The Request-URI as written; empty for a response.
+    pub fn request_uri(&self) -> &str {
+        match self.start {
+            Start::Request { uri_start, uri_end, .. } => self.text(uri_start, uri_end),
+            Start::Response { .. } => "",
+        }
+    }
+
+    pub fn status(&self) -> Option<u16> {
+        match self.start {
+            Start::Request { .. } => None,
+            Start::Response { status, .. } => Some(status),
+        }
+    }
+
+    pub fn phrase(&self) -> &str {
+        match self.start {
+            Start::Request { .. } => "",
+            Start::Response { phrase_start, phrase_end, .. } => self.text(phrase_start, phrase_end),
+        }
+    }
+
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    fn value_of(&self, field: &Field) -> &str {
+        self.text(field.value_start, field.value_start.saturating_add(field.value_length))
+    }
+
+    fn name_of(&self, field: &Field) -> &str {
+        self.text(field.name_start, field.name_start.saturating_add(field.name_length))
+    }
+
+    /// First value of a header the engine knows.
+    pub fn get(&self, name: HeaderName) -> Option<&str> {
+        self.fields.iter().find(|f| f.name == name).map(|f| self.value_of(f))
+    }
+
+    /// All lines of a header the engine knows.
+    pub fn all(&self, name: HeaderName) -> impl Iterator<Item = &str> {
+        self.fields.iter().filter(move |f| f.name == name).map(|f| self.value_of(f))
+    }
+
+    fn is_named(&self, field: &Field, id: HeaderName, name: &str) -> bool {
+        match id {
+            HeaderName::Other => field.name == id && self.name_of(field).eq_ignore_ascii_case(name),
+            known => field.name == known,
+        }
+    }
+
+    /// First value of any header, by long name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let id = HeaderName::from_name(name);
+        self.fields.iter().find(|f| self.is_named(f, id, name)).map(|f| self.value_of(f))
+    }
+
+    /// All lines of any header, by long name (compact ones are found too).
+    pub fn headers(&self, name: &str) -> Vec<&str> {
+        let id = HeaderName::from_name(name);
+        self.fields.iter().filter(|f| self.is_named(f, id, name)).map(|f| self.value_of(f)).collect()
+    }
+
+    /// Every header line in order: what it is, its name as written, its value.
+    pub fn fields(&self) -> impl Iterator<Item = (HeaderName, &str, &str)> {
+        self.fields.iter().map(|f| (f.name, self.name_of(f), self.value_of(f)))
+    }
+
+    /// Values of a list header over all its lines.
+    pub fn list(&self, name: HeaderName) -> impl Iterator<Item = &str> {
+        self.all(name).flat_map(header::split_list).filter(|v| !v.is_empty())
+    }
+
+    /// Does a header of tokens (Supported, Require, Allow) hold this one?
+    pub fn lists_token(&self, name: HeaderName, token: &str) -> bool {
+        self.list(name).any(|t| t.eq_ignore_ascii_case(token))
+    }
+
+    pub fn cseq(&self) -> Option<CSeq<'_>> {
+        CSeq::parse(self.get(HeaderName::CSeq)?)
+    }
+
+    pub fn top_via(&self) -> Option<Via<'_>> {
+        Via::parse(header::split_list(self.get(HeaderName::Via)?).next()?)
+    }
+
+    pub fn from(&self) -> Option<NameAddr<'_>> {
+        NameAddr::parse(self.get(HeaderName::From)?)
+    }
+
+    pub fn to(&self) -> Option<NameAddr<'_>> {
+        NameAddr::parse(self.get(HeaderName::To)?)
+    }
+
+    pub fn call_id(&self) -> Option<&str> {
+        self.get(HeaderName::CallId)
+    }
+
+    /// Is everything there that a message needs, once, and readable?
+    pub fn check(&self) -> Result<(), Problem> {
+        if let Some(problem) = self.problem {
+            return Err(problem);
+        }
+        self.check_counts()?;
+        self.check_values()?;
+        if let Start::Request { method, .. } = self.start {
+            self.check_request(method)?;
+        }
+        Ok(())
+    }
+
+    fn check_counts(&self) -> Result<(), Problem> {
+        const SINGLE: [(HeaderName, &str, bool); 8] = [
+            (HeaderName::From, "From", true),
+            (HeaderName::To, "To", true),
+            (HeaderName::CallId, "Call-ID", true),
+            (HeaderName::CSeq, "CSeq", true),
+            (HeaderName::MaxForwards, "Max-Forwards", false),
+            (HeaderName::ContentType, "Content-Type", false),
+            (HeaderName::RSeq, "RSeq", false),
+            (HeaderName::RAck, "RAck", false),
+        ];
+        let mut counts = [0u16; SINGLE.len()];
+        let mut vias = false;
+        for field in &self.fields {
+            vias |= field.name == HeaderName::Via;
+            let place = SINGLE.iter().position(|(n, _, _)| *n == field.name);
+            if let Some(count) = place.and_then(|p| counts.get_mut(p)) {
+                *count += 1;
+            }
+        }
+        for ((_, name, required), count) in SINGLE.iter().zip(counts) {
+            match count {
+                0 if *required => return Err(Problem::Missing(name)),
+                0 | 1 => {}
+                _ => return Err(Problem::Repeated(name)),
+            }
+        }
+        if vias { Ok(()) } else { Err(Problem::Missing("Via")) }
+    }
+
+    fn check_values(&self) -> Result<(), Problem> {
+        self.cseq().ok_or(Problem::Bad("CSeq"))?;
+        self.from().ok_or(Problem::Bad("From"))?;
+        self.to().ok_or(Problem::Bad("To"))?;
+        if self.call_id().is_none_or(str::is_empty) {
+            return Err(Problem::Bad("Call-ID"));
+        }
+        let via = self.get(HeaderName::Via).unwrap_or_default();
+        header::split_list(via).try_for_each(|v| Via::parse(v).map(|_| ())).ok_or(Problem::Bad("Via"))
+    }
+
+    fn check_request(&self, method: Method) -> Result<(), Problem> {
+        if let Some(text) = self.get(HeaderName::MaxForwards) {
+            header::number(text).filter(|n| *n <= 255).ok_or(Problem::Bad("Max-Forwards"))?;
+        }
+        let named = self.cseq().map(|c| c.method).unwrap_or_default();
+        let same = if method == Method::Other { named == self.method_name() } else { named == method.name() };
+        if !same {
+            return Err(Problem::CSeqMethod);
+        }
+        match Uri::parse(self.request_uri()) {
+            // RFC 3261 §19.1.1: no headers in a Request-URI; a smuggled Route must not be followed.
+            Some(uri) if uri.headers.is_none() => Ok(()),
+            _ => Err(Problem::RequestUri),
+        }
+    }
+}
+
+/// The result of the single pass over the head.
+struct Scan {
+    start: Start,
+    fields: Vec<Field>,
+    /// Start of the body.
+    head_length: usize,
+    /// There are folded lines or stray control characters.
+    unclean: bool,
+    problem: Option<Problem>,
+}
+
+impl Scan {
+    fn of(bytes: &[u8]) -> Result<Scan, ParseError> {
+        let (first, mut at) = line(bytes, 0).ok_or(ParseError::StartLine)?;
+        if at > MAX_HEAD {
+            return Err(ParseError::TooLarge);
+        }
+        let (start, problem) = start_line(first)?;
+        let mut scan = Scan { start, fields: Vec::with_capacity(24), head_length: at, unclean: false, problem };
+        while let Some((text, next)) = line(bytes, at) {
+            if next > MAX_HEAD {
+                return Err(ParseError::TooLarge);
+            }
+            scan.head_length = next;
+            if text.is_empty() {
+                return Ok(scan);
+            }
+            scan.take_line(text, at)?;
+            at = next;
+        }
+        Ok(scan)
+    }
+
+    fn take_line(&mut self, text: &[u8], at: usize) -> Result<(), ParseError> {
+        self.unclean |= memchr2(b'\r', b'\n', text).is_some();
+        if matches!(text.first(), Some(b' ' | b'\t')) {
+            return self.continue_line(text, at);
+        }
+        if self.fields.len() >= MAX_HEADERS {
+            return Err(ParseError::TooManyHeaders);
+        }
+        match field(text, at) {
+            Some(field) => self.fields.push(field),
+            None => {
+                self.problem.get_or_insert(Problem::HeaderLine);
+            }
+        }
+        Ok(())
+    }
+
+    /// RFC 3261 §7.3.1: a line that starts with a blank goes on with the one before.
+    fn continue_line(&mut self, text: &[u8], at: usize) -> Result<(), ParseError> {
+        self.unclean = true;
+        let end = at + text.trim_ascii_end().len();
+        match self.fields.last_mut() {
+            Some(field) => {
+                let length = end.saturating_sub(usize::from(field.value_start));
+                field.value_length = u16::try_from(length).map_err(|_| ParseError::TooLarge)?;
+            }
+            None => {
+                self.problem.get_or_insert(Problem::HeaderLine);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The line at an offset without its end (CRLF, or the bare LF of old software), and where the next one starts.
+fn line(bytes: &[u8], at: usize) -> Option<(&[u8], usize)> {
+    let rest = bytes.get(at..).filter(|r| !r.is_empty())?;
+    let (text, length) = match memchr(b'\n', rest) {
+        Some(end) => (rest.get(..end)?, end + 1),
+        None => (rest, rest.len()),
+    };
+    Some((text.strip_suffix(b"\r").unwrap_or(text), at + length))
+}
+
+fn field(text: &[u8], at: usize) -> Option<Field> {
+    let colon = memchr(b':', text)?;
+    let name = text.get(..colon)?.trim_ascii_end();
+    let value = text.get(colon + 1..)?;
+    let lead = value.len() - value.trim_ascii_start().len();
+    let name_text = std::str::from_utf8(name).unwrap_or_default();
+    if name.is_empty() || name.iter().any(|b| b.is_ascii_whitespace()) {
+        return None;
+    }
+    Some(Field {
+        name: HeaderName::from_name(name_text),
+        name_start: u16::try_from(at).ok()?,
+        name_length: u16::try_from(name.len()).ok()?,
+        value_start: u16::try_from(at + colon + 1 + lead).ok()?,
+        value_length: u16::try_from(value.trim_ascii().len()).ok()?,
+    })
+}
+
+fn start_line(text: &[u8]) -> Result<(Start, Option<Problem>), ParseError> {
+    if text.get(..4).is_some_and(|v| v.eq_ignore_ascii_case(b"SIP/")) {
+        return status_line(text).map(|start| (start, None));
+    }
+    request_line(text)
+}
+
+fn status_line(text: &[u8]) -> Result<Start, ParseError> {
+    let rest = text.get(7..).filter(|_| text.get(..7).is_some_and(|v| v.eq_ignore_ascii_case(b"SIP/2.0")));
+    let rest = rest.ok_or(ParseError::StartLine)?;
+    let rest = rest.strip_prefix(b" ").ok_or(ParseError::StartLine)?;
+    let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
+    let status = std::str::from_utf8(rest.get(..digits).unwrap_or_default()).ok().and_then(|d| d.parse().ok());
+    let status = status.filter(|s| digits == 3 && (100..700).contains(s)).ok_or(ParseError::Status)?;
+    let after = rest.get(3..).unwrap_or_default();
+    if !after.is_empty() && after.first() != Some(&b' ') {
+        return Err(ParseError::Status);
+    }
+    let offset = |n: usize| u16::try_from(n).map_err(|_| ParseError::TooLarge);
+    let phrase_start = offset((text.len() - after.trim_ascii_start().len()).min(text.len()))?;
+    let phrase_end = offset(text.trim_ascii_end().len())?.max(phrase_start);
+    Ok(Start::Response { status, phrase_start, phrase_end })
+}
+
+/// `METHOD uri SIP/2.0`. More blanks than one between the parts are read (`lwsstart` of RFC 4475), blanks
+/// inside the URI are not.
+fn request_line(text: &[u8]) -> Result<(Start, Option<Problem>), ParseError> {
+    let method_end = memchr(b' ', text).ok_or(ParseError::StartLine)?;
+    let trimmed = text.trim_ascii_end();
+    let version_start = memchr::memrchr(b' ', trimmed).ok_or(ParseError::StartLine)? + 1;
+    let version = trimmed.get(version_start..).unwrap_or_default();
+    let version_ok = version.eq_ignore_ascii_case(b"SIP/2.0");
+    let name = text.get(..method_end).unwrap_or_default();
+    let is_token = |b: &u8| b.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(b);
+    if name.is_empty() || !name.iter().all(is_token) || !version.get(..4).is_some_and(|v| v.eq_ignore_ascii_case(b"SIP/")) {
+        return Err(ParseError::StartLine);
+    }
+    let between = text.get(method_end..version_start).unwrap_or_default();
+    let uri_start = method_end + between.len() - between.trim_ascii_start().len();
+    let uri = between.trim_ascii();
+    let problem = match () {
+        () if !version_ok => Some(Problem::Version),
+        () if uri.is_empty() || uri.iter().any(|b| b.is_ascii_whitespace() || b.is_ascii_control()) => {
+            Some(Problem::RequestLine)
+        }
+        () => None,
+    };
+    let offset = |n: usize| u16::try_from(n).map_err(|_| ParseError::TooLarge);
+    let method = Method::from_name(std::str::from_utf8(name).unwrap_or_default());
+    let start = Start::Request {
+        method,
+        method_end: offset(method_end)?,
+        uri_start: offset(uri_start)?,
+        uri_end: offset(uri_start + uri.len())?,
+    };
+    Ok((start, problem))
+}
+
+/// A copy of the head in which line ends inside values are blanks: the values read as one line, nothing moves,
+/// and a lone CR cannot travel on to a peer that takes it for a line end.
+fn unfold(raw: &[u8], fields: &[Field]) -> Vec<u8> {
+    let mut head = raw.to_vec();
+    for field in fields {
+        let start = usize::from(field.value_start);
+        let range = start..start + usize::from(field.value_length);
+        let value = head.get_mut(range).unwrap_or_default();
+        value.iter_mut().filter(|b| matches!(b, b'\r' | b'\n')).for_each(|b| *b = b' ');
+    }
+    head
+}
+
+/// Writes a message from top to bottom into one buffer. Values are cleaned of line ends, so nothing that comes
+/// from outside can add a header.
+#[derive(Clone, Debug, Default)]
+pub struct Builder {
+    bytes: Vec<u8>,
+}
+
+impl Builder {
+    pub fn request(method: &str, uri: &str) -> Builder {
+        let mut b = Builder { bytes: Vec::with_capacity(1024) };
+        b.text(method).raw(" ").text(uri).raw(" SIP/2.0\r\n");
+        b
+    }
+
+    pub fn response(status: u16, phrase: &str) -> Builder {
+        let mut b = Builder { bytes: Vec::with_capacity(1024) };
+        b.raw("SIP/2.0 ").number(u64::from(status)).raw(" ").text(phrase).raw("\r\n");
+        b
+    }
+
+    /// One header line.
+    pub fn header(&mut self, name: &str, value: &str) -> &mut Builder {
+        self.raw(name).raw(": ").text(value).raw("\r\n")
+    }
+
+    pub fn number_header(&mut self, name: &str, value: u64) -> &mut Builder {
+        self.raw(name).raw(": ").number(value).raw("\r\n")
+    }
+
+    /// Text as it is: constants, and lines that were cleaned before.
+    pub fn raw(&mut self, text: &str) -> &mut Builder {
+        self.bytes.extend_from_slice(text.as_bytes());
+        self
+    }
+
+    /// Text from outside: control characters become blanks.
+    pub fn text(&mut self, text: &str) -> &mut Builder {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(text.as_bytes());
+        let written = self.bytes.get_mut(start..).unwrap_or_default();
+        written.iter_mut().filter(|b| matches!(b, b'\r' | b'\n' | 0)).for_each(|b| *b = b' ');
+        self
+    }
+
+    /// Inside a quoted string.
+    pub fn quoted(&mut self, text: &str) -> &mut Builder {
+        self.raw("\"");
+        for c in text.chars() {
+            if c == '"' || c == '\\' {
+                self.raw("\\");
+            }
+            if !c.is_control() {
+                self.raw(c.encode_utf8(&mut [0; 4]));
+            }
+        }
+        self.raw("\"")
+    }
+
+    pub fn number(&mut self, n: u64) -> &mut Builder {
+        let mut buffer = itoa::Buffer::new();
+        self.raw(buffer.format(n))
+    }
+
+    pub fn hex(&mut self, n: u64) -> &mut Builder {
+        self.bytes.extend_from_slice(&crate::hex_u64(n));
+        self
+    }
+
+    /// Ends the message without a body.
+    pub fn finish(mut self) -> Vec<u8> {
+        self.raw("Content-Length: 0\r\n\r\n");
+        self.bytes
+    }
+
+    /// Ends the message with a body.
+    pub fn finish_with(mut self, content_type: &str, body: &[u8]) -> Vec<u8> {
+        self.header("Content-Type", content_type).number_header("Content-Length", body.len() as u64).raw("\r\n");
+        self.bytes.extend_from_slice(body);
+        self.bytes
+    }
+}
+
+impl Message {
+    /// The message as we would send it: same headers in the same order, one line each, our Content-Length.
+    pub fn print(&self) -> Vec<u8> {
+        let mut b = match self.start {
+            Start::Request { .. } => Builder::request(self.method_name(), self.request_uri()),
+            Start::Response { status, .. } => Builder::response(status, self.phrase()),
+        };
+        for (id, name, value) in self.fields() {
+            if id != HeaderName::ContentLength {
+                b.header(name, value);
+            }
+        }
+        b.number_header("Content-Length", self.body.len() as u64).raw("\r\n");
+        b.bytes.extend_from_slice(&self.body);
+        b.bytes
+    }
+}
+
+/// What a packet looks like, from its first bytes and two headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeekKind {
+    Garbage,
+    /// Nothing but blank lines or zero bytes.
+    KeepAlive,
+    Request(Method),
+    Response,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peek<'a> {
+    pub kind: PeekKind,
+    /// There is a tag in To.
+    pub in_dialog: bool,
+    /// User part of From, as written.
+    pub from_user: Option<&'a str>,
+    pub user_agent: Option<&'a str>,
+}
+
+/// How far [`peek`] looks: a flood of long packets must stay as cheap as one of short ones.
+const PEEK_BYTES: usize = 2048;
+
+/// A cheap look before any parsing, for the guard.
+pub fn peek(bytes: &[u8]) -> Peek<'_> {
+    let mut peek = Peek { kind: peek_kind(bytes), in_dialog: false, from_user: None, user_agent: None };
+    if !matches!(peek.kind, PeekKind::Request(_)) {
+        return peek;
+    }
+    let head = bytes.get(..PEEK_BYTES).unwrap_or(bytes);
+    let mut at = line(head, 0).map_or(head.len(), |(_, next)| next);
+    while let Some((text, next)) = line(head, at) {
+        at = next;
+        let Ok(text) = std::str::from_utf8(text) else { continue };
+        match text.split_once(':') {
+            _ if text.is_empty() => break,
+            None => {}
+            Some((name, value)) => peek_header(&mut peek, name.trim_end(), value),
+        }
+    }
+    peek
+}
+
+fn peek_kind(bytes: &[u8]) -> PeekKind {
+    if bytes.iter().take(64).all(|b| matches!(b, b'\r' | b'\n' | 0)) {
+        return PeekKind::KeepAlive;
+    }
+    let start = bytes.iter().take(8).take_while(|b| matches!(b, b'\r' | b'\n')).count();
+    let rest = bytes.get(start..).unwrap_or_default();
+    match line(rest, 0).map(|(text, _)| start_line(text)) {
+        Some(Ok((Start::Request { method, .. }, _))) => PeekKind::Request(method),
+        Some(Ok((Start::Response { .. }, _))) => PeekKind::Response,
+        Some(Err(_)) | None => PeekKind::Garbage,
+    }
+}
+
+fn peek_header<'a>(peek: &mut Peek<'a>, name: &str, value: &'a str) {
+    match HeaderName::from_name(name) {
+        HeaderName::To => peek.in_dialog = NameAddr::parse(value).is_some_and(|n| n.tag().is_some()),
+        HeaderName::From => {
+            peek.from_user = NameAddr::parse(value).and_then(|n| Uri::parse(n.uri)).and_then(|u| u.user);
+        }
+        HeaderName::UserAgent => peek.user_agent = Some(value.trim()),
+        _ => {}
+    }
+}

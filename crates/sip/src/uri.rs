@@ -1,0 +1,227 @@
+//! SIP and tel URIs, taken apart without copying (RFC 3261 §19.1, RFC 3966).
+
+use std::borrow::Cow;
+use std::net::{IpAddr, Ipv6Addr};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    Sip,
+    Sips,
+    Tel,
+    Other,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Uri<'a> {
+    pub scheme: Scheme,
+    /// As written, with escapes; of a tel URI the number.
+    pub user: Option<&'a str>,
+    /// Brackets of IPv6 removed; empty for tel and unknown schemes.
+    pub host: &'a str,
+    pub port: Option<u16>,
+    /// After the first `;`, as written.
+    pub params: &'a str,
+    /// After `?`.
+    pub headers: Option<&'a str>,
+}
+
+impl<'a> Uri<'a> {
+    pub fn parse(text: &'a str) -> Option<Uri<'a>> {
+        let (scheme, rest) = text.split_once(':')?;
+        let scheme_ok = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
+        if !scheme.starts_with(|c: char| c.is_ascii_alphabetic()) || !scheme.chars().all(scheme_ok) {
+            return None;
+        }
+        if text.chars().any(|c| c.is_ascii_whitespace() || matches!(c, '<' | '>')) || rest.is_empty() {
+            return None;
+        }
+        match scheme {
+            s if s.eq_ignore_ascii_case("sip") => Self::parse_sip(Scheme::Sip, rest),
+            s if s.eq_ignore_ascii_case("sips") => Self::parse_sip(Scheme::Sips, rest),
+            s if s.eq_ignore_ascii_case("tel") => {
+                let (number, params) = rest.split_once(';').unwrap_or((rest, ""));
+                let uri = Uri { scheme: Scheme::Tel, user: Some(number), host: "", port: None, params, headers: None };
+                (!number.is_empty()).then_some(uri)
+            }
+            _ => Some(Uri { scheme: Scheme::Other, user: None, host: "", port: None, params: "", headers: None }),
+        }
+    }
+
+    fn parse_sip(scheme: Scheme, rest: &'a str) -> Option<Uri<'a>> {
+        // A user part may hold `;` and `?` but no `@`; so the first `@` ends it.
+        let (user_info, rest) = match rest.split_once('@') {
+            Some((user, rest)) => (Some(user), rest),
+            None => (None, rest),
+        };
+        let (rest, headers) = match rest.split_once('?') {
+            Some((rest, headers)) => (rest, Some(headers)),
+            None => (rest, None),
+        };
+        let (host_port, params) = rest.split_once(';').unwrap_or((rest, ""));
+        let (host, port) = host_and_port(host_port)?;
+        let user = user_info.map(|u| u.split_once(':').map_or(u, |(user, _password)| user));
+        Some(Uri { scheme, user, host, port, params, headers })
+    }
+
+    pub fn param(&self, name: &str) -> Option<&'a str> {
+        self.params.split(';').find_map(|p| {
+            let (n, value) = p.split_once('=').unwrap_or((p, ""));
+            n.eq_ignore_ascii_case(name).then_some(value)
+        })
+    }
+
+    pub fn ip(&self) -> Option<IpAddr> {
+        self.host.parse::<IpAddr>().ok().map(|ip| ip.to_canonical())
+    }
+
+    /// The user part as a person dialled it: unescaped once, without the telephone parameters that routing
+    /// proxies put there. Anything unknown stays, so that the reader of the number can refuse it.
+    pub fn dialled(&self) -> String {
+        let user = self.user.unwrap_or_default();
+        let mut parts = user.split(';');
+        let mut out = unescape(parts.next().unwrap_or_default()).into_owned();
+        for part in parts.filter(|p| !is_telephone_param(p)) {
+            out.push(';');
+            out.push_str(&unescape(part));
+        }
+        out
+    }
+}
+
+/// RFC 3966 §3, RFC 4694, RFC 4904: parameters a telephone subscriber may carry.
+fn is_telephone_param(param: &str) -> bool {
+    const KNOWN: [&str; 12] = [
+        "npdi", "rn", "rn-context", "cic", "cic-context", "tgrp", "trunk-context", "phone-context", "isub", "ext",
+        "cpc", "oli",
+    ];
+    let name = param.split_once('=').map_or(param, |(n, _)| n);
+    KNOWN.iter().any(|k| k.eq_ignore_ascii_case(name))
+}
+
+/// `host`, `host:port`, `[v6]`, `[v6]:port`. The last group of a bare IPv6 address is never taken for a port
+/// (RFC 5118 §4.2).
+pub fn host_and_port(text: &str) -> Option<(&str, Option<u16>)> {
+    let text = text.trim();
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => {
+            let (host, rest) = rest.split_once(']')?;
+            host.parse::<Ipv6Addr>().ok()?;
+            (host, rest.trim())
+        }
+        None => {
+            let end = text.find(':').unwrap_or(text.len());
+            let (host, rest) = text.split_at_checked(end)?;
+            let host = host.trim_end();
+            let host_ok = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+            if host.is_empty() || !host.chars().all(host_ok) {
+                return None;
+            }
+            (host, rest)
+        }
+    };
+    match port.strip_prefix(':') {
+        Some(port) => {
+            let port = port.trim();
+            let digits = !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
+            Some((host, Some(port.parse().ok().filter(|_| digits)?)))
+        }
+        None => port.is_empty().then_some((host, None)),
+    }
+}
+
+fn hex_digit(b: u8) -> Option<u8> {
+    char::from(b).to_digit(16).and_then(|d| u8::try_from(d).ok())
+}
+
+/// Percent escapes resolved, once. `%00` becomes a NUL inside the text and ends nothing; a `%` that starts no
+/// escape stays as it is.
+pub fn unescape(text: &str) -> Cow<'_, str> {
+    if !text.contains('%') {
+        return Cow::Borrowed(text);
+    }
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, tail)) = rest.split_first() {
+        let escaped = match tail {
+            [a, b, ..] if first == b'%' => hex_digit(*a).zip(hex_digit(*b)).map(|(a, b)| a * 16 + b),
+            _ => None,
+        };
+        out.push(escaped.unwrap_or(first));
+        rest = if escaped.is_some() { tail.get(2..).unwrap_or_default() } else { tail };
+    }
+    Cow::Owned(String::from_utf8_lossy(&out).into_owned())
+}
+
+/// Escapes what may not stand in a user part (RFC 3261 §25.1 `user`).
+pub fn escape_user(out: &mut String, text: &str) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    for b in text.bytes() {
+        if b.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,;?/".contains(&b) {
+            out.push(char::from(b));
+        } else {
+            out.push('%');
+            out.push(char::from(HEX[usize::from(b >> 4)]));
+            out.push(char::from(HEX[usize::from(b & 15)]));
+        }
+    }
+}
+
+/// An address as a host part: IPv6 in brackets.
+pub fn push_ip(out: &mut String, ip: IpAddr) {
+    use std::fmt::Write;
+    // Writing to a String cannot fail.
+    let _ = match ip {
+        IpAddr::V4(ip) => write!(out, "{ip}"),
+        IpAddr::V6(ip) => write!(out, "[{ip}]"),
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_a_uri() {
+        for (text, want) in [
+            ("sip:alice@example.com", Some((Some("alice"), "example.com", None, ""))),
+            ("SIP:8801@10.0.0.1:5070;user=phone", Some((Some("8801"), "10.0.0.1", Some(5070), "user=phone"))),
+            ("sip:[2001:db8::10:5070]", Some((None, "2001:db8::10:5070", None, ""))),
+            ("sip:[2001:db8::10]:5070", Some((None, "2001:db8::10", Some(5070), ""))),
+            ("sip:user;par=u%40example.net@example.com", Some((Some("user;par=u%40example.net"), "example.com", None, ""))),
+            ("sip:u:secret@h;lr", Some((Some("u"), "h", None, "lr"))),
+            ("tel:+4930123;phone-context=de", Some((Some("+4930123"), "", None, "phone-context=de"))),
+            ("isbn:2983792873", Some((None, "", None, ""))),
+            ("sip:2001:db8::10", None),
+            ("sip:user@[2001:db8:::192.0.2.1]", None),
+            ("sip:user@host:99999", None),
+            ("sip:user@host:", None),
+            ("sip:", None),
+            ("<sip:user@example.com>", None),
+            ("sip:user@example.com; lr", None),
+            ("nothing", None),
+        ] {
+            let got = Uri::parse(text).map(|u| (u.user, u.host, u.port, u.params));
+            assert_eq!(got, want, "{text}");
+        }
+    }
+
+    #[test]
+    fn dialled_numbers() {
+        for (text, want) in [
+            ("sip:null-%00-null@example.com", "null-\0-null"),
+            ("sip:%2b880@h", "+880"),
+            ("sip:value%2541@h", "value%41"),
+            ("sip:100%@h", "100%"),
+            ("sip:+1800;npdi;rn=+1300@h", "+1800"),
+            ("sip:user;par=u%40example.net@h", "user;par=u@example.net"),
+            ("sip:sips%3Auser%40example.com@example.net", "sips:user@example.com"),
+            ("tel:+4930123;ext=5", "+4930123"),
+            ("sip:h", ""),
+        ] {
+            assert_eq!(Uri::parse(text).unwrap().dialled(), want, "{text}");
+        }
+        let mut out = String::new();
+        escape_user(&mut out, "*21# é");
+        assert_eq!(out, "*21%23%20%C3%A9");
+    }
+}
