@@ -261,6 +261,11 @@ impl Ledger {
         self.reservations.len()
     }
 
+    /// What one reservation holds; nothing once it is settled or released.
+    pub fn held_by(&self, reservation: ReservationId) -> Money {
+        self.reservations.get(&reservation).map_or(Money::ZERO, |r| r.amount)
+    }
+
     /// What may still be reserved; `None` is no bound. An unknown account has nothing.
     pub fn available(&self, id: AccountId) -> Option<Money> {
         let Some(account) = self.accounts.get(&id) else { return Some(Money::ZERO) };
@@ -503,7 +508,7 @@ mod tests {
         let mut l = ledger("10");
         let r = l.reserve(ACME, money("1")).unwrap();
         l.extend(r, money("4")).unwrap();
-        assert_eq!((l.reserved(ACME), l.reservations(ACME)), (money("4"), 1));
+        assert_eq!((l.reserved(ACME), l.reservations(ACME), l.held_by(r)), (money("4"), 1, money("4")));
         assert_eq!(l.extend(r, money("10.01")), Err(LedgerError::NotEnough { available: money("6") }));
         assert_eq!(
             l.reserve(ACME, money("6.00000001")),
@@ -525,7 +530,7 @@ mod tests {
         assert!(postings.iter().all(|p| p.is_balanced() && p.currency() == Some(USD)));
         assert_eq!((l.available(ACME), l.open_reservations()), (Some(money("6.5")), 0));
         assert!(l.sum_is_zero());
-        assert_eq!(l.release(r), Err(LedgerError::UnknownReservation));
+        assert_eq!((l.release(r), l.held_by(r)), (Err(LedgerError::UnknownReservation), Money::ZERO));
         assert_eq!(l.settle(call(Some(r), "1", "1")), Err(LedgerError::UnknownReservation));
         assert_eq!(l.balance(Book::Account(ACME)), money("6.5"));
     }

@@ -12,6 +12,7 @@ pub use table::{MediaProxyMode, OverdraftPolicy, Params, SPECS};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::SerializeMap};
 use std::fmt;
+use vocab::Money;
 
 /// Heading under which a parameter stands in the console and in the reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -131,6 +132,11 @@ impl Params {
 
     /// Checks that concern more than one parameter.
     pub fn validate(&self) -> Result<(), ParamError> {
+        self.validate_ports()?;
+        self.validate_fees()
+    }
+
+    fn validate_ports(&self) -> Result<(), ParamError> {
         // One relayed call needs two pairs of RTP and RTCP ports.
         if u32::from(self.mediaproxyport_end) < u32::from(self.mediaproxyport_start) + 3 {
             return Err(ParamError::Conflict {
@@ -142,6 +148,21 @@ impl Params {
             });
         }
         Ok(())
+    }
+
+    /// Fees are multiples of the unit, so a finer unit would give them more decimals than they may have.
+    fn validate_fees(&self) -> Result<(), ParamError> {
+        let one_step = 10i128.pow(Money::DECIMALS.saturating_sub(self.billing_fee_precision));
+        if self.billing_fee_unit.0 % one_step == 0 {
+            return Ok(());
+        }
+        Err(ParamError::Conflict {
+            name: "SERVER_BILLING_FEE_UNIT",
+            why: format!(
+                "{} has more decimals than SERVER_BILLING_FEE_PRECISION {} allows",
+                self.billing_fee_unit, self.billing_fee_precision
+            ),
+        })
     }
 
     /// All names and values, in the order of the table.
@@ -205,7 +226,6 @@ impl<'de> Deserialize<'de> for Params {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use vocab::Money;
 
     #[test]
     fn every_entry_is_sound() {
@@ -349,6 +369,22 @@ mod tests {
         {
             let set = [("SS_MEDIAPROXYPORT_START", start), ("SS_MEDIAPROXYPORT_END", end)];
             assert_eq!(Params::default().with_overrides(set, false).is_ok(), ok, "{start}–{end}");
+        }
+    }
+
+    #[test]
+    fn fee_unit_must_fit_the_precision() {
+        for (precision, unit, ok) in [
+            ("4", "0", true),
+            ("4", "0.0005", true),
+            ("4", "2.5", true),
+            ("4", "0.00005", false),
+            ("0", "0.5", false),
+            ("0", "5", true),
+            ("8", "0.00000001", true),
+        ] {
+            let set = [("SERVER_BILLING_FEE_PRECISION", precision), ("SERVER_BILLING_FEE_UNIT", unit)];
+            assert_eq!(Params::default().with_overrides(set, false).is_ok(), ok, "{precision} {unit}");
         }
     }
 
