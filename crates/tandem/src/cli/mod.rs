@@ -1,0 +1,366 @@
+//! The command line. `serve` and `demo` are the switch; everything else talks to a running one through its API.
+
+mod client;
+mod commands;
+mod table;
+
+use crate::settings::{Listener, Overrides, PortRange};
+use clap::{Args, Parser, Subcommand};
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(Debug, Parser)]
+#[command(name = "tandem", version, about = "A wholesale voice switch: routes, relays, rates and records calls.")]
+#[command(disable_help_subcommand = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the switch
+    Serve(ServeArgs),
+    /// Run the switch with an example business and simulated customers and vendors
+    Demo(DemoArgs),
+    /// Bring the configuration in line with files: all of it or nothing
+    Apply {
+        /// Business files (TOML)
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// Show what would change, and change nothing
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Write the whole configuration in the form that `apply` reads
+    Export {
+        /// File to write; the terminal when absent
+        #[arg(short, long)]
+        output: Option<PathBuf>,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Calls in progress
+    Calls {
+        #[command(subcommand)]
+        command: CallsCommand,
+    },
+    /// Call detail records
+    Cdr {
+        #[command(subcommand)]
+        command: CdrCommand,
+    },
+    /// Accounts, their money and their entries
+    Account {
+        #[command(subcommand)]
+        command: AccountCommand,
+    },
+    /// Routing
+    Route {
+        #[command(subcommand)]
+        command: RouteCommand,
+    },
+    /// Verify the stored data: balances are the sums of their entries, each answered call has one CDR
+    Check {
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// System parameters
+    Param {
+        #[command(subcommand)]
+        command: ParamCommand,
+    },
+    /// Print the OpenAPI document of the API
+    Openapi,
+    /// Print the version
+    Version {
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum CallsCommand {
+    /// List the calls in progress, oldest first
+    List {
+        /// Only calls in which this text occurs
+        #[arg(long)]
+        search: Option<String>,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// End calls now
+    Kill {
+        #[arg(required_unless_present = "all")]
+        ids: Vec<String>,
+        /// Every call in progress
+        #[arg(long, conflicts_with = "ids")]
+        all: bool,
+        /// Stands in the CDR
+        #[arg(long, default_value = "by command")]
+        reason: String,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum CdrCommand {
+    /// List call detail records, newest first
+    List {
+        #[command(flatten)]
+        filter: CdrFilter,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Show one record with its attempts and the explanation of its route
+    Show {
+        id: String,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+}
+
+/// Which records; each filter narrows.
+#[derive(Debug, Default, Args)]
+struct CdrFilter {
+    /// Started at or after this time, like 2026-01-31T00:00:00Z
+    #[arg(long)]
+    from: Option<String>,
+    /// Started before this time
+    #[arg(long)]
+    to: Option<String>,
+    #[arg(long)]
+    account: Option<String>,
+    #[arg(long)]
+    mapping_gateway: Option<String>,
+    #[arg(long)]
+    routing_gateway: Option<String>,
+    #[arg(long)]
+    caller: Option<String>,
+    #[arg(long)]
+    callee: Option<String>,
+    /// Caller or callee
+    #[arg(long)]
+    number: Option<String>,
+    #[arg(long)]
+    end_reason: Option<String>,
+    /// caller, callee or switch
+    #[arg(long)]
+    ended_by: Option<String>,
+    #[arg(long)]
+    answered: Option<bool>,
+    #[arg(long)]
+    min_duration_s: Option<u64>,
+    #[arg(long)]
+    search: Option<String>,
+    /// How many at most
+    #[arg(long, default_value_t = 50)]
+    limit: usize,
+}
+
+#[derive(Debug, Subcommand)]
+enum AccountCommand {
+    /// List the accounts with their balances
+    List {
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Show one account with its latest entries
+    Show {
+        name: String,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Pay in (or out, with a minus)
+    Pay {
+        name: String,
+        /// Like 12.50
+        #[arg(allow_hyphen_values = true)]
+        amount: String,
+        #[arg(long, default_value = "payment", value_parser = ["payment", "refund", "correction"])]
+        kind: String,
+        #[arg(long, default_value = "")]
+        note: String,
+        /// Idempotency key: the same key moves the money once, however often it is sent
+        #[arg(long)]
+        key: Option<String>,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum RouteCommand {
+    /// Say where a call would go, and why not elsewhere, without placing it
+    Simulate {
+        /// Mapping gateway on which the call would arrive
+        #[arg(long)]
+        from: String,
+        #[arg(long)]
+        caller: String,
+        #[arg(long)]
+        called: String,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum ParamCommand {
+    /// List parameters
+    List {
+        /// Only those in whose name or help this text occurs
+        search: Option<String>,
+        /// Only those that are not at their default
+        #[arg(long)]
+        changed: bool,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Set a parameter
+    Set {
+        name: String,
+        #[arg(allow_hyphen_values = true)]
+        value: String,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+}
+
+/// How to reach the running switch.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ClientArgs {
+    /// Address of the API; by default that of the switch that runs on the data folder
+    #[arg(long, env = "TANDEM_API")]
+    api: Option<String>,
+    /// Token of the API; by default the one in the data folder
+    #[arg(long, env = "TANDEM_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// Data folder of the switch
+    #[arg(long, env = "TANDEM_DATA")]
+    data: Option<PathBuf>,
+    /// Print what the API says, as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Debug, Default, Args)]
+pub struct ServeArgs {
+    /// Settings file; ./tandem.toml when it is there
+    #[arg(long, env = "TANDEM_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Data folder
+    #[arg(long, env = "TANDEM_DATA")]
+    pub data: Option<PathBuf>,
+    /// Address of API and console
+    #[arg(long, env = "TANDEM_API")]
+    pub api: Option<SocketAddr>,
+    /// Listener instead of those in the file: udp:ADDRESS or tcp:ADDRESS, with =ADDRESS for what is advertised
+    #[arg(long, env = "TANDEM_LISTEN", value_delimiter = ',')]
+    pub listen: Vec<Listener>,
+    /// First and last media port, like 10000-20000
+    #[arg(long, env = "TANDEM_MEDIA_PORTS")]
+    pub media_ports: Option<PortRange>,
+    /// Threads that relay media
+    #[arg(long, env = "TANDEM_MEDIA_THREADS")]
+    pub media_threads: Option<usize>,
+    /// Log level: error, warn, info, debug or trace
+    #[arg(long, env = "TANDEM_LOG")]
+    pub log: Option<String>,
+    /// How many seconds calls may go on after the first request to stop
+    #[arg(long, env = "TANDEM_STOP_WAIT")]
+    pub stop_wait: Option<u64>,
+}
+
+impl ServeArgs {
+    pub fn overrides(self) -> Overrides {
+        Overrides {
+            data: self.data,
+            log: self.log,
+            api: self.api,
+            listeners: self.listen,
+            media_ports: self.media_ports,
+            media_threads: self.media_threads,
+            stop_wait_s: self.stop_wait,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default, Args)]
+pub struct DemoArgs {
+    /// Data folder to keep; a temporary one, gone at the end, when absent
+    #[arg(long, env = "TANDEM_DATA")]
+    pub data: Option<PathBuf>,
+    /// Log level: error, warn, info, debug or trace
+    #[arg(long, env = "TANDEM_LOG", default_value = "warn")]
+    pub log: String,
+    /// Stop by itself after this many seconds
+    #[arg(long)]
+    pub seconds: Option<u64>,
+}
+
+/// Why a command failed: what stands on stderr, line by line. Exit code 1.
+#[derive(Debug)]
+pub struct Failure(Vec<String>);
+
+impl Failure {
+    pub fn new(sentence: impl Into<String>) -> Failure {
+        Failure(vec![sentence.into()])
+    }
+}
+
+impl<E: std::error::Error> From<E> for Failure {
+    fn from(error: E) -> Failure {
+        Failure::new(error.to_string())
+    }
+}
+
+/// Runs the program. Usage errors end in `clap` with exit code 2.
+pub fn run() -> ExitCode {
+    let outcome = dispatch(Cli::parse().command);
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure(lines)) => {
+            let mut stderr = std::io::stderr().lock();
+            for line in lines {
+                // Nobody is left to be told when stderr is closed.
+                let _ = writeln!(stderr, "tandem: {line}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(command: Command) -> Result<(), Failure> {
+    let mut out = Out { json: false };
+    match command {
+        Command::Serve(args) => crate::serve::serve(args),
+        Command::Demo(args) => crate::demo::demo(args),
+        Command::Openapi => out.text(&crate::serve::openapi()),
+        Command::Version { json } => commands::version(json, &mut out),
+        command => commands::remote(command),
+    }
+}
+
+/// Standard output. A reader that closes its end early (`| head`) is no error.
+pub struct Out {
+    json: bool,
+}
+
+impl Out {
+    pub fn text(&mut self, text: &str) -> Result<(), Failure> {
+        let mut stdout = std::io::stdout().lock();
+        let newline = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+        match write!(stdout, "{text}{newline}").and_then(|()| stdout.flush()) {
+            Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+                Err(Failure::new(format!("writing the output: {e}")))
+            }
+            _ => Ok(()),
+        }
+    }
+}
