@@ -117,8 +117,8 @@ fn judge(gateway: &Gateway, load: &dyn Load, offer: Offer) -> Verdict {
     judge_load(gateway, load)
 }
 
-/// Is there room on the gateway at this moment?
-fn judge_load(gateway: &Gateway, load: &dyn Load) -> Verdict {
+/// Is there room on the gateway at this moment? Asked again just before each attempt.
+pub fn judge_load(gateway: &Gateway, load: &dyn Load) -> Verdict {
     let calls = load.calls(gateway);
     if let Some(limit) = gateway.max_concurrency.filter(|limit| calls >= *limit) {
         return Verdict::ConcurrencyFull { calls, limit };
@@ -263,16 +263,76 @@ mod tests {
             ("disabled", |g, _| g.enabled = false, Some(AllGatewaysOffline)),
             ("unreachable", |_, w| w.down.push(1), Some(AllGatewaysOffline)),
             ("vendor locked", |g, _| g.account = AccountId(99), Some(AllGatewaysOffline)),
-            ("below the concurrency limit", |g, w| { g.max_concurrency = Some(3); w.calls.insert(1, 2); }, None),
-            ("at the concurrency limit", |g, w| { g.max_concurrency = Some(3); w.calls.insert(1, 3); }, Some(AllGatewaysBusy)),
-            ("at the CPS limit", |g, w| { g.max_cps = Some(2); w.cps.insert(1, 2); }, Some(AllGatewaysBusy)),
-            ("no clearing rate, not checked", |_, w| { w.costs.clear(); }, None),
-            ("no clearing rate, checked", |g, w| { w.costs.clear(); g.guards.check_rate = true; }, Some(AllGatewaysRefusedByMargin)),
-            ("margin exactly at the floor", |g, _| g.guards.lowest_profit_per_minute = Some(Price::parse("0.01").unwrap()), None),
-            ("margin below the floor", |g, _| g.guards.lowest_profit_per_minute = Some(Price::parse("0.0101").unwrap()), Some(AllGatewaysRefusedByMargin)),
-            ("negative floor allowed", |g, w| { w.costs.insert(1, "0.031"); g.guards.lowest_profit_per_minute = Some(Price::parse("-0.001").unwrap()); }, None),
-            ("negative margin refused", |g, w| { w.costs.insert(1, "0.031"); g.guards.lowest_profit_per_minute = Some(Price::ZERO); }, Some(AllGatewaysRefusedByMargin)),
-            ("dearer than allowed", |g, _| g.guards.max_price_per_minute = Some(Price::parse("0.0199").unwrap()), Some(AllGatewaysRefusedByMargin)),
+            (
+                "below the concurrency limit",
+                |g, w| {
+                    g.max_concurrency = Some(3);
+                    w.calls.insert(1, 2);
+                },
+                None,
+            ),
+            (
+                "at the concurrency limit",
+                |g, w| {
+                    g.max_concurrency = Some(3);
+                    w.calls.insert(1, 3);
+                },
+                Some(AllGatewaysBusy),
+            ),
+            (
+                "at the CPS limit",
+                |g, w| {
+                    g.max_cps = Some(2);
+                    w.cps.insert(1, 2);
+                },
+                Some(AllGatewaysBusy),
+            ),
+            (
+                "no clearing rate, not checked",
+                |_, w| {
+                    w.costs.clear();
+                },
+                None,
+            ),
+            (
+                "no clearing rate, checked",
+                |g, w| {
+                    w.costs.clear();
+                    g.guards.check_rate = true;
+                },
+                Some(AllGatewaysRefusedByMargin),
+            ),
+            (
+                "margin exactly at the floor",
+                |g, _| g.guards.lowest_profit_per_minute = Some(Price::parse("0.01").unwrap()),
+                None,
+            ),
+            (
+                "margin below the floor",
+                |g, _| g.guards.lowest_profit_per_minute = Some(Price::parse("0.0101").unwrap()),
+                Some(AllGatewaysRefusedByMargin),
+            ),
+            (
+                "negative floor allowed",
+                |g, w| {
+                    w.costs.insert(1, "0.031");
+                    g.guards.lowest_profit_per_minute = Some(Price::parse("-0.001").unwrap());
+                },
+                None,
+            ),
+            (
+                "negative margin refused",
+                |g, w| {
+                    w.costs.insert(1, "0.031");
+                    g.guards.lowest_profit_per_minute = Some(Price::ZERO);
+                },
+                Some(AllGatewaysRefusedByMargin),
+            ),
+            (
+                "dearer than allowed",
+                |g, _| g.guards.max_price_per_minute = Some(Price::parse("0.0199").unwrap()),
+                Some(AllGatewaysRefusedByMargin),
+            ),
         ];
         for (name, change, want) in rows {
             let mut world = World { costs: HashMap::from([(1, "0.02")]), ..World::default() };

@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 use std::sync::Arc;
 use vocab::prefix::{PrefixError, pack_prefix};
-use vocab::{AccountId, Price, PrefixTable, RoutingGatewayId};
+use vocab::{AccountId, PrefixTable, Price, RoutingGatewayId};
 
 /// What routing needs to know of a routing gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]

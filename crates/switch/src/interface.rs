@@ -17,6 +17,8 @@ use vocab::{AccountId, CallId, EndReason, Flow, MappingGatewayId, Money, Routing
 pub struct SwitchConfig {
     pub listeners: Vec<sip::ListenerConfig>,
     pub media: MediaAddressing,
+    /// Whether the media threads can open ports of IPv4 and of IPv6.
+    pub media_families: [bool; 2],
     /// Seed of everything random. From the system in the program, a number in tests.
     pub seed: [u8; 16],
 }
@@ -49,18 +51,28 @@ pub struct ControlId(pub u64);
 
 pub enum Input<'a> {
     /// A datagram, or one framed message of a connection.
-    Message { flow: Flow, bytes: &'a [u8] },
+    Message {
+        flow: Flow,
+        bytes: &'a [u8],
+    },
     /// Bytes of a connection that are no SIP; the shell closes it.
-    StreamError { flow: Flow },
+    StreamError {
+        flow: Flow,
+    },
     /// A connection is gone or could not be made; or ICMP says that nobody listens at a UDP address.
-    FlowClosed { flow: Flow },
+    FlowClosed {
+        flow: Flow,
+    },
     Media(MediaEvent),
     /// Everything up to this record is on disk.
     Journaled(Seq),
     /// The journal cannot take more (disk full or failing): refuse new calls until it can.
     JournalStopped(bool),
     Configure(Arc<Snapshot>),
-    Control { id: ControlId, request: ControlRequest },
+    Control {
+        id: ControlId,
+        request: ControlRequest,
+    },
 }
 
 pub enum Output {
@@ -74,9 +86,23 @@ pub enum Output {
 /// Requests of operators. Answered by one [`Output::Reply`] each, those that move money after the disk has it.
 #[derive(Clone, Debug)]
 pub enum ControlRequest {
-    Pay { account: AccountId, kind: PostingKind, amount: Money, by: String, note: String, key: Option<String> },
-    Disconnect { call: CallId, by: String, reason: String },
-    Simulate { gateway: MappingGatewayId, caller: String, called: String },
+    Pay {
+        account: AccountId,
+        kind: PostingKind,
+        amount: Money,
+        by: String,
+        note: String,
+        key: Option<String>,
+    },
+    Disconnect {
+        call: CallId,
+        by: String,
+        reason: String,
+    },
+    Simulate {
+        gateway: MappingGatewayId,
+        called: String,
+    },
     /// Balances, holds and load; of all accounts when the list is empty.
     Balances(Vec<AccountId>),
     /// Load of all gateways.
@@ -91,14 +117,21 @@ pub enum ControlRequest {
 
 #[derive(Clone, Debug)]
 pub enum ControlReply {
-    Paid { seq: Seq, posting: Posting, repeated: bool },
+    Paid {
+        seq: Seq,
+        posting: Posting,
+        repeated: bool,
+    },
     /// The request could not be carried out; in words.
     Refused(String),
     Disconnecting,
     NoSuchCall,
     Simulated(Box<Simulation>),
     Balances(Vec<AccountState>),
-    GatewayLoad { mapping: Vec<(MappingGatewayId, Load)>, routing: Vec<(RoutingGatewayId, Load)> },
+    GatewayLoad {
+        mapping: Vec<(MappingGatewayId, Load)>,
+        routing: Vec<(RoutingGatewayId, Load)>,
+    },
     Done,
 }
 

@@ -7,11 +7,24 @@
 //! The way of one INVITE: `guard` (who is this?) → `sip::Endpoint` → `ingress` (which gateway, which account, may
 //! it call?) → `routing::decide` → `credit` (reserve) → `call` (attempts, media, answer) → `settle` (price, CDR).
 
+mod attempt;
+mod brain;
+mod call;
+mod control;
+mod credit;
+mod guard;
+mod ingress;
 pub mod interface;
 pub mod live;
+mod load;
+mod media_plan;
 pub mod record;
+mod settle;
+mod show;
 pub mod snapshot;
+mod talk;
 
+pub use brain::{Footprint, Switch};
 pub use interface::{ControlId, ControlReply, ControlRequest, Input, Output, Restore, SwitchConfig};
 pub use record::Record;
 pub use snapshot::{Account, MappingGateway, RoutingGateway, Snapshot};

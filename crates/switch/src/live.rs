@@ -1,7 +1,7 @@
 //! What the brain tells the outside about calls in progress, as they change. The receiver keeps its own table; the
 //! brain never sorts or filters for a screen.
 
-use cdr::{Cdr, MediaFigures};
+use cdr::{MediaFigures, Priced};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ pub enum LiveUpdate {
     Call(Box<LiveCall>),
     /// New media figures of a call.
     Media { call: CallId, a: MediaFigures, b: MediaFigures },
-    /// A call is over and its CDR is on disk.
-    Ended(Arc<Cdr>),
+    /// A call is over and its CDR is on disk (or it leaves none).
+    Ended(CallId),
     /// Once a second.
     Totals(Totals),
 }
@@ -47,7 +47,8 @@ pub struct LiveCall {
     pub pdd_ms: Option<u64>,
     pub a: LiveLeg,
     pub b: LiveLeg,
-    pub price_per_minute: Option<Price>,
+    /// The customer's terms; their amount is still zero.
+    pub price: Option<Priced>,
     pub cost_per_minute: Option<Price>,
     /// Money held for the call.
     pub reserved: Money,
@@ -78,5 +79,7 @@ pub struct Totals {
     pub money: Vec<(vocab::Currency, Money, Money)>,
     pub media_ports_used: u32,
     pub journal_stopped: bool,
+    /// Messages of strangers that were dropped unread.
+    pub dropped: u64,
     pub sip: sip::Statistics,
 }

@@ -1,0 +1,472 @@
+//! Trying gateways: place, listen, give up, go on to the next (`RTE-9`, `SIG-5`).
+
+use crate::brain::Switch;
+use crate::call::{Call, Current, Deadline, Ending, Phase};
+use crate::ingress;
+use crate::media_plan::{self, MediaPlan, NoPorts, Party};
+use crate::record::Record;
+use crate::settle;
+use crate::snapshot::RoutingGateway;
+use cdr::{Attempt, AttemptResult, Named};
+use routing::Candidate;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use vocab::explain::Verdict;
+use vocab::leg::{LegCommand, LegFailure, Placement, Refusal};
+use vocab::{DialString, EndReason, EndedBy, Now, SessionDescription, cause};
+
+/// Contacts followed for one attempt at most, so that two gateways cannot send a call round for ever.
+const MAX_REDIRECTS: u32 = 3;
+/// How long a gateway may take to give a final response to CANCEL (RFC 3261 §9.1: 64×T1).
+const CANCEL_TIMEOUT_MS: u32 = 32_000;
+
+impl Switch {
+    /// Places the call at the next candidate that has room, or ends it.
+    pub(crate) fn next_attempt(&mut self, now: Now, call: &mut Call) {
+        while let Some(candidate) = call.candidates.pop_front() {
+            let verdict = self.has_room(now, &candidate.gateway);
+            if verdict != Verdict::Kept {
+                call.explanation.step("skipped", false, format!("{}: {verdict:?}", candidate.gateway.name));
+                continue;
+            }
+            match self.attempt(now, call, &candidate) {
+                Ok(()) => return self.show(call),
+                Err(NoPorts) => {
+                    let end = self.ending(now, EndReason::NoMediaPorts, EndedBy::Switch);
+                    return self.end_call(now, call, end);
+                }
+            }
+        }
+        let end = self.exhausted(now, call);
+        self.end_call(now, call, end);
+    }
+
+    /// Nobody is left to try.
+    fn exhausted(&self, now: Now, call: &mut Call) -> Ending {
+        let Some((reason, refusal)) = call.last_failure.take() else {
+            return self.ending(now, EndReason::AllGatewaysBusy, EndedBy::Switch);
+        };
+        // What the called party or its network said stands; where the gateways themselves failed, and several did,
+        // that is the finding.
+        let of_gateway = matches!(
+            reason,
+            EndReason::GatewayFailure
+                | EndReason::InviteTimeout
+                | EndReason::ResponseTimeout
+                | EndReason::ProtocolError
+        );
+        let reason =
+            if of_gateway && call.attempts.len() > 1 { EndReason::AllGatewaysFailed } else { reason };
+        self.ending_by_refusal(now, reason, &refusal)
+    }
+
+    /// The end of a call by a gateway's refusal: its codes reach the caller.
+    fn ending_by_refusal(&self, now: Now, reason: EndReason, refusal: &Refusal) -> Ending {
+        let mut end = self.ending(now, reason, reason.row().by);
+        // 401 and 407 were for us, 3xx was for us: the caller could do nothing with them.
+        end.sip_code = match refusal.status {
+            0 => end.sip_code,
+            300..=399 | 401 | 407 => 503,
+            status => status,
+        };
+        end.q850 = refusal.q850.unwrap_or(match refusal.status {
+            0 => end.q850,
+            status if end.q850 == 0 => cause::q850_from_sip(status),
+            _ => end.q850,
+        });
+        end.text = refusal.text.clone().or(refusal.phrase.clone());
+        end
+    }
+
+    fn attempt(&mut self, now: Now, call: &mut Call, candidate: &Candidate) -> Result<(), NoPorts> {
+        let snapshot = call.snapshot.clone();
+        let Some(gateway) = snapshot.routing_gateways.get(&candidate.gateway.id).cloned() else {
+            return Ok(());
+        };
+        let (Some(target), Some(vendor)) = (gateway.target, snapshot.accounts.get(&gateway.route.account))
+        else {
+            return Ok(());
+        };
+        self.plan_media(call, &gateway, target)?;
+        let cost = call.called.as_ref().and_then(|called| ingress::applied_rate(&snapshot, vendor, called));
+        let leg = self.place(now, call, &gateway, target, None);
+        let record = self.attempt_record(now, call, &gateway, &vendor.name, leg, target);
+        self.meters.enter_routing(gateway.route.id, now.tick);
+        let wait = Duration::from_secs(gateway.params.sip_timeout_invite_s.into());
+        call.current = Some(Current {
+            leg,
+            gateway,
+            vendor: vendor.clone(),
+            cost: cost.filter(|c| !c.rate.locked),
+            record,
+            heard: false,
+            rang: false,
+            sent_session: false,
+            sent_media: false,
+            slot_held: true,
+            redirects: 0,
+        });
+        self.set_deadline(call, Deadline::Progress, Some(now.tick + wait));
+        Ok(())
+    }
+
+    /// Decides whether media is relayed for this attempt, and gets ports.
+    fn plan_media(
+        &mut self,
+        call: &mut Call,
+        gateway: &RoutingGateway,
+        target: SocketAddr,
+    ) -> Result<(), NoPorts> {
+        let Some(mapping) = call.gateway.clone() else { return Ok(()) };
+        let params = &call.snapshot.params;
+        let a = Party { signalling: call.setup.flow.remote.ip(), mode: mapping.params.mediaproxymode };
+        let b = Party { signalling: target.ip(), mode: gateway.params.mediaproxymode };
+        let watched = params.media_check_timeout_s != 0;
+        let nat = params.media_proxy_behind_nat;
+        call.relayed = media_plan::relayed(a, b, nat, watched, call.setup.session.as_ref());
+        if !call.relayed {
+            return Ok(());
+        }
+        let mut plan = match call.media.take() {
+            Some(mut plan) => {
+                let mut commands = Vec::new();
+                let renewed = plan.renew_b(target.ip(), &mut self.ports, &mut |c| commands.push(c));
+                commands.into_iter().for_each(|c| self.emit(crate::Output::Media(c)));
+                call.media = Some(plan);
+                renewed?;
+                return Ok(());
+            }
+            None => MediaPlan::new(a.signalling, b.signalling),
+        };
+        let leased = match &call.setup.session {
+            Some(offer) => self.lease_streams(call, &mut plan, offer),
+            None => Ok(()),
+        };
+        call.media = Some(plan);
+        leased?;
+        if let Some(offer) = call.setup.session.clone() {
+            self.apply_session(call, media::Side::A, &offer);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn lease_streams(
+        &mut self,
+        call: &Call,
+        plan: &mut MediaPlan,
+        session: &SessionDescription,
+    ) -> Result<(), NoPorts> {
+        let mut ports = std::mem::take(&mut self.ports);
+        let leased = plan.lease(session, &mut ports, || self.next_media_session());
+        self.ports = ports;
+        for session in leased? {
+            self.media_sessions.insert(session, call.id);
+        }
+        self.ask_for_ports();
+        Ok(())
+    }
+
+    fn place(
+        &mut self,
+        now: Now,
+        call: &mut Call,
+        gateway: &RoutingGateway,
+        target: SocketAddr,
+        called: Option<String>,
+    ) -> vocab::LegId {
+        let offer = call.setup.session.as_ref();
+        let session = offer.map(|offer| self.toward(call, media::Side::B, target.ip(), offer));
+        let called = called.or(call.called.as_ref().map(|c| c.as_str().to_owned())).unwrap_or_default();
+        let placement = Placement {
+            target,
+            transport: gateway.transport,
+            listener: self.listener_for(gateway, target),
+            host: gateway.host.clone(),
+            called,
+            to: None,
+            caller: call.caller.clone(),
+            caller_display: call.setup.numbers.from_display.clone(),
+            session,
+            max_forwards: call.setup.max_forwards.saturating_sub(1),
+            credentials: gateway.credentials.clone(),
+            authentication_retries: u8::try_from(gateway.params.sip_authentication_retry).unwrap_or(u8::MAX),
+            resend_intervals_ms: gateway.params.sip_resend_interval_ms.clone(),
+            request_address: gateway.request_address,
+            extra_headers: Vec::new(),
+            cancel_timeout_ms: CANCEL_TIMEOUT_MS,
+        };
+        let leg = self.endpoint.place(now, placement);
+        self.legs.insert(leg, call.id);
+        leg
+    }
+
+    /// A listener of the gateway's transport and address family; the first one when none fits.
+    fn listener_for(&self, gateway: &RoutingGateway, target: SocketAddr) -> vocab::ListenerId {
+        let fits = |l: &&sip::ListenerConfig| {
+            l.transport == gateway.transport
+                && l.local.toward(target.ip()).is_some_and(|ip| ip.is_ipv4() == target.is_ipv4())
+        };
+        let by_transport = |l: &&sip::ListenerConfig| l.transport == gateway.transport;
+        let listeners = &self.config.listeners;
+        let found = listeners.iter().find(fits).or_else(|| listeners.iter().find(by_transport));
+        found.map(|l| l.id).unwrap_or_default()
+    }
+
+    fn attempt_record(
+        &self,
+        now: Now,
+        call: &Call,
+        gateway: &RoutingGateway,
+        vendor: &Arc<str>,
+        leg: vocab::LegId,
+        target: SocketAddr,
+    ) -> Attempt {
+        Attempt {
+            gateway: Named { id: gateway.route.id, name: gateway.route.name.clone() },
+            account: Named { id: gateway.route.account, name: vendor.clone() },
+            called: call.called.as_ref().map(|c| c.as_str().to_owned()).unwrap_or_default(),
+            caller: call.caller.clone(),
+            call_id: self.endpoint.call_id(leg).unwrap_or_default().to_owned(),
+            remote: Some(target),
+            start: now.utc,
+            ringing: None,
+            end: now.utc,
+            result: AttemptResult::Answered,
+            sip_code: 0,
+            q850: 0,
+            text: None,
+        }
+    }
+
+    /// 100: the gateway is there.
+    pub(crate) fn on_trying(&mut self, now: Now, call: &mut Call) {
+        let Some(current) = &mut call.current else { return };
+        current.heard = true;
+        let wait = Duration::from_secs(current.gateway.params.sip_timeout_trying_s.into());
+        self.set_deadline(call, Deadline::Progress, Some(now.tick + wait));
+    }
+
+    /// 180 or 183 from the gateway, passed to the caller.
+    pub(crate) fn on_progress(
+        &mut self,
+        now: Now,
+        call: &mut Call,
+        alerting: bool,
+        session: Option<SessionDescription>,
+        reliable: bool,
+    ) {
+        if !matches!(call.phase, Phase::Trying) {
+            return;
+        }
+        let Some(current) = &mut call.current else { return };
+        current.heard = true;
+        current.rang |= alerting;
+        current.sent_session |= session.is_some();
+        if alerting {
+            current.record.ringing.get_or_insert(now.utc);
+            call.ringing.get_or_insert(now.utc);
+        }
+        let params = &current.gateway.params;
+        let wait_s = match (alerting || current.rang, current.sent_session) {
+            (true, _) => params.sip_timeout_ringing_s,
+            (false, true) => params.sip_timeout_session_progress_sdp_s,
+            (false, false) => params.sip_timeout_session_progress_s,
+        };
+        // PDD ends with the first sign that the far end was reached.
+        call.pdd.get_or_insert(now.tick.since(call.start.tick));
+        self.set_deadline(call, Deadline::Progress, Some(now.tick + Duration::from_secs(wait_s.into())));
+        let session = session.map(|s| self.cross(call, media::Side::B, &s));
+        let command = if alerting {
+            LegCommand::Alert { session, reliable }
+        } else {
+            LegCommand::Progress { session, reliable }
+        };
+        self.command(now, call.a, command);
+        self.show(call);
+    }
+
+    /// 2xx from the gateway. The caller hears of it when the record is on disk (`BIL-15`).
+    pub(crate) fn on_answered(&mut self, now: Now, call: &mut Call, session: Option<SessionDescription>) {
+        if !matches!(call.phase, Phase::Trying) {
+            return;
+        }
+        self.set_deadline(call, Deadline::Progress, None);
+        call.answered = Some(now);
+        call.pdd.get_or_insert(now.tick.since(call.start.tick));
+        if let Some(current) = &mut call.current {
+            current.record.sip_code = 200;
+        }
+        let delayed = call.setup.session.is_none();
+        if delayed
+            && let Some(offer) = &session
+            && self.open_delayed(call, offer).is_err()
+        {
+            let end = self.ending(now, EndReason::NoMediaPorts, EndedBy::Switch);
+            call.answered = None;
+            return self.end_call(now, call, end);
+        }
+        let answer = session.map(|s| self.cross(call, media::Side::B, &s));
+        let draft = settle::draft(now, call);
+        let journaled =
+            self.journal(Record::Answered(Box::new(draft)), Some(crate::brain::Waiting::Call(call.id)));
+        call.phase = Phase::Answering { journaled, answer };
+        self.show(call);
+    }
+
+    /// With a delayed offer the first description comes from the gateway.
+    fn open_delayed(&mut self, call: &mut Call, offer: &SessionDescription) -> Result<(), NoPorts> {
+        let Some(mut plan) = call.media.take() else { return Ok(()) };
+        let leased = self.lease_streams(call, &mut plan, offer);
+        call.media = Some(plan);
+        leased
+    }
+
+    /// The gateway refused.
+    pub(crate) fn on_refused(&mut self, now: Now, call: &mut Call, refusal: Refusal) {
+        if !matches!(call.phase, Phase::Trying) {
+            return;
+        }
+        if (300..400).contains(&refusal.status) && self.follow_redirect(now, call, &refusal) {
+            return;
+        }
+        let reason = EndReason::from_sip(refusal.status);
+        self.attempt_failed(now, call, reason, refusal);
+    }
+
+    /// 3xx: the same gateway may name another number or place, when its owner allows it (`SIG-4`). Only contacts at
+    /// addresses that are the gateway's own are followed: a call must not be sent where no rate and no trust exist.
+    fn follow_redirect(&mut self, now: Now, call: &mut Call, refusal: &Refusal) -> bool {
+        let Some(current) = &call.current else { return false };
+        let (gateway, redirects) = (current.gateway.clone(), current.redirects + 1);
+        let Some(target) = gateway.target else { return false };
+        if !gateway.follow_redirects || redirects > MAX_REDIRECTS {
+            return false;
+        }
+        let contacts = refusal.contacts.iter().filter_map(|uri| sip::uri::Uri::parse(uri));
+        let mut reachable = contacts.filter_map(|uri| {
+            let place = uri.ip().map(|ip| SocketAddr::new(ip, uri.port.unwrap_or(5060)));
+            let own = place.is_some_and(|p| p.ip().to_canonical() == target.ip().to_canonical());
+            let number = DialString::parse(&uri.dialled()).ok()?;
+            (own || gateway.host.as_deref() == Some(uri.host)).then(|| (place.unwrap_or(target), number))
+        });
+        let Some((place, number)) = reachable.next() else { return false };
+        let leg = self.place(now, call, &gateway, place, Some(number.as_str().to_owned()));
+        let wait = Duration::from_secs(gateway.params.sip_timeout_invite_s.into());
+        let call_id = self.endpoint.call_id(leg).unwrap_or_default().to_owned();
+        let snapshot = call.snapshot.clone();
+        if let Some(current) = &mut call.current {
+            current.leg = leg;
+            current.redirects = redirects;
+            current.heard = false;
+            // The vendor bills the number that it is sent.
+            current.cost =
+                ingress::applied_rate(&snapshot, &current.vendor, &number).filter(|c| !c.rate.locked);
+            current.record.called = number.as_str().to_owned();
+            current.record.call_id = call_id;
+            current.record.remote = Some(place);
+        }
+        self.set_deadline(call, Deadline::Progress, Some(now.tick + wait));
+        true
+    }
+
+    /// The attempt's leg failed without a message.
+    pub(crate) fn on_attempt_leg_failed(&mut self, now: Now, call: &mut Call, failure: LegFailure) {
+        let reason = match failure {
+            LegFailure::NoResponse | LegFailure::Unreachable => EndReason::InviteTimeout,
+            LegFailure::NoAck | LegFailure::DialogLost | LegFailure::NoPrack | LegFailure::Protocol => {
+                EndReason::ProtocolError
+            }
+        };
+        self.attempt_failed(now, call, reason, Refusal::default());
+    }
+
+    /// One of the time-outs of `SIG-5` struck: cancel the attempt, then go on or end.
+    pub(crate) fn on_progress_deadline(&mut self, now: Now, call: &mut Call) {
+        let Some(current) = &call.current else { return };
+        let reason = match (current.rang, current.heard) {
+            (true, _) => EndReason::NoAnswer,
+            (false, true) => EndReason::ResponseTimeout,
+            (false, false) => EndReason::InviteTimeout,
+        };
+        self.command(now, current.leg, LegCommand::Cancel { q850: Some(reason.row().q850) });
+        self.attempt_failed(now, call, reason, Refusal::default());
+    }
+
+    fn attempt_failed(&mut self, now: Now, call: &mut Call, reason: EndReason, refusal: Refusal) {
+        let stop = self.stop_rule(call, reason, refusal.status);
+        self.close_attempt(now, call, AttemptResult::Failed(reason), &refusal);
+        self.set_deadline(call, Deadline::Progress, None);
+        if let Some(rule) = stop {
+            if !call.candidates.is_empty() {
+                call.explanation.step("no further gateway", false, rule);
+            }
+            let end = self.ending_by_refusal(now, reason, &refusal);
+            return self.end_call(now, call, end);
+        }
+        call.last_failure = Some((reason, refusal));
+        self.next_attempt(now, call);
+    }
+
+    /// The rule that forbids another gateway after this failure, if one does.
+    fn stop_rule(&self, call: &Call, reason: EndReason, status: u16) -> Option<&'static str> {
+        let current = call.current.as_ref()?;
+        let params = &current.gateway.params;
+        let busy = reason == EndReason::CalleeBusy;
+        if busy && params.gateway_switch_stop_after_user_busy {
+            return Some("the called party is busy");
+        }
+        let tried = u32::try_from(call.attempts.len()).unwrap_or(u32::MAX).saturating_add(1);
+        if params.gateway_switch_limit != 0 && tried >= params.gateway_switch_limit {
+            return Some("the limit of gateways is reached");
+        }
+        if let Some(codes) = &current.gateway.failover_codes
+            && status != 0
+            && !codes.contains(&status)
+        {
+            return Some("the status is not in the gateway's failover list");
+        }
+        if current.gateway.failover_codes.is_none() && reason.row().next == cause::Next::No {
+            return Some("the failure is final");
+        }
+        if params.gateway_switch_until_connect {
+            return None;
+        }
+        if params.gateway_switch_stop_after_rtp_start && current.sent_media {
+            return Some("media from the gateway was heard");
+        }
+        if params.sip_stop_switch_after_sdp && current.sent_session {
+            return Some("the gateway sent SDP");
+        }
+        current.rang.then_some("the called party was rung")
+    }
+
+    /// Writes the attempt down and gives its slot back.
+    pub(crate) fn close_attempt(
+        &mut self,
+        now: Now,
+        call: &mut Call,
+        result: AttemptResult,
+        refusal: &Refusal,
+    ) {
+        let Some(current) = &mut call.current else { return };
+        if !std::mem::replace(&mut current.slot_held, false) {
+            return;
+        }
+        let record = &mut current.record;
+        record.end = now.utc;
+        record.result = result;
+        if let AttemptResult::Failed(reason) = result {
+            record.sip_code = refusal.status;
+            record.q850 = refusal.q850.unwrap_or(match (reason.row().q850, refusal.status) {
+                (0, status) if status != 0 => cause::q850_from_sip(status),
+                (own, _) => own,
+            });
+            record.text = refusal.text.clone().or(refusal.phrase.clone());
+        }
+        call.attempts.push(record.clone());
+        let answered = result == AttemptResult::Answered;
+        let talk_ms = call.answered.map_or(0, |at| settle::millis(now.tick.since(at.tick)));
+        self.meters.leave_routing(current.gateway.route.id, answered, if answered { talk_ms } else { 0 });
+    }
+}

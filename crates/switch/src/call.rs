@@ -1,0 +1,193 @@
+//! One call: its two legs, where it stands, and what it holds.
+
+use crate::media_plan::MediaPlan;
+use crate::snapshot::{Account, MappingGateway, RoutingGateway, Snapshot};
+use billing::ledger::ReservationId;
+use billing::pricing::Rounding;
+use billing::rate::{Rate, RateGroup};
+use cdr::Attempt;
+use routing::Candidate;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use vocab::explain::RouteExplanation;
+use vocab::leg::{OfferBy, Refusal, Setup};
+use vocab::{CallId, DialString, EndReason, EndedBy, LegId, Now, Seq, SessionDescription, Tick, Utc};
+
+/// A rate that applies to this call, with the group it was found in.
+#[derive(Clone, Debug)]
+pub(crate) struct Applied {
+    pub group: Arc<RateGroup>,
+    pub prefix: String,
+    pub rate: Rate,
+}
+
+/// Where a call stands. Each arm holds what exists only then.
+#[derive(Debug)]
+pub(crate) enum Phase {
+    /// Gateways are tried.
+    Trying,
+    /// A gateway answered; the caller's 200 waits for the journal.
+    Answering {
+        journaled: Seq,
+        answer: Option<SessionDescription>,
+    },
+    Talking,
+    /// Ended; the media threads still owe their figures.
+    Closing(Box<Ending>),
+    /// The CDR is on its way to disk.
+    Recording(Seq),
+}
+
+/// How a call ended.
+#[derive(Clone, Debug)]
+pub(crate) struct Ending {
+    pub reason: EndReason,
+    pub by: EndedBy,
+    pub at: Now,
+    /// What the caller was told before the answer; 200 after it.
+    pub sip_code: u16,
+    pub q850: u8,
+    pub text: Option<String>,
+}
+
+/// The attempt under way, or the one that was answered.
+#[derive(Debug)]
+pub(crate) struct Current {
+    pub leg: LegId,
+    pub gateway: Arc<RoutingGateway>,
+    pub vendor: Arc<Account>,
+    pub cost: Option<Applied>,
+    pub record: Attempt,
+    /// Any response came.
+    pub heard: bool,
+    /// It rang (180).
+    pub rang: bool,
+    pub sent_session: bool,
+    pub sent_media: bool,
+    /// The attempt counts against the gateway's limits; false once it is written down.
+    pub slot_held: bool,
+    /// 3xx followed so far.
+    pub redirects: u32,
+}
+
+/// An offer of one leg that waits for the other leg's answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PendingOffer {
+    /// The leg that offered.
+    pub from: LegId,
+    pub by: OfferBy,
+    /// The peer sent no offer and asks us for one (re-INVITE without a body).
+    pub offerless: bool,
+}
+
+/// Kinds of deadlines a call can have, each at most one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Deadline {
+    /// Nothing more came from the gateway.
+    Progress,
+    /// The held money must be extended, or the call cut.
+    Credit,
+    /// The longest call length is reached.
+    Length,
+    /// The media threads' figures are waited for no longer.
+    Figures,
+}
+
+pub(crate) const DEADLINES: usize = 4;
+
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub id: CallId,
+    pub a: LegId,
+    pub setup: Box<Setup>,
+    pub start: Now,
+    pub ringing: Option<Utc>,
+    pub pdd: Option<Duration>,
+    pub answered: Option<Now>,
+    /// The configuration the call began under; its rates and rules do not change during the call (`R-55`).
+    pub snapshot: Arc<Snapshot>,
+    pub gateway: Option<Arc<MappingGateway>>,
+    pub account: Option<Arc<Account>>,
+    pub caller: String,
+    pub called: Option<DialString>,
+    pub sale: Option<Applied>,
+    pub rounding: Rounding,
+    pub reservation: Option<ReservationId>,
+    /// Whole seconds of talk that are paid for; `None`: not bounded by money.
+    pub paid_s: Option<u64>,
+    pub explanation: RouteExplanation,
+    pub candidates: VecDeque<Candidate>,
+    pub current: Option<Current>,
+    pub attempts: Vec<Attempt>,
+    /// The refusal of the last failed attempt, for the caller.
+    pub last_failure: Option<(EndReason, Refusal)>,
+    pub media: Option<MediaPlan>,
+    /// Media of this call is relayed (as far as the gateways tried so far decide it).
+    pub relayed: bool,
+    pub phase: Phase,
+    pub pending: Option<PendingOffer>,
+    /// Latest codec of each side.
+    pub codecs: [Option<Arc<str>>; 2],
+    /// The caller has acknowledged our 200.
+    pub confirmed: bool,
+    pub slots_held: bool,
+    pub deadlines: [Option<Tick>; DEADLINES],
+}
+
+impl Call {
+    pub fn new(id: CallId, a: LegId, setup: Box<Setup>, now: Now, snapshot: Arc<Snapshot>) -> Call {
+        Call {
+            id,
+            a,
+            setup,
+            start: now,
+            ringing: None,
+            pdd: None,
+            answered: None,
+            snapshot,
+            gateway: None,
+            account: None,
+            caller: String::new(),
+            called: None,
+            sale: None,
+            rounding: Rounding::default(),
+            reservation: None,
+            paid_s: None,
+            explanation: RouteExplanation::default(),
+            candidates: VecDeque::new(),
+            current: None,
+            attempts: Vec::new(),
+            last_failure: None,
+            media: None,
+            relayed: false,
+            phase: Phase::Trying,
+            pending: None,
+            codecs: [None, None],
+            confirmed: false,
+            slots_held: false,
+            deadlines: [None; DEADLINES],
+        }
+    }
+
+    pub fn b(&self) -> Option<LegId> {
+        self.current.as_ref().map(|c| c.leg)
+    }
+
+    pub fn is_b(&self, leg: LegId) -> bool {
+        self.b() == Some(leg)
+    }
+
+    /// The leg across from `leg`.
+    pub fn across(&self, leg: LegId) -> Option<LegId> {
+        if leg == self.a { self.b() } else { Some(self.a) }
+    }
+
+    pub fn side(&self, leg: LegId) -> media::Side {
+        if leg == self.a { media::Side::A } else { media::Side::B }
+    }
+
+    pub fn ended(&self) -> bool {
+        matches!(self.phase, Phase::Closing(_) | Phase::Recording(_))
+    }
+}

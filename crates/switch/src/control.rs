@@ -1,0 +1,209 @@
+//! Operators' requests, and the state from before a restart.
+
+use crate::brain::{Switch, Waiting};
+use crate::interface::{AccountState, ControlId, ControlReply, ControlRequest, Output, Restore};
+use crate::load::listed;
+use crate::record::Record;
+use crate::settle;
+use billing::ledger::{Book, Payment, Posting, PostingKind, Settlement};
+use billing::pricing;
+use billing::rate::Rate;
+use cdr::{Cdr, Priced};
+use std::time::Duration;
+use vocab::{AccountId, CallId, EndReason, EndedBy, Money, Now, Seq, Utc};
+
+impl Switch {
+    pub(crate) fn on_control(&mut self, now: Now, id: ControlId, request: ControlRequest) {
+        let reply = match request {
+            ControlRequest::Pay { account, kind, amount, by, note, key } => {
+                return self.pay(id, Payment { account, kind, amount, at: now.utc, by, note, key });
+            }
+            ControlRequest::Disconnect { call, by, reason } => self.disconnect(now, call, &by, &reason),
+            ControlRequest::Simulate { gateway, caller, called } => {
+                match self.simulate(now, gateway, &caller, &called) {
+                    Ok(simulation) => ControlReply::Simulated(Box::new(simulation)),
+                    Err(words) => ControlReply::Refused(words),
+                }
+            }
+            ControlRequest::Balances(accounts) => ControlReply::Balances(self.account_states(accounts)),
+            ControlRequest::GatewayLoad => ControlReply::GatewayLoad {
+                mapping: listed(&mut self.meters.mapping, now.tick),
+                routing: listed(&mut self.meters.routing, now.tick),
+            },
+            ControlRequest::ResendLive => {
+                let mut ids: Vec<CallId> = self.calls.keys().copied().collect();
+                ids.sort_unstable();
+                ids.into_iter().for_each(|id| self.with_call(now, id, |switch, call| switch.show(call)));
+                ControlReply::Done
+            }
+            ControlRequest::Drain => return self.drain(id),
+            ControlRequest::HangUpAll => {
+                self.hang_up_all(now);
+                return self.drain(id);
+            }
+        };
+        self.emit(Output::Reply { id, reply });
+    }
+
+    /// Posts a payment; the reply waits for the disk. A key seen before gives the same posting again (`BIL-3`).
+    fn pay(&mut self, id: ControlId, payment: Payment) {
+        if let Some((seq, posting)) = payment.key.as_ref().and_then(|key| self.keys.get(key)).cloned() {
+            let reply = match same_payment(&posting, &payment) {
+                true => ControlReply::Paid { seq, posting, repeated: true },
+                false => ControlReply::Refused("the idempotency key was used for another payment".to_owned()),
+            };
+            return match seq > self.journaled && matches!(reply, ControlReply::Paid { .. }) {
+                // The first request is still on its way to the disk; its record carries both replies.
+                true => self.also_waiting(seq, id, reply),
+                false => self.emit(Output::Reply { id, reply }),
+            };
+        }
+        if self.journal_stopped {
+            let words = "records cannot be written to disk".to_owned();
+            return self.emit(Output::Reply { id, reply: ControlReply::Refused(words) });
+        }
+        let posting = match self.ledger.pay(payment) {
+            Ok(posting) => posting,
+            Err(error) => {
+                return self.emit(Output::Reply { id, reply: ControlReply::Refused(error.to_string()) });
+            }
+        };
+        let seq = Seq(self.seq.0 + 1);
+        if let Some(key) = posting.key.clone() {
+            self.keys.insert(key, (seq, posting.clone()));
+        }
+        let reply = ControlReply::Paid { seq, posting: posting.clone(), repeated: false };
+        self.journal(Record::Posted(posting), Some(Waiting::Reply(id, reply)));
+    }
+
+    fn disconnect(&mut self, now: Now, call: CallId, by: &str, reason: &str) -> ControlReply {
+        if self.calls.get(&call).is_none_or(|c| c.ended()) {
+            return ControlReply::NoSuchCall;
+        }
+        let text = if reason.is_empty() { by.to_owned() } else { format!("{by}: {reason}") };
+        self.with_call(now, call, |switch, call| {
+            let mut end = switch.ending(now, EndReason::KilledByOperator, EndedBy::Switch);
+            end.sip_code = 480;
+            end.text = Some(text);
+            switch.end_call(now, call, end);
+        });
+        ControlReply::Disconnecting
+    }
+
+    fn account_states(&self, wanted: Vec<AccountId>) -> Vec<AccountState> {
+        let all = || self.snapshot.accounts.keys().copied().collect();
+        let ids = if wanted.is_empty() { all() } else { wanted };
+        let state = |account| AccountState {
+            account,
+            balance: self.ledger.balance(Book::Account(account)),
+            reserved: self.ledger.reserved(account),
+            available: self.ledger.available(account),
+            calls: self.meters.account(account).calls,
+        };
+        ids.into_iter().map(state).collect()
+    }
+
+    fn drain(&mut self, id: ControlId) {
+        self.draining = true;
+        self.drain_waiters.push(id);
+        if self.calls.is_empty() {
+            self.reply_drained();
+        }
+    }
+
+    pub(crate) fn reply_drained(&mut self) {
+        for id in std::mem::take(&mut self.drain_waiters) {
+            self.emit(Output::Reply { id, reply: ControlReply::Done });
+        }
+    }
+
+    fn hang_up_all(&mut self, now: Now) {
+        let mut ids: Vec<CallId> = self.calls.keys().copied().collect();
+        ids.sort_unstable();
+        for id in ids {
+            self.with_call(now, id, |switch, call| {
+                let mut end = switch.ending(now, EndReason::ShuttingDown, EndedBy::Switch);
+                switch.end_call(now, call, end);
+            });
+        }
+    }
+
+    // --- after a restart
+
+    /// Takes over what the journal knows. Calls that were up when the process died are closed with their last sign of
+    /// life: the peers' dialogs are gone with the old process, so nothing after that moment may be charged.
+    pub(crate) fn restore(&mut self, restore: Restore) {
+        for (book, balance) in restore.balances {
+            self.ledger.open_balance(book, balance);
+        }
+        for (key, seq, posting) in restore.keys {
+            self.keys.insert(key, (seq, posting));
+        }
+        for call in restore.open_calls {
+            self.last_call_id = self.last_call_id.max(call.call);
+            self.close_lost_call(call, restore.last_alive);
+        }
+    }
+
+    fn close_lost_call(&mut self, mut cdr: Cdr, last_alive: Option<Utc>) {
+        let answer = cdr.answer.unwrap_or(cdr.end);
+        let last = last_alive.unwrap_or(answer).max(answer);
+        let talk = Duration::from_micros(u64::try_from(last.0 - answer.0).unwrap_or(0));
+        let rounding = settle::rounding(&self.snapshot.params);
+        let billed = pricing::billed_seconds(talk, &rounding);
+        for priced in [&mut cdr.sale, &mut cdr.cost].into_iter().flatten() {
+            if let Ok(charge) = pricing::charge(&rate_of(priced), billed, &rounding) {
+                priced.billed_s = billed;
+                priced.charged_s = charge.charged_seconds;
+                priced.amount = charge.amount;
+            }
+        }
+        cdr.end = last;
+        cdr.talk_ms = settle::millis(talk);
+        cdr.end_reason = EndReason::InternalError;
+        cdr.ended_by = EndedBy::Switch;
+        cdr.sip_code = 200;
+        cdr.q850 = EndReason::InternalError.row().q850;
+        cdr.end_text =
+            Some("the switch was restarted during the call; charged to the last sign of life".to_owned());
+        cdr.profit = settle::profit(cdr.sale.as_ref(), cdr.cost.as_ref());
+        for attempt in &mut cdr.attempts {
+            attempt.end = attempt.end.max(last);
+        }
+        let amount = |p: &Option<Priced>| p.as_ref().map_or(Money::ZERO, |p| p.amount);
+        let settlement = Settlement {
+            call: cdr.call,
+            at: last,
+            reservation: None,
+            charge: cdr.account.as_ref().map(|a| (a.id, amount(&cdr.sale))),
+            cost: cdr.vendor.as_ref().map(|v| (v.id, amount(&cdr.cost))),
+        };
+        let postings = self.ledger.settle(settlement).unwrap_or_else(|error| {
+            cdr.end_text = Some(format!("not booked: {error}"));
+            Vec::new()
+        });
+        self.journal(Record::Ended { cdr: Box::new(cdr), postings }, None);
+    }
+}
+
+/// Is the request the one that made this posting?
+fn same_payment(posting: &Posting, payment: &Payment) -> bool {
+    let amount = posting.entries.first().map(|e| (e.book, e.amount));
+    let signed = if payment.kind == PostingKind::Refund { Money(-payment.amount.0) } else { payment.amount };
+    posting.kind == payment.kind && amount == Some((Book::Account(payment.account), signed))
+}
+
+/// The rate that a price was made from.
+fn rate_of(priced: &Priced) -> Rate {
+    Rate {
+        area: priced.area.clone(),
+        price_per_minute: priced.price_per_minute,
+        first_period_s: priced.first_period_s,
+        first_period_price: priced.first_period_price,
+        cycle_s: priced.cycle_s,
+        connection_fee: priced.connection_fee,
+        minimum_charge: priced.minimum_charge,
+        free_seconds: priced.free_seconds,
+        locked: false,
+    }
+}

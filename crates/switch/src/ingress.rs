@@ -1,0 +1,421 @@
+//! A call arrives: who is it, whom does it want, may it call, what will it pay, where could it go?
+//!
+//! [`evaluate`] is the same function for live calls and for the simulation of routes (`RTE-14`).
+
+use crate::brain::Switch;
+use crate::call::{Applied, Call, Ending};
+use crate::interface::Simulation;
+use crate::settle;
+use crate::snapshot::{Account, Authentication, CalledSource, CallerSource, MappingGateway, Snapshot};
+use routing::{Candidate, Gateway, Load, Market, Offer};
+use std::sync::Arc;
+use std::time::Duration;
+use vocab::explain::{RouteExplanation, Verdict};
+use vocab::leg::{CredentialsVerdict, LegCommand, Setup};
+use vocab::{AccountId, Currency, DialString, EndReason, EndedBy, MappingGatewayId, Now, Price};
+
+/// A call that is not let in: the reason, the status where it differs from the table's, and words.
+pub(crate) struct Rejection {
+    pub reason: EndReason,
+    pub sip: Option<u16>,
+    pub text: Option<String>,
+}
+
+impl From<EndReason> for Rejection {
+    fn from(reason: EndReason) -> Rejection {
+        Rejection { reason, sip: None, text: None }
+    }
+}
+
+/// Wrong answers to challenges are forgotten after this, and when there are too many to remember.
+const WRONG_ANSWER_MEMORY: Duration = Duration::from_secs(60);
+const WRONG_ANSWERS_KEPT: usize = 10_000;
+
+/// Who is calling.
+enum Identity {
+    Known(Arc<MappingGateway>),
+    Challenge { stale: bool },
+    Unknown,
+    WrongPassword,
+}
+
+/// What is known once a call may be routed.
+pub(crate) struct Route {
+    pub account: Arc<Account>,
+    pub sale: Applied,
+    pub ranked: Vec<Candidate>,
+}
+
+impl Switch {
+    pub(crate) fn begin(&mut self, now: Now, call: &mut Call) {
+        let gateway = match self.identify(now, &call.setup) {
+            Identity::Known(gateway) => gateway,
+            Identity::Challenge { stale } => return self.challenge(now, call, stale),
+            Identity::Unknown => return self.reject(now, call, EndReason::UnknownSource.into()),
+            Identity::WrongPassword => return self.reject(now, call, EndReason::AuthenticationFailed.into()),
+        };
+        call.gateway = Some(gateway.clone());
+        call.explanation.step("mapping gateway", true, gateway.name.as_ref());
+        if let Err(rejection) = self.admit(now, call, &gateway) {
+            return self.reject(now, call, rejection);
+        }
+        self.next_attempt(now, call);
+    }
+
+    fn identify(&mut self, now: Now, setup: &Setup) -> Identity {
+        let called = setup.numbers.requested.as_str();
+        let snapshot = self.snapshot.clone();
+        if let Some(gateway) = best_by_prefix(snapshot.mapping_by_source(setup.flow.remote), called) {
+            return Identity::Known(gateway.clone());
+        }
+        if !snapshot.has_password_gateways() {
+            return Identity::Unknown;
+        }
+        let Some(credentials) = &setup.credentials else { return Identity::Challenge { stale: false } };
+        let Some(gateway) = snapshot.mapping_by_username(credentials.username()) else {
+            return self.count_wrong_answer(now, setup);
+        };
+        let Authentication::Password { secret, .. } = &gateway.authentication else {
+            return Identity::Unknown;
+        };
+        match credentials.verify(secret) {
+            CredentialsVerdict::Accepted => Identity::Known(gateway.clone()),
+            CredentialsVerdict::Stale => Identity::Challenge { stale: true },
+            CredentialsVerdict::Wrong => self.count_wrong_answer(now, setup),
+        }
+    }
+
+    /// A wrong answer is challenged again a few times, then refused (`SS_SIP_AUTHENTICATION_RETRY`). Unknown names go
+    /// the same way as wrong passwords, so that nobody learns which names exist.
+    fn count_wrong_answer(&mut self, now: Now, setup: &Setup) -> Identity {
+        if self.wrong_answers.len() >= WRONG_ANSWERS_KEPT {
+            self.wrong_answers.retain(|_, (_, at)| now.tick.since(*at) < WRONG_ANSWER_MEMORY);
+        }
+        if self.wrong_answers.len() >= WRONG_ANSWERS_KEPT {
+            return Identity::WrongPassword;
+        }
+        let entry = self.wrong_answers.entry(setup.call_id.clone()).or_insert((0, now.tick));
+        *entry = (entry.0 + 1, now.tick);
+        if entry.0 >= self.snapshot.params.sip_authentication_retry {
+            self.wrong_answers.remove(&setup.call_id);
+            return Identity::WrongPassword;
+        }
+        Identity::Challenge { stale: false }
+    }
+
+    /// The caller will come again with credentials; this round leaves no trace but its count.
+    fn challenge(&mut self, now: Now, call: &mut Call, stale: bool) {
+        let status = self.snapshot.params.sip_authentication_code;
+        let realm = self.snapshot.realm.to_string();
+        self.command(now, call.a, LegCommand::Challenge { status, realm, stale });
+        call.phase = crate::call::Phase::Recording(self.journaled);
+    }
+
+    /// All checks of `RTE-1` up to the ranked plan, then the money and the slots.
+    fn admit(&mut self, now: Now, call: &mut Call, gateway: &Arc<MappingGateway>) -> Result<(), Rejection> {
+        call.caller = caller_of(gateway, &call.setup);
+        let called = called_of(gateway, &call.setup).to_owned();
+        let number = DialString::parse(&called).map_err(|error| Rejection {
+            reason: EndReason::NumberUnknown,
+            sip: Some(484),
+            text: Some(error.to_string()),
+        })?;
+        call.explanation.step("numbers", true, format!("{} calls {number}", call.caller));
+        call.called = Some(number.clone());
+        call.rounding = settle::rounding(&gateway.params);
+        if let Some(account) = call.snapshot.accounts.get(&gateway.account) {
+            call.account = Some(account.clone());
+        }
+        self.meters.mapping.entry(gateway.id).or_default().count(now.tick);
+        self.meters.accounts.entry(gateway.account).or_default().count(now.tick);
+        if self.draining {
+            return Err(EndReason::ShuttingDown.into());
+        }
+        if !self.journal_has_room() {
+            return Err(Rejection {
+                reason: EndReason::SystemLimit,
+                sip: None,
+                text: Some("records cannot be written to disk".to_owned()),
+            });
+        }
+        let snapshot = call.snapshot.clone();
+        let route = self.evaluate(now, &snapshot, gateway, &number, &mut call.explanation)?;
+        call.candidates = route.ranked.into();
+        self.reserve_first(call, &route.account, &route.sale)?;
+        call.sale = Some(route.sale);
+        call.slots_held = true;
+        self.meters.enter(gateway.id, gateway.account);
+        Ok(())
+    }
+
+    /// The checks and the decision, without holding anything.
+    fn evaluate(
+        &self,
+        now: Now,
+        snapshot: &Snapshot,
+        gateway: &MappingGateway,
+        called: &DialString,
+        why: &mut RouteExplanation,
+    ) -> Result<Route, Rejection> {
+        self.check_limits(now, snapshot, gateway, why)?;
+        let account = usable_account(now, snapshot, gateway.account, why)?;
+        self.check_account_limits(now, &account, why)?;
+        let sale = applied_rate(snapshot, &account, called);
+        let detail = |s: &Applied| {
+            format!("{} prefix {} at {} per minute", s.group.name, s.prefix, s.rate.price_per_minute)
+        };
+        let found = sale.as_ref().filter(|s| !s.rate.locked);
+        let words = match (&sale, found) {
+            (_, Some(sale)) => detail(sale),
+            (Some(sale), None) => format!("{}: the destination is locked", detail(sale)),
+            (None, None) => "the account has no rate for this number".to_owned(),
+        };
+        why.step("customer rate", found.is_some(), words);
+        let Some(sale) = sale.filter(|s| !s.rate.locked) else {
+            return Err(EndReason::NoMatchingRate.into());
+        };
+        let market = LiveMarket { snapshot, sale: &sale, currency: account.terms.currency, called };
+        let load = LiveLoad { switch: self, snapshot, now };
+        let decision = routing::decide(&snapshot.plan, called, &load, &market);
+        let kept = decision.ranked.len();
+        why.step(
+            "routing gateways",
+            decision.failure.is_none(),
+            format!("{kept} of {} can take the call", decision.notes.len()),
+        );
+        why.candidates = decision.notes;
+        match decision.failure {
+            Some(reason) => Err(reason.into()),
+            None => Ok(Route { account, sale, ranked: decision.ranked }),
+        }
+    }
+
+    /// Limits of the switch and of the mapping gateway. The call itself is already counted in the current second.
+    fn check_limits(
+        &self,
+        now: Now,
+        snapshot: &Snapshot,
+        gateway: &MappingGateway,
+        why: &mut RouteExplanation,
+    ) -> Result<(), Rejection> {
+        let params = &snapshot.params;
+        let bound = |limit: u32| (limit != 0).then_some(limit);
+        let system = &self.meters.system;
+        within(why, "calls a second of the switch", system.in_second(now.tick), bound(params.max_cps), true)
+            .ok_or(EndReason::SystemLimit)?;
+        within(why, "calls of the switch", system.calls, bound(params.max_concurrency), false)
+            .ok_or(EndReason::SystemLimit)?;
+        let meter = self.meters.mapping(gateway.id);
+        within(
+            why,
+            "calls a second of the mapping gateway",
+            meter.in_second(now.tick),
+            gateway.max_cps,
+            true,
+        )
+        .ok_or(EndReason::GatewayCpsLimit)?;
+        within(why, "calls of the mapping gateway", meter.calls, gateway.max_concurrency, false)
+            .ok_or(EndReason::GatewayConcurrencyLimit)?;
+        Ok(())
+    }
+
+    fn check_account_limits(
+        &self,
+        now: Now,
+        account: &Account,
+        why: &mut RouteExplanation,
+    ) -> Result<(), Rejection> {
+        let meter = self.meters.account(account.id);
+        within(why, "calls a second of the account", meter.in_second(now.tick), account.max_cps, true)
+            .ok_or(EndReason::AccountLimit)?;
+        within(why, "calls of the account", meter.calls, account.max_concurrency, false)
+            .ok_or(EndReason::AccountLimit)?;
+        Ok(())
+    }
+
+    /// `RTE-14`: the decision for a call that is not placed.
+    pub(crate) fn simulate(
+        &self,
+        now: Now,
+        gateway: MappingGatewayId,
+        caller: &str,
+        called: &str,
+    ) -> Result<Simulation, String> {
+        let snapshot = self.snapshot.clone();
+        let gateway = snapshot.mapping_gateway(gateway).ok_or("no such mapping gateway")?;
+        let number = DialString::parse(called).map_err(|e| format!("called: {e}"))?;
+        let mut explanation = RouteExplanation::default();
+        explanation.step("mapping gateway", gateway.enabled, gateway.name.as_ref());
+        explanation.step("numbers", true, format!("{caller} calls {number}"));
+        let outcome = if gateway.enabled {
+            self.evaluate(now, &snapshot, gateway, &number, &mut explanation)
+        } else {
+            Err(EndReason::UnknownSource.into())
+        };
+        let route = match outcome {
+            Ok(route) => route,
+            Err(rejection) => {
+                return Ok(Simulation {
+                    failure: Some(rejection.reason),
+                    explanation,
+                    rate: None,
+                    plan: Vec::new(),
+                });
+            }
+        };
+        let rounding = settle::rounding(&gateway.params);
+        let affordable = self.affordable_first(&route.account, &route.sale, &rounding);
+        explanation.step("money", affordable.is_ok(), self.money_words(&route.account));
+        Ok(Simulation {
+            failure: affordable.err(),
+            explanation,
+            rate: Some(settle::priced_nothing(&route.sale)),
+            plan: route.ranked.iter().map(|c| c.gateway.name.clone()).collect(),
+        })
+    }
+
+    /// Refuses a call that was not let in.
+    pub(crate) fn reject(&mut self, now: Now, call: &mut Call, rejection: Rejection) {
+        let mut end: Ending = self.ending(now, rejection.reason, EndedBy::Switch);
+        end.sip_code = rejection.sip.unwrap_or(end.sip_code);
+        end.text = rejection.text;
+        self.end_call(now, call, end);
+    }
+}
+
+/// One limit, with its explanation. `counted`: the call itself is already in `used`.
+fn within(
+    why: &mut RouteExplanation,
+    name: &'static str,
+    used: u32,
+    limit: Option<u32>,
+    counted: bool,
+) -> Option<()> {
+    let Some(limit) = limit else { return Some(()) };
+    let passed = if counted { used <= limit } else { used < limit };
+    why.step(name, passed, format!("{used} of {limit}"));
+    passed.then_some(())
+}
+
+fn usable_account(
+    now: Now,
+    snapshot: &Snapshot,
+    id: AccountId,
+    why: &mut RouteExplanation,
+) -> Result<Arc<Account>, Rejection> {
+    let Some(account) = snapshot.accounts.get(&id) else {
+        why.step("account", false, "the gateway's account is gone");
+        return Err(EndReason::AccountLocked.into());
+    };
+    let (passed, state) = match (account.locked, account.expired(now.utc)) {
+        (true, _) => (Err(EndReason::AccountLocked), "locked"),
+        (_, true) => (Err(EndReason::AccountExpired), "expired"),
+        _ => (Ok(account.clone()), "normal"),
+    };
+    why.step("account", passed.is_ok(), format!("{} is {state}", account.name));
+    Ok(passed?)
+}
+
+/// The account's rate for a number: longest prefix in its rate group.
+pub(crate) fn applied_rate(snapshot: &Snapshot, account: &Account, called: &DialString) -> Option<Applied> {
+    let group = snapshot.rate_groups.get(&account.rate_group?)?;
+    let (prefix, rate) = group.table.longest(called.digits())?;
+    Some(Applied { group: group.clone(), prefix: prefix.to_string(), rate: rate.clone() })
+}
+
+/// Of several gateways at one address, the one whose called prefix fits best; one without prefixes takes any number.
+fn best_by_prefix<'a>(
+    gateways: impl Iterator<Item = &'a Arc<MappingGateway>>,
+    called: &str,
+) -> Option<&'a Arc<MappingGateway>> {
+    let called = called.strip_prefix('+').unwrap_or(called);
+    let fit = |g: &MappingGateway| match g.called_prefixes.as_slice() {
+        [] => Some(0),
+        list => list.iter().filter(|p| called.starts_with(p.as_str())).map(|p| p.len() + 1).max(),
+    };
+    let mut best: Option<(usize, &Arc<MappingGateway>)> = None;
+    for gateway in gateways {
+        let Some(length) = fit(gateway) else { continue };
+        if best.is_none_or(|(most, _)| length > most) {
+            best = Some((length, gateway));
+        }
+    }
+    best.map(|(_, gateway)| gateway)
+}
+
+fn caller_of(gateway: &MappingGateway, setup: &Setup) -> String {
+    let numbers = &setup.numbers;
+    let chosen = match gateway.caller_source {
+        CallerSource::From => None,
+        CallerSource::Display => numbers.from_display.as_ref(),
+        CallerSource::Asserted => numbers.asserted.as_ref(),
+        CallerSource::RemoteParty => numbers.remote_party.as_ref(),
+    };
+    chosen.unwrap_or(&numbers.from).clone()
+}
+
+fn called_of<'a>(gateway: &MappingGateway, setup: &'a Setup) -> &'a str {
+    match gateway.called_source {
+        CalledSource::RequestUri => &setup.numbers.requested,
+        CalledSource::To => &setup.numbers.to,
+    }
+}
+
+/// Prices of one call.
+struct LiveMarket<'a> {
+    snapshot: &'a Snapshot,
+    sale: &'a Applied,
+    currency: Currency,
+    called: &'a DialString,
+}
+
+impl Market for LiveMarket<'_> {
+    fn offer(&self, gateway: &Gateway) -> Offer {
+        let account = self.snapshot.accounts.get(&gateway.account);
+        let Some(cost) = account.and_then(|account| applied_rate(self.snapshot, account, self.called)) else {
+            return Offer::NoRate;
+        };
+        if cost.rate.locked {
+            return Offer::NoRate;
+        }
+        let per_minute = cost.rate.price_per_minute;
+        if cost.group.currency != self.currency {
+            return Offer::OtherCurrency { cost: per_minute };
+        }
+        let margin = Price(self.sale.rate.price_per_minute.0.saturating_sub(per_minute.0));
+        Offer::PerMinute { cost: per_minute, margin }
+    }
+}
+
+/// The brain's counters as routing sees them.
+struct LiveLoad<'a> {
+    switch: &'a Switch,
+    snapshot: &'a Snapshot,
+    now: Now,
+}
+
+impl Load for LiveLoad<'_> {
+    fn calls(&self, gateway: &Gateway) -> u32 {
+        self.switch.meters.routing(gateway.id).calls
+    }
+
+    fn cps(&self, gateway: &Gateway) -> u32 {
+        self.switch.meters.routing(gateway.id).in_second(self.now.tick)
+    }
+
+    fn reachable(&self, gateway: &Gateway) -> bool {
+        self.snapshot.routing_gateways.get(&gateway.id).is_some_and(|g| g.target.is_some())
+    }
+
+    fn account_usable(&self, gateway: &Gateway) -> bool {
+        let account = self.snapshot.accounts.get(&gateway.account);
+        account.is_some_and(|a| !a.locked && !a.expired(self.now.utc))
+    }
+}
+
+impl Switch {
+    /// Is there still room on a gateway that was kept when the call was routed?
+    pub(crate) fn has_room(&self, now: Now, gateway: &Gateway) -> Verdict {
+        routing::judge_load(gateway, &LiveLoad { switch: self, snapshot: &self.snapshot, now })
+    }
+}

@@ -1,0 +1,137 @@
+//! Capacity counters: calls in progress and calls a second, for the switch, accounts and gateways (`RTE-5`).
+
+use crate::interface::Load;
+use std::collections::HashMap;
+use std::hash::Hash;
+use vocab::{AccountId, MappingGatewayId, RoutingGatewayId, Tick};
+
+/// Counts of one thing that has limits. Calls a second are counted in whole seconds of the monotonic clock, so a
+/// limit of n lets exactly n calls pass in each second (`SEC-6`).
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Meter {
+    pub calls: u32,
+    second: u64,
+    in_second: u32,
+    last_second: u32,
+    pub attempts: u64,
+    pub answered: u64,
+    pub talk_ms: u64,
+}
+
+impl Meter {
+    fn turn(&mut self, now: Tick) {
+        let second = now.0 / 1_000_000;
+        if second != self.second {
+            self.last_second = if second == self.second + 1 { self.in_second } else { 0 };
+            self.second = second;
+            self.in_second = 0;
+        }
+    }
+
+    /// A call arrived, or was sent.
+    pub fn count(&mut self, now: Tick) {
+        self.turn(now);
+        self.in_second += 1;
+        self.attempts += 1;
+    }
+
+    /// Calls so far in the current second.
+    pub fn in_second(&self, now: Tick) -> u32 {
+        if now.0 / 1_000_000 == self.second { self.in_second } else { 0 }
+    }
+
+    /// Calls in the last full second.
+    pub fn cps(&mut self, now: Tick) -> u32 {
+        self.turn(now);
+        self.last_second
+    }
+
+    pub fn load(&mut self, now: Tick) -> Load {
+        Load {
+            calls: self.calls,
+            cps: self.cps(now),
+            attempts: self.attempts,
+            answered: self.answered,
+            talk_ms: self.talk_ms,
+        }
+    }
+
+    fn ended(&mut self, answered: bool, talk_ms: u64) {
+        self.calls = self.calls.saturating_sub(1);
+        self.answered += u64::from(answered);
+        self.talk_ms += talk_ms;
+    }
+}
+
+/// All meters.
+#[derive(Debug, Default)]
+pub(crate) struct Meters {
+    pub system: Meter,
+    pub mapping: HashMap<MappingGatewayId, Meter>,
+    pub routing: HashMap<RoutingGatewayId, Meter>,
+    pub accounts: HashMap<AccountId, Meter>,
+}
+
+impl Meters {
+    pub fn routing(&self, id: RoutingGatewayId) -> Meter {
+        self.routing.get(&id).copied().unwrap_or_default()
+    }
+
+    pub fn mapping(&self, id: MappingGatewayId) -> Meter {
+        self.mapping.get(&id).copied().unwrap_or_default()
+    }
+
+    pub fn account(&self, id: AccountId) -> Meter {
+        self.accounts.get(&id).copied().unwrap_or_default()
+    }
+
+    /// A call takes its slots on the customer's side.
+    pub fn enter(&mut self, mapping: MappingGatewayId, account: AccountId) {
+        self.system.calls += 1;
+        self.mapping.entry(mapping).or_default().calls += 1;
+        self.accounts.entry(account).or_default().calls += 1;
+    }
+
+    pub fn leave(&mut self, mapping: MappingGatewayId, account: AccountId, answered: bool, talk_ms: u64) {
+        self.system.ended(answered, talk_ms);
+        self.mapping.entry(mapping).or_default().ended(answered, talk_ms);
+        self.accounts.entry(account).or_default().ended(answered, talk_ms);
+    }
+
+    /// An attempt takes its slot on the vendor's side.
+    pub fn enter_routing(&mut self, id: RoutingGatewayId, now: Tick) {
+        let meter = self.routing.entry(id).or_default();
+        meter.calls += 1;
+        meter.count(now);
+    }
+
+    pub fn leave_routing(&mut self, id: RoutingGatewayId, answered: bool, talk_ms: u64) {
+        self.routing.entry(id).or_default().ended(answered, talk_ms);
+    }
+}
+
+/// Loads of a map of meters, in the order of their ids.
+pub(crate) fn listed<I: Copy + Eq + Hash + Ord>(map: &mut HashMap<I, Meter>, now: Tick) -> Vec<(I, Load)> {
+    let mut all: Vec<_> = map.iter_mut().map(|(id, meter)| (*id, meter.load(now))).collect();
+    all.sort_by_key(|(id, _)| *id);
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_a_second_are_exact() {
+        let mut m = Meter::default();
+        for t in [1_000_000, 1_500_000, 1_999_999] {
+            m.count(Tick(t));
+        }
+        assert_eq!(m.in_second(Tick(1_999_999)), 3);
+        assert_eq!(m.in_second(Tick(2_000_000)), 0);
+        assert_eq!(m.cps(Tick(2_000_000)), 3);
+        assert_eq!(m.cps(Tick(3_000_000)), 0);
+        m.count(Tick(9_000_000));
+        assert_eq!(m.cps(Tick(9_000_000)), 0, "the second before was silent");
+    }
+}

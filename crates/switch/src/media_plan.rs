@@ -1,0 +1,320 @@
+//! The media of one call: whether it is relayed, on which ports, and what session descriptions say of it.
+//!
+//! One relay session for each media stream (`m=` line). The plan rewrites descriptions so that each peer sends to
+//! our port on its side, and tells the media threads where each peer wants its media.
+
+use crate::interface::MediaAddressing;
+use media::{Latch, MediaCommand, PortLease, PortPool, SessionStatistics, Side, SideConfig};
+use params::MediaProxyMode;
+use std::net::{IpAddr, SocketAddr};
+use vocab::session::Host;
+use vocab::{Direction, MediaDescription, MediaSessionId, SessionDescription};
+
+/// More streams than this in one description are refused (port 0); real calls have one or two.
+const MAX_STREAMS: usize = 4;
+
+/// No port pair was ready.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct NoPorts;
+
+/// The side of a call as far as media is concerned.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Party {
+    /// Where its signalling comes from.
+    pub signalling: IpAddr,
+    pub mode: MediaProxyMode,
+}
+
+/// `MED-1`: is the media of this call relayed? `offer` is the caller's description, when there is one.
+pub(crate) fn relayed(
+    a: Party,
+    b: Party,
+    nat_param: bool,
+    watched: bool,
+    offer: Option<&SessionDescription>,
+) -> bool {
+    use MediaProxyMode::{MustOn, Off, On};
+    if a.mode == MustOn || b.mode == MustOn {
+        return true;
+    }
+    if a.mode == Off || b.mode == Off {
+        return false;
+    }
+    if a.mode == On || b.mode == On {
+        return true;
+    }
+    let family_differs = a.signalling.to_canonical().is_ipv4() != b.signalling.to_canonical().is_ipv4();
+    let behind_nat = nat_param && offer.is_some_and(|o| media_ip_differs(o, a.signalling));
+    watched || family_differs || behind_nat
+}
+
+/// A description that names another address than the signalling came from: NAT, or a separate media gateway.
+fn media_ip_differs(session: &SessionDescription, signalling: IpAddr) -> bool {
+    session
+        .audio()
+        .and_then(|i| session.media_address(i))
+        .is_some_and(|at| at.ip().to_canonical() != signalling.to_canonical())
+}
+
+impl MediaAddressing {
+    /// The address that stands for `lease` in a description sent to a peer at `remote`.
+    fn written(&self, lease: &PortLease, remote: IpAddr) -> IpAddr {
+        let local = self.local.interfaces.iter().any(|(net, _)| net.contains(remote));
+        let advertised = if lease.is_v6() { self.advertised_v6 } else { self.advertised_v4 };
+        let bound = lease.local.ip();
+        match advertised {
+            Some(public) if !local => public,
+            _ if !bound.is_unspecified() => bound,
+            _ => self.local.toward(remote).unwrap_or(bound),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Stream {
+    session: MediaSessionId,
+    a: SideConfig,
+    b: SideConfig,
+    /// Direction that each side last stated for itself.
+    directions: [Direction; 2],
+    opened: bool,
+}
+
+impl Stream {
+    fn config(&mut self, side: Side) -> &mut SideConfig {
+        match side {
+            Side::A => &mut self.a,
+            Side::B => &mut self.b,
+        }
+    }
+
+    fn lease(&self, side: Side) -> PortLease {
+        match side {
+            Side::A => self.a.lease,
+            Side::B => self.b.lease,
+        }
+    }
+}
+
+/// The relayed media of a call.
+#[derive(Debug, Default)]
+pub(crate) struct MediaPlan {
+    streams: Vec<Option<Stream>>,
+    /// Silence after which a talking side is reported; off before the answer.
+    watch_ms: Option<u32>,
+    /// Families of the two sides.
+    v6: [bool; 2],
+    pub statistics: Vec<SessionStatistics>,
+    /// Sessions whose final figures have not come yet.
+    pub closing: u32,
+}
+
+impl MediaPlan {
+    pub fn new(a: IpAddr, b: IpAddr) -> MediaPlan {
+        MediaPlan { v6: [a.to_canonical().is_ipv6(), b.to_canonical().is_ipv6()], ..MediaPlan::default() }
+    }
+
+    /// Leases ports for every stream of a description that has none yet. On failure nothing stays leased by this call.
+    pub fn lease(
+        &mut self,
+        session: &SessionDescription,
+        pool: &mut PortPool,
+        mut next_id: impl FnMut() -> MediaSessionId,
+    ) -> Result<Vec<MediaSessionId>, NoPorts> {
+        let mut fresh = Vec::new();
+        for (index, media) in session.media.iter().enumerate().take(MAX_STREAMS) {
+            if self.streams.len() <= index {
+                self.streams.push(None);
+            }
+            if media.port == 0 || self.streams[index].is_some() {
+                continue;
+            }
+            let a = pool.lease(self.v6[0]).ok_or(NoPorts)?;
+            let Some(b) = pool.lease_beside(self.v6[1], a) else {
+                pool.put_back(a);
+                return Err(NoPorts);
+            };
+            let session = next_id();
+            fresh.push(session);
+            self.streams[index] = Some(Stream {
+                session,
+                a: SideConfig::new(a),
+                b: SideConfig::new(b),
+                directions: [Direction::SendRecv; 2],
+                opened: false,
+            });
+        }
+        Ok(fresh)
+    }
+
+    /// A new gateway is tried: fresh ports on side B, so that late packets of the one before cannot be heard.
+    pub fn renew_b(
+        &mut self,
+        b: IpAddr,
+        pool: &mut PortPool,
+        out: &mut dyn FnMut(MediaCommand),
+    ) -> Result<(), NoPorts> {
+        self.v6[1] = b.to_canonical().is_ipv6();
+        for stream in self.streams.iter_mut().flatten() {
+            let lease = pool.lease_beside(self.v6[1], stream.a.lease).ok_or(NoPorts)?;
+            let old = std::mem::replace(&mut stream.b, SideConfig::new(lease));
+            stream.directions[1] = Direction::SendRecv;
+            if stream.opened {
+                pool.retire(old.lease);
+                out(MediaCommand::SetSide { session: stream.session, side: Side::B, config: stream.b });
+            } else {
+                pool.put_back(old.lease);
+            }
+        }
+        Ok(())
+    }
+
+    /// A description came from `side`: its media goes to the addresses it names from now on.
+    pub fn apply(&mut self, side: Side, session: &SessionDescription, out: &mut dyn FnMut(MediaCommand)) {
+        for (index, slot) in self.streams.iter_mut().enumerate() {
+            let (Some(stream), Some(media)) = (slot, session.media.get(index)) else { continue };
+            let direction =
+                if media.port == 0 { Direction::Inactive } else { session.media_direction(index) };
+            stream.directions[usize::from(side == Side::B)] = direction;
+            let remote = session.media_address(index).filter(|at| !at.ip().is_unspecified());
+            let config = stream.config(side);
+            // On hold with 0.0.0.0 the old address stays known, so that resume works without relearning.
+            let moved = remote.is_some() && remote != config.remote;
+            config.relearn = moved && config.remote.is_some();
+            config.remote = remote.or(config.remote);
+            config.rtcp_remote = remote.and_then(|at| rtcp_address(media, at));
+            config.rtcp_mux = media.attribute("rtcp-mux").is_some();
+            config.sends = direction.sends();
+            config.receives = direction.receives();
+            config.rtp = media.is_rtp();
+            config.clock_rate = clock_rate(media);
+            config.latch = Latch::Learn;
+            stream.send(side, self.watch_ms, out);
+        }
+    }
+
+    /// The call is answered: silence counts from now on.
+    pub fn watch(&mut self, watch_ms: Option<u32>, out: &mut dyn FnMut(MediaCommand)) {
+        self.watch_ms = watch_ms;
+        for stream in self.streams.iter_mut().flatten().filter(|s| s.opened) {
+            stream.send(Side::A, watch_ms, out);
+        }
+    }
+
+    /// What `toward` is to be told: the other side's description with our addresses in it.
+    pub fn rewrite(
+        &self,
+        session: &SessionDescription,
+        toward: Side,
+        remote: IpAddr,
+        addressing: &MediaAddressing,
+    ) -> SessionDescription {
+        let mut out = session.clone();
+        let mut written = None;
+        for (index, media) in out.media.iter_mut().enumerate() {
+            let stream = self.streams.get(index).and_then(Option::as_ref);
+            media.attributes.retain(|a| !is_transport_attribute(&a.name));
+            media.address = None;
+            match stream {
+                Some(stream) if media.port != 0 => {
+                    let lease = stream.lease(toward);
+                    media.port = lease.local.port();
+                    let ip = addressing.written(&lease, remote);
+                    written.get_or_insert(ip);
+                    if written != Some(ip) {
+                        media.address = Some(Host::Ip(ip));
+                    }
+                }
+                _ => media.port = 0,
+            }
+        }
+        // With every stream refused the line still needs an address; the unspecified one promises nothing.
+        let refused = if self.v6[usize::from(toward == Side::B)] {
+            IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED)
+        } else {
+            IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED)
+        };
+        out.address = Some(Host::Ip(written.unwrap_or(refused)));
+        out.attributes.retain(|a| !is_transport_attribute(&a.name));
+        out
+    }
+
+    /// Ends all sessions and gives up all ports.
+    pub fn close(&mut self, pool: &mut PortPool, out: &mut dyn FnMut(MediaCommand)) {
+        for stream in self.streams.drain(..).flatten() {
+            if stream.opened {
+                pool.retire(stream.a.lease);
+                pool.retire(stream.b.lease);
+                self.closing += 1;
+                out(MediaCommand::Close { session: stream.session });
+            } else {
+                pool.put_back(stream.a.lease);
+                pool.put_back(stream.b.lease);
+            }
+        }
+    }
+
+    /// Keeps the latest figures of a session.
+    pub fn record(&mut self, figures: SessionStatistics) {
+        match self.statistics.iter_mut().find(|s| s.session == figures.session) {
+            Some(known) => *known = figures,
+            None => self.statistics.push(figures),
+        }
+    }
+
+    /// Both sides may talk on some stream: the call is not on hold.
+    pub fn talking(&self) -> bool {
+        self.streams.iter().flatten().any(|s| s.directions == [Direction::SendRecv; 2])
+    }
+}
+
+impl Stream {
+    /// Tells the media threads of a change on `side`, and of the watch on both, which depends on both directions.
+    fn send(&mut self, side: Side, watch_ms: Option<u32>, out: &mut dyn FnMut(MediaCommand)) {
+        // `MED-5`: a side is watched only while both may talk.
+        let watch = watch_ms.filter(|_| self.directions == [Direction::SendRecv; 2]);
+        let other_changes = self.config(side.other()).watch != watch;
+        self.a.watch = watch;
+        self.b.watch = watch;
+        if !self.opened {
+            self.opened = true;
+            out(MediaCommand::Open { session: self.session, a: self.a, b: Some(self.b) });
+        } else {
+            out(MediaCommand::SetSide { session: self.session, side, config: *self.config(side) });
+            if other_changes {
+                let other = side.other();
+                self.config(other).relearn = false;
+                out(MediaCommand::SetSide {
+                    session: self.session,
+                    side: other,
+                    config: *self.config(other),
+                });
+            }
+        }
+        self.config(side).relearn = false;
+    }
+}
+
+/// Attributes that describe the path and not the media; on a relayed leg they are ours to state, and we state none.
+fn is_transport_attribute(name: &str) -> bool {
+    matches!(name, "rtcp" | "rtcp-mux" | "candidate" | "remote-candidates" | "end-of-candidates")
+        || name.starts_with("ice-")
+}
+
+/// RFC 3605: `a=rtcp:port [IN IP4 address]`.
+fn rtcp_address(media: &MediaDescription, rtp: SocketAddr) -> Option<SocketAddr> {
+    let mut words = media.attribute("rtcp")?.split_ascii_whitespace();
+    let port = words.next()?.parse().ok()?;
+    let ip = words.nth(2).and_then(|ip| ip.parse().ok()).unwrap_or(rtp.ip());
+    Some(SocketAddr::new(ip, port))
+}
+
+/// Clock of the first codec, for the jitter; 8000 Hz when it is not said.
+fn clock_rate(media: &MediaDescription) -> u32 {
+    let first = media.formats.first().map(String::as_str).unwrap_or("0");
+    let mapped = media.attributes.iter().filter(|a| a.name == "rtpmap").find_map(|a| {
+        let (number, encoding) = a.value.as_deref()?.split_once(' ')?;
+        (number == first).then(|| encoding.split('/').nth(1)?.parse().ok()).flatten()
+    });
+    mapped.filter(|rate| (1000..=192_000).contains(rate)).unwrap_or(8000)
+}

@@ -1,0 +1,293 @@
+//! What the legs say to each other through the brain: answers, changes, ends.
+
+use crate::brain::Switch;
+use crate::call::{Call, Deadline, PendingOffer, Phase};
+use media::Side;
+use std::net::IpAddr;
+use std::sync::Arc;
+use vocab::leg::{LegCommand, LegEvent, LegFailure, OfferBy, Refusal};
+use vocab::{EndReason, EndedBy, LegId, Now, SessionDescription};
+
+impl Switch {
+    pub(crate) fn on_deadline(&mut self, now: Now, call: &mut Call, deadline: Deadline) {
+        match deadline {
+            Deadline::Progress => self.on_progress_deadline(now, call),
+            Deadline::Credit => self.on_credit_deadline(now, call),
+            Deadline::Length => self.on_length_deadline(now, call),
+            Deadline::Figures => self.settle(call),
+        }
+    }
+
+    /// An event of one of the call's legs. Events of legs that were given up are stale and pass unheard.
+    pub(crate) fn on_call_event(&mut self, now: Now, call: &mut Call, leg: LegId, event: LegEvent) {
+        if call.ended() || !(leg == call.a || call.is_b(leg)) {
+            return;
+        }
+        match event {
+            // Handled before a call is known.
+            LegEvent::Setup(_) | LegEvent::Ended => {}
+            LegEvent::Trying => self.on_trying(now, call),
+            LegEvent::Alerting { session, reliable } => self.on_progress(now, call, true, session, reliable),
+            LegEvent::Progress { session, reliable } => self.on_progress(now, call, false, session, reliable),
+            LegEvent::Answered { session } => self.on_answered(now, call, session),
+            LegEvent::Refused(refusal) => self.on_refused(now, call, refusal),
+            LegEvent::Cancelled { .. } => self.on_cancelled(now, call),
+            LegEvent::Confirmed { session } => self.on_confirmed(now, call, session),
+            LegEvent::Offered { session, by } => self.on_offered(now, call, leg, session, by),
+            LegEvent::OfferAccepted { session } => self.on_offer_accepted(now, call, leg, session),
+            LegEvent::OfferRefused(refusal) => self.on_offer_refused(now, call, refusal),
+            LegEvent::OfferConfirmed { session } => self.on_offer_confirmed(now, call, leg, session),
+            LegEvent::Info { content_type, body } => {
+                if let Some(other) = call.across(leg) {
+                    self.command(now, other, LegCommand::Info { content_type, body });
+                }
+            }
+            LegEvent::Released { q850, text } => self.on_released(now, call, leg, q850, text),
+            LegEvent::Failed(failure) => self.on_leg_failed(now, call, leg, failure),
+        }
+    }
+
+    /// A record of the call is on disk.
+    pub(crate) fn on_recorded(&mut self, now: Now, call: &mut Call) {
+        let answer = match &mut call.phase {
+            Phase::Answering { journaled, answer } if *journaled <= self.journaled => answer.take(),
+            Phase::Recording(seq) if *seq <= self.journaled => return self.show_ended(call),
+            _ => return,
+        };
+        call.phase = Phase::Talking;
+        self.command(now, call.a, LegCommand::Answer { session: answer });
+        self.watch_credit(call);
+        self.set_length_deadline(call);
+        self.watch_media(call);
+        self.show(call);
+    }
+
+    fn watch_media(&mut self, call: &mut Call) {
+        let seconds = call.snapshot.params.media_check_timeout_s;
+        let watch_ms = (seconds != 0).then(|| seconds.saturating_mul(1000));
+        self.with_media(call, |plan, out| plan.watch(watch_ms, out));
+    }
+
+    /// CANCEL: nothing was connected, nothing is charged, even when the gateway has just answered (`SIG-4`).
+    fn on_cancelled(&mut self, now: Now, call: &mut Call) {
+        call.answered = None;
+        let end = self.ending(now, EndReason::CallerCancelled, EndedBy::Caller);
+        self.end_call(now, call, end);
+    }
+
+    /// The caller's ACK; with a delayed offer it carries the answer that the gateway's ACK waits for.
+    fn on_confirmed(&mut self, now: Now, call: &mut Call, session: Option<SessionDescription>) {
+        call.confirmed = true;
+        if call.setup.session.is_some() {
+            return;
+        }
+        let session = session.map(|s| self.cross(call, Side::A, &s));
+        if let Some(b) = call.b() {
+            self.command(now, b, LegCommand::Confirm { session });
+        }
+    }
+
+    /// re-INVITE or UPDATE of one side goes to the other (`SIG-6`).
+    fn on_offered(
+        &mut self,
+        now: Now,
+        call: &mut Call,
+        leg: LegId,
+        session: Option<SessionDescription>,
+        by: OfferBy,
+    ) {
+        let other = call.across(leg);
+        let refusal = |status| LegCommand::RefuseOffer(Refusal::status(status));
+        let Some(other) = other.filter(|_| !matches!(call.phase, Phase::Answering { .. })) else {
+            return self.command(now, leg, refusal(491));
+        };
+        if call.pending.is_some() {
+            // RFC 6337 §3: an offer of the other side is under way; the peer tries again.
+            return self.command(now, leg, refusal(491));
+        }
+        if let (Some(offer), true) = (&session, call.relayed)
+            && self.lease_more(call, offer).is_err()
+        {
+            return self.command(now, leg, refusal(503));
+        }
+        call.pending = Some(PendingOffer { from: leg, by, offerless: session.is_none() });
+        let side = call.side(leg);
+        let session = session.map(|s| self.cross(call, side, &s));
+        self.command(now, other, LegCommand::Offer { session, by });
+    }
+
+    fn on_offer_accepted(
+        &mut self,
+        now: Now,
+        call: &mut Call,
+        leg: LegId,
+        session: Option<SessionDescription>,
+    ) {
+        let Some(pending) = call.pending.filter(|p| p.from != leg) else { return };
+        if let (Some(offer), true, true) = (&session, pending.offerless, call.relayed)
+            && self.lease_more(call, offer).is_err()
+        {
+            call.pending = None;
+            return self.command(now, pending.from, LegCommand::RefuseOffer(Refusal::status(503)));
+        }
+        let side = call.side(leg);
+        let session = session.map(|s| self.cross(call, side, &s));
+        if !pending.offerless {
+            call.pending = None;
+        }
+        self.command(now, pending.from, LegCommand::AcceptOffer { session });
+        self.show(call);
+    }
+
+    /// The answer to an offer that the peer was asked for, in its ACK.
+    fn on_offer_confirmed(
+        &mut self,
+        now: Now,
+        call: &mut Call,
+        leg: LegId,
+        session: Option<SessionDescription>,
+    ) {
+        let Some(pending) = call.pending.take_if(|p| p.from == leg && p.offerless) else { return };
+        let side = call.side(pending.from);
+        let session = session.map(|s| self.cross(call, side, &s));
+        if let Some(other) = call.across(leg) {
+            self.command(now, other, LegCommand::Confirm { session });
+        }
+        self.show(call);
+    }
+
+    fn on_offer_refused(&mut self, now: Now, call: &mut Call, refusal: Refusal) {
+        if let Some(pending) = call.pending.take() {
+            self.command(now, pending.from, LegCommand::RefuseOffer(refusal));
+        }
+    }
+
+    fn on_released(&mut self, now: Now, call: &mut Call, leg: LegId, q850: Option<u8>, text: Option<String>) {
+        let by = if leg == call.a { EndedBy::Caller } else { EndedBy::Callee };
+        let mut end = self.ending(now, EndReason::NormalRelease, by);
+        end.q850 = q850.unwrap_or(end.q850);
+        end.text = text;
+        self.end_call(now, call, end);
+    }
+
+    fn on_leg_failed(&mut self, now: Now, call: &mut Call, leg: LegId, failure: LegFailure) {
+        if leg != call.a && matches!(call.phase, Phase::Trying) {
+            return self.on_attempt_leg_failed(now, call, failure);
+        }
+        let by = if leg == call.a { EndedBy::Caller } else { EndedBy::Callee };
+        let mut end = self.ending(now, EndReason::ProtocolError, by);
+        end.text = Some(
+            match failure {
+                LegFailure::NoAck => "the 200 was never acknowledged",
+                LegFailure::NoPrack => "a reliable response was never acknowledged",
+                LegFailure::DialogLost => "the peer no longer knows the call",
+                LegFailure::NoResponse => "no response inside the call",
+                LegFailure::Unreachable => "the peer cannot be reached",
+                LegFailure::Protocol => "the peer's messages made no sense",
+            }
+            .to_owned(),
+        );
+        self.end_call(now, call, end);
+    }
+
+    // --- media
+
+    /// A description from `side`, ready to be sent to the other side; media follows it from now on.
+    pub(crate) fn cross(
+        &mut self,
+        call: &mut Call,
+        side: Side,
+        session: &SessionDescription,
+    ) -> SessionDescription {
+        self.apply_session(call, side, session);
+        let remote = self.remote_ip(call, side.other());
+        self.toward(call, side.other(), remote, session)
+    }
+
+    /// Takes note of what `side` wants.
+    pub(crate) fn apply_session(&mut self, call: &mut Call, side: Side, session: &SessionDescription) {
+        let codec = session.audio().and_then(|i| session.media.get(i)).and_then(|m| m.first_codec());
+        call.codecs[usize::from(side == Side::B)] = codec.map(Arc::from);
+        if side == Side::B {
+            // An answer names the codec of both sides; without conversion they are the same.
+            call.codecs[0] = codec.map(Arc::from);
+        }
+        if call.relayed {
+            self.with_media(call, |plan, out| plan.apply(side, session, out));
+        }
+    }
+
+    /// `session` as it is to be sent to the peer on side `side`.
+    pub(crate) fn toward(
+        &self,
+        call: &Call,
+        side: Side,
+        remote: IpAddr,
+        session: &SessionDescription,
+    ) -> SessionDescription {
+        match &call.media {
+            Some(plan) if call.relayed => plan.rewrite(session, side, remote, &self.config.media),
+            _ => session.clone(),
+        }
+    }
+
+    fn remote_ip(&self, call: &Call, side: Side) -> IpAddr {
+        let target = || call.current.as_ref().and_then(|c| c.record.remote);
+        let remote = if side == Side::A { Some(call.setup.flow.remote) } else { target() };
+        remote.unwrap_or(call.setup.flow.remote).ip()
+    }
+
+    fn lease_more(
+        &mut self,
+        call: &mut Call,
+        session: &SessionDescription,
+    ) -> Result<(), crate::media_plan::NoPorts> {
+        let Some(mut plan) = call.media.take() else { return Ok(()) };
+        let leased = self.lease_streams(call, &mut plan, session);
+        call.media = Some(plan);
+        leased
+    }
+
+    fn with_media(
+        &mut self,
+        call: &mut Call,
+        f: impl FnOnce(&mut crate::media_plan::MediaPlan, &mut dyn FnMut(media::MediaCommand)),
+    ) {
+        if let Some(plan) = &mut call.media {
+            f(plan, &mut |command| self.emit(crate::Output::Media(command)));
+        }
+    }
+
+    pub(crate) fn on_first_packet(&mut self, call: &mut Call, side: Side) {
+        if side == Side::B
+            && let Some(current) = &mut call.current
+        {
+            current.sent_media = true;
+        }
+    }
+
+    /// `MED-5`.
+    pub(crate) fn on_silence(&mut self, now: Now, call: &mut Call, side: Side) {
+        if !matches!(call.phase, Phase::Talking) {
+            return;
+        }
+        let mut end = self.ending(now, EndReason::NoMediaTimeout, EndedBy::Switch);
+        let who = if side == Side::A { "the caller" } else { "the called party" };
+        end.text = Some(format!("nothing from {who} for {} s", call.snapshot.params.media_check_timeout_s));
+        self.end_call(now, call, end);
+    }
+
+    pub(crate) fn on_figures(&mut self, call: &mut Call, figures: media::SessionStatistics, last: bool) {
+        let Some(plan) = &mut call.media else { return };
+        plan.record(figures);
+        if last {
+            plan.closing = plan.closing.saturating_sub(1);
+            if plan.closing == 0 && matches!(call.phase, Phase::Closing(_)) {
+                self.set_deadline(call, Deadline::Figures, None);
+                self.settle(call);
+            }
+        } else {
+            self.show_media(call);
+        }
+    }
+}
