@@ -46,11 +46,23 @@ pub enum Verdict {
     Kept,
     Disabled,
     Unreachable,
-    ConcurrencyFull { calls: u32, limit: u32 },
-    CpsFull { cps: u32, limit: u32 },
+    ConcurrencyFull {
+        calls: u32,
+        limit: u32,
+    },
+    CpsFull {
+        cps: u32,
+        limit: u32,
+    },
     NoClearingRate,
-    MarginTooLow { margin: Price, lowest: Price },
-    PriceTooHigh { price: Price, highest: Price },
+    MarginTooLow {
+        margin: Price,
+        lowest: Price,
+    },
+    PriceTooHigh {
+        price: Price,
+        highest: Price,
+    },
     /// Cost and price stand in different currencies, so a margin guard cannot be kept.
     CurrencyDiffers,
     AccountUnusable,

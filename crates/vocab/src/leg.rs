@@ -184,32 +184,59 @@ pub enum OfferBy {
 pub enum LegCommand {
     // --- an arriving call, before its final response
     /// Ask for credentials; the leg ends and the call arrives anew with them.
-    Challenge { status: u16, realm: String, stale: bool },
+    Challenge {
+        status: u16,
+        realm: String,
+        stale: bool,
+    },
     /// 180.
-    Alert { session: Option<SessionDescription>, reliable: bool },
+    Alert {
+        session: Option<SessionDescription>,
+        reliable: bool,
+    },
     /// 183.
-    Progress { session: Option<SessionDescription>, reliable: bool },
+    Progress {
+        session: Option<SessionDescription>,
+        reliable: bool,
+    },
     /// 200. `session` is the answer, or the offer when the caller sent none.
-    Answer { session: Option<SessionDescription> },
+    Answer {
+        session: Option<SessionDescription>,
+    },
     Refuse(Refusal),
 
     // --- a call we place
     Place(Box<Placement>),
     /// Give up before the answer. A 2xx that crosses it is acknowledged and released by the engine (`SIG-4`).
-    Cancel { q850: Option<u8> },
+    Cancel {
+        q850: Option<u8>,
+    },
     /// The answer to an offer that came in the callee's 200 (delayed offer): goes into the ACK.
-    Confirm { session: Option<SessionDescription> },
+    Confirm {
+        session: Option<SessionDescription>,
+    },
 
     // --- inside the dialog, both kinds
     /// Offer a change; `None` asks the peer to offer (re-INVITE without a body).
-    Offer { session: Option<SessionDescription>, by: OfferBy },
+    Offer {
+        session: Option<SessionDescription>,
+        by: OfferBy,
+    },
     /// Accept the peer's offer (or answer its offerless re-INVITE with our offer).
-    AcceptOffer { session: Option<SessionDescription> },
+    AcceptOffer {
+        session: Option<SessionDescription>,
+    },
     RefuseOffer(Refusal),
     /// Mid-call information, passed as it came (DTMF by INFO).
-    Info { content_type: String, body: Vec<u8> },
+    Info {
+        content_type: String,
+        body: Vec<u8>,
+    },
     /// End the dialog.
-    Release { q850: Option<u8>, text: Option<String> },
+    Release {
+        q850: Option<u8>,
+        text: Option<String>,
+    },
 }
 
 /// What a leg tells the brain.
@@ -218,34 +245,59 @@ pub enum LegEvent {
     // --- an arriving call
     Setup(Box<Setup>),
     /// The caller gave up before the answer; the engine has answered everything. `Ended` follows.
-    Cancelled { q850: Option<u8> },
+    Cancelled {
+        q850: Option<u8>,
+    },
     /// The caller has acknowledged our 2xx; with the answer when ours was the offer. Comes once.
-    Confirmed { session: Option<SessionDescription> },
+    Confirmed {
+        session: Option<SessionDescription>,
+    },
 
     // --- a call we place
     /// 100.
     Trying,
     /// 180, 181, 182.
-    Alerting { session: Option<SessionDescription>, reliable: bool },
+    Alerting {
+        session: Option<SessionDescription>,
+        reliable: bool,
+    },
     /// 183.
-    Progress { session: Option<SessionDescription>, reliable: bool },
+    Progress {
+        session: Option<SessionDescription>,
+        reliable: bool,
+    },
     /// 2xx. `session` is the answer (`None` when it came in a reliable provisional), or the offer after a
     /// placement without one: then the ACK waits for [`LegCommand::Confirm`].
-    Answered { session: Option<SessionDescription> },
+    Answered {
+        session: Option<SessionDescription>,
+    },
     /// Final refusal, also after `Cancel` (487 or whatever the peer sends). `Ended` follows.
     Refused(Refusal),
 
     // --- inside the dialog
     /// The peer offers a change; `None` for a re-INVITE without a body. Answer with `AcceptOffer`/`RefuseOffer`.
-    Offered { session: Option<SessionDescription>, by: OfferBy },
+    Offered {
+        session: Option<SessionDescription>,
+        by: OfferBy,
+    },
     /// Our offer was accepted. After our offerless `Offer`, `session` is the peer's offer and `Confirm` must follow.
-    OfferAccepted { session: Option<SessionDescription> },
+    OfferAccepted {
+        session: Option<SessionDescription>,
+    },
     OfferRefused(Refusal),
     /// The ACK to our 2xx of an offerless re-INVITE, with the peer's answer.
-    OfferConfirmed { session: Option<SessionDescription> },
-    Info { content_type: String, body: Vec<u8> },
+    OfferConfirmed {
+        session: Option<SessionDescription>,
+    },
+    Info {
+        content_type: String,
+        body: Vec<u8>,
+    },
     /// The peer ended the dialog; already answered. `Ended` follows.
-    Released { q850: Option<u8>, text: Option<String> },
+    Released {
+        q850: Option<u8>,
+        text: Option<String>,
+    },
 
     // --- failures
     /// Something went wrong that no message says. `Ended` follows.

@@ -25,7 +25,9 @@ pub enum MoneyError {
 impl fmt::Display for MoneyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            MoneyError::NotANumber => write!(f, "not an amount; expected digits with an optional decimal point, like \"12.50\""),
+            MoneyError::NotANumber => {
+                write!(f, "not an amount; expected digits with an optional decimal point, like \"12.50\"")
+            }
             MoneyError::TooManyDecimals(max) => write!(f, "more than {max} decimals"),
             MoneyError::Overflow => write!(f, "the amount is too large"),
         }
@@ -54,7 +56,10 @@ fn parse_decimal(text: &str, decimals: u32) -> Result<i128, MoneyError> {
     let padding = std::iter::repeat_n(b'0', decimals as usize - fraction.len());
     let mut n: i128 = 0;
     for b in whole.bytes().chain(fraction.bytes()).chain(padding) {
-        n = n.checked_mul(10).and_then(|n| n.checked_add(i128::from(b - b'0'))).ok_or(MoneyError::Overflow)?;
+        n = n
+            .checked_mul(10)
+            .and_then(|n| n.checked_add(i128::from(b - b'0')))
+            .ok_or(MoneyError::Overflow)?;
     }
     Ok(if negative { -n } else { n })
 }
@@ -173,7 +178,8 @@ impl fmt::Display for Currency {
 impl TryFrom<String> for Currency {
     type Error = String;
     fn try_from(s: String) -> Result<Self, String> {
-        Currency::parse(&s).ok_or_else(|| format!("{s:?} is not a currency; expected three capital letters like \"USD\""))
+        Currency::parse(&s)
+            .ok_or_else(|| format!("{s:?} is not a currency; expected three capital letters like \"USD\""))
     }
 }
 

@@ -91,7 +91,11 @@ impl Cidr {
 impl fmt::Display for Cidr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let full = if self.address.is_ipv4() { 32 } else { 128 };
-        if self.length == full { write!(f, "{}", self.address) } else { write!(f, "{}/{}", self.address, self.length) }
+        if self.length == full {
+            write!(f, "{}", self.address)
+        } else {
+            write!(f, "{}/{}", self.address, self.length)
+        }
     }
 }
 

@@ -101,7 +101,11 @@ mod tests {
             ("alice", Err(NumberError::BadCharacter('a'))),
             ("12345678901234567890123456789012", Err(NumberError::TooLong)),
         ] {
-            assert_eq!(DialString::parse(text).as_ref().map(DialString::as_str), want.as_ref().copied(), "{text}");
+            assert_eq!(
+                DialString::parse(text).as_ref().map(DialString::as_str),
+                want.as_ref().copied(),
+                "{text}"
+            );
         }
     }
 }

@@ -244,7 +244,11 @@ mod tests {
             for _ in 0..50 {
                 let number = random_digits(10);
                 let want = refs.iter().filter(|p| number.starts_with(**p)).max_by_key(|p| p.len());
-                assert_eq!(t.longest(&number).map(|(_, v)| v.as_str()), want.copied(), "{number} in {refs:?}");
+                assert_eq!(
+                    t.longest(&number).map(|(_, v)| v.as_str()),
+                    want.copied(),
+                    "{number} in {refs:?}"
+                );
             }
         }
     }

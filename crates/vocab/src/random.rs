@@ -10,9 +10,7 @@ pub struct Random {
 
 impl Random {
     pub fn from_seed(seed: [u8; 16]) -> Random {
-        let half = |r: std::ops::Range<usize>| {
-            seed[r].iter().fold(0u64, |n, b| (n << 8) | u64::from(*b))
-        };
+        let half = |r: std::ops::Range<usize>| seed[r].iter().fold(0u64, |n, b| (n << 8) | u64::from(*b));
         Random { key: [half(0..8), half(8..16)], counter: 0 }
     }
 
