@@ -122,7 +122,7 @@ impl Switch {
         ids.sort_unstable();
         for id in ids {
             self.with_call(now, id, |switch, call| {
-                let mut end = switch.ending(now, EndReason::ShuttingDown, EndedBy::Switch);
+                let end = switch.ending(now, EndReason::ShuttingDown, EndedBy::Switch);
                 switch.end_call(now, call, end);
             });
         }

@@ -99,7 +99,7 @@ impl Switch {
             // A payment may still arrive before the last paid second; then the call goes on (`BEY-1`).
             return self.set_deadline(call, Deadline::Credit, Some(until));
         }
-        let mut end = self.ending(now, EndReason::BalanceExhausted, EndedBy::Switch);
+        let end = self.ending(now, EndReason::BalanceExhausted, EndedBy::Switch);
         self.end_call(now, call, end);
     }
 

@@ -101,6 +101,7 @@ pub enum ControlRequest {
     },
     Simulate {
         gateway: MappingGatewayId,
+        caller: String,
         called: String,
     },
     /// Balances, holds and load; of all accounts when the list is empty.
