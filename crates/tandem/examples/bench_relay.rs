@@ -1,5 +1,6 @@
 //! What does a relayed RTP packet cost? CPU nanoseconds per packet, all in one run on one machine:
 //! * `floor`: epoll, `recvmmsg` and `sendmmsg` over the same sockets, and nothing else;
+//! * `floor 1 ms`: the same, but looking only once a millisecond, as the engine does under load;
 //! * `engine`: the media engine with its sessions, latching and statistics;
 //! * `rtpengine`: from apt, in user space, when it is installed.
 //!
@@ -41,7 +42,8 @@ fn main() -> Outcome<()> {
         Ok([peer(from)?, peer(from + 1)?])
     };
     match words.first().map(String::as_str) {
-        Some("run-floor") => run_floor(streams, peers(1)?),
+        Some("run-floor") => run_floor(streams, peers(1)?, Duration::ZERO),
+        Some("run-floor-rounds") => run_floor(streams, peers(1)?, Duration::from_millis(1)),
         Some("run-engine") => run_engine(streams, peers(1)?),
         _ => compare(streams, option("--seconds", 5), option("--burst", 1)),
     }
@@ -70,6 +72,7 @@ fn compare(streams: u32, seconds: u32, burst: u32) -> Outcome<()> {
     pin(std::process::id(), 1);
     let mut results = vec![
         measure_own("floor", "run-floor", streams, seconds, burst)?,
+        measure_own("floor 1 ms", "run-floor-rounds", streams, seconds, burst)?,
         measure_own("engine", "run-engine", streams, seconds, burst)?,
     ];
     match measure_rtpengine(streams, seconds, burst) {
@@ -197,7 +200,7 @@ impl Generator {
             due += interval;
             for _ in 0..burst {
                 let flow = usize::try_from(sent % flows)?;
-                let sequence = u16::try_from(sent / flows & 0xffff)?;
+                let sequence = u16::try_from((sent / flows) & 0xffff)?;
                 self.fill(&mut packet, flow, sequence)?;
                 // A full buffer is the relay's loss.
                 let _ = self.sockets[flow % 2].send_to(&packet, ports[flow]);
@@ -279,7 +282,7 @@ fn run_engine(streams: u32, [peer_a, peer_b]: [SocketAddr; 2]) -> Outcome<()> {
 }
 
 /// The least that can relay: readiness, receive, send from the paired socket.
-fn run_floor(streams: u32, peers: [SocketAddr; 2]) -> Outcome<()> {
+fn run_floor(streams: u32, peers: [SocketAddr; 2], round: Duration) -> Outcome<()> {
     let mut sockets = Vec::new();
     for _ in 0..streams * 2 {
         let socket = UdpSocket::bind("127.0.0.1:0")?;
@@ -287,11 +290,11 @@ fn run_floor(streams: u32, peers: [SocketAddr; 2]) -> Outcome<()> {
         sockets.push(socket);
     }
     let ports = sockets.iter().map(UdpSocket::local_addr).collect::<Result<Vec<_>, _>>()?;
-    std::thread::spawn(move || relay_bare(&sockets, peers));
+    std::thread::spawn(move || relay_bare(&sockets, peers, round));
     announce_and_stay(&ports)
 }
 
-fn relay_bare(sockets: &[UdpSocket], peers: [SocketAddr; 2]) -> Option<()> {
+fn relay_bare(sockets: &[UdpSocket], peers: [SocketAddr; 2], round: Duration) -> Option<()> {
     use rustix::event::epoll;
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).ok()?;
     for (i, socket) in sockets.iter().enumerate() {
@@ -302,9 +305,14 @@ fn relay_bare(sockets: &[UdpSocket], peers: [SocketAddr; 2]) -> Option<()> {
     let mut ready = Vec::with_capacity(512);
     loop {
         epoll::wait(&epoll, rustix::buffer::spare_capacity(&mut ready), None).ok()?;
+        let begun = Instant::now();
         for event in ready.drain(..) {
             let i = usize::try_from(event.data.u64()).ok()?;
             bare.relay(sockets.get(i)?, sockets.get(i ^ 1)?, (i ^ 1) & 1);
+        }
+        let rest = round.saturating_sub(begun.elapsed());
+        if !rest.is_zero() {
+            std::thread::sleep(rest);
         }
     }
 }

@@ -25,6 +25,10 @@ const SLICES: usize = 10;
 const SLICE: Duration = Duration::from_millis(100);
 /// Ports tried per round of the loop: some 20 µs each, so that media never waits long for the opening of a block.
 const OPENINGS: usize = 8;
+/// Under load, the time from one round of the loop to the next: packets that come meanwhile share one wake-up …
+const ROUND: Duration = Duration::from_millis(1);
+/// … and load is this many packets in a [`SLICE`]: some 40 calls. Below, each packet is sent on at once.
+const LOAD: usize = 400;
 /// Readiness events taken at once.
 const EVENTS: usize = 512;
 /// Sessions in one report.
@@ -79,6 +83,9 @@ pub struct MediaThread {
     batch: Batch,
     next_slice: Tick,
     slice: usize,
+    /// Packets received in this slice of time, and whether those of the last one were a load.
+    received: usize,
+    loaded: bool,
 }
 
 impl MediaThread {
@@ -106,6 +113,8 @@ impl MediaThread {
             batch: Batch::default(),
             next_slice: Tick::default(),
             slice: 0,
+            received: 0,
+            loaded: false,
         }
     }
 
@@ -121,6 +130,7 @@ impl MediaThread {
                     return;
                 }
             }
+            let begun = Instant::now();
             std::mem::swap(&mut self.unfinished, &mut self.continued);
             while let Some(token) = self.continued.pop() {
                 self.serve_guarded(token);
@@ -137,6 +147,15 @@ impl MediaThread {
             }
             self.open_ports();
             self.handle_timeout();
+            self.rest_of_round(begun);
+        }
+    }
+
+    /// Lets packets gather under load. A wake-up costs as much as a packet, so many should share one.
+    fn rest_of_round(&self, begun: Instant) {
+        let rest = ROUND.saturating_sub(begun.elapsed());
+        if self.loaded && self.unfinished.is_empty() && !rest.is_zero() {
+            std::thread::sleep(rest);
         }
     }
 
@@ -187,6 +206,7 @@ impl MediaThread {
         };
         let Some(port) = self.ports.get(index) else { return };
         let Ok(received) = self.batch.receive(port.pair.socket(rtcp).as_fd()) else { return };
+        self.received += received;
         if received == BATCH {
             self.unfinished.push(token);
         }
@@ -378,6 +398,7 @@ impl MediaThread {
         self.release_rested(now);
         if now >= self.next_slice {
             self.next_slice = now + SLICE;
+            self.loaded = std::mem::take(&mut self.received) >= LOAD;
             self.look_after_slice(now);
         }
     }
