@@ -67,6 +67,8 @@ pub struct MediaThread {
     number: u8,
     dscp: u8,
     started: Instant,
+    /// When this round of the loop began.
+    now: Tick,
     epoll: OwnedFd,
     events: Arc<dyn Fn(MediaEvent) + Send + Sync>,
     ports: Vec<Port>,
@@ -100,6 +102,7 @@ impl MediaThread {
             number,
             dscp: settings.dscp,
             started,
+            now: Tick::default(),
             epoll,
             events,
             ports: Vec::new(),
@@ -130,7 +133,8 @@ impl MediaThread {
                     return;
                 }
             }
-            let begun = Instant::now();
+            // One reading for all packets of a round: they waited for it together.
+            self.now = Tick::default() + self.started.elapsed();
             std::mem::swap(&mut self.unfinished, &mut self.continued);
             while let Some(token) = self.continued.pop() {
                 self.serve_guarded(token);
@@ -147,20 +151,16 @@ impl MediaThread {
             }
             self.open_ports();
             self.handle_timeout();
-            self.rest_of_round(begun);
+            self.rest_of_round();
         }
     }
 
     /// Lets packets gather under load. A wake-up costs as much as a packet, so many should share one.
-    fn rest_of_round(&self, begun: Instant) {
-        let rest = ROUND.saturating_sub(begun.elapsed());
-        if self.loaded && self.unfinished.is_empty() && !rest.is_zero() {
-            std::thread::sleep(rest);
+    fn rest_of_round(&self) {
+        if self.loaded && self.unfinished.is_empty() {
+            let taken = self.started.elapsed().saturating_sub(self.now.since(Tick::default()));
+            std::thread::sleep(ROUND.saturating_sub(taken));
         }
-    }
-
-    fn now(&self) -> Tick {
-        Tick::default() + self.started.elapsed()
     }
 
     fn emit(&self, event: MediaEvent) {
@@ -174,7 +174,7 @@ impl MediaThread {
         let rested = self.resting.front().map(|(at, _)| *at);
         let wait = match slice.into_iter().chain(rested).min() {
             _ if busy => Duration::ZERO,
-            Some(at) => at.since(self.now()),
+            Some(at) => at.since(Tick::default() + self.started.elapsed()),
             None => Duration::from_secs(3600),
         };
         Timespec::try_from(wait).unwrap_or_default()
@@ -200,7 +200,6 @@ impl MediaThread {
 
     /// Relays one batch from one socket.
     fn serve(&mut self, token: u64) {
-        let now = self.now();
         let Some((index, rtcp)) = usize::try_from(token / 2).ok().map(|i| (i, token % 2 == 1)) else {
             return;
         };
@@ -217,7 +216,7 @@ impl MediaThread {
         let mut out_rtcp = false;
         for i in 0..received {
             let Some((source, packet)) = self.batch.packet(i) else { continue };
-            let verdict = session.relay.handle_packet(now, side, rtcp, source, packet);
+            let verdict = session.relay.handle_packet(self.now, side, rtcp, source, packet);
             let (Verdict::Forward { to, rtcp }, Some(out)) = (verdict, out) else { continue };
             if rtcp != out_rtcp {
                 self.batch.send(out.pair.socket(out_rtcp).as_fd());
@@ -275,7 +274,7 @@ impl MediaThread {
             return;
         }
         let slot = self.free.pop().unwrap_or(self.sessions.len());
-        let session = Some(Session { id, relay: Relay::new(self.now(), a, b) });
+        let session = Some(Session { id, relay: Relay::new(self.now, a, b) });
         match self.sessions.get_mut(slot) {
             Some(empty) => *empty = session,
             None => self.sessions.push(session),
@@ -293,7 +292,7 @@ impl MediaThread {
             tracing::error!(%id, ?config, "media side set with a lease that is not free");
             return;
         }
-        let now = self.now();
+        let now = self.now;
         let Some(Some(session)) = self.sessions.get_mut(slot) else { return };
         let retired = session.relay.set_side(now, side, config);
         self.connect(config.lease, slot, side);
@@ -334,7 +333,7 @@ impl MediaThread {
             let full = |batch: &mut Batch| matches!(batch.receive(socket.as_fd()), Ok(BATCH));
             (0..DRAIN).take_while(|_| full(&mut self.batch)).for_each(drop);
         }
-        self.resting.push_back((self.now() + QUARANTINE, lease));
+        self.resting.push_back((self.now + QUARANTINE, lease));
     }
 
     fn close_slot(&mut self, slot: usize) {
@@ -394,7 +393,7 @@ impl MediaThread {
     }
 
     fn handle_timeout(&mut self) {
-        let now = self.now();
+        let now = self.now;
         self.release_rested(now);
         if now >= self.next_slice {
             self.next_slice = now + SLICE;

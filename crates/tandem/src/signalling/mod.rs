@@ -1,0 +1,235 @@
+//! The thread that owns the brain: every SIP message, timer and decision passes here.
+//!
+//! One turn: take what has arrived (UDP in batches, everything else from the [`Inbox`]), let the brain handle it,
+//! then let out what it has to say: journal records first, because answers wait for the disk, then datagrams in
+//! batches. Nothing in a turn may block.
+
+mod inbox;
+mod udp;
+
+pub use inbox::{Control, Inbox, StreamEvent};
+#[cfg(test)]
+pub use inbox::testing;
+pub use udp::UdpListener;
+
+use crate::clock::Clock;
+use crate::journal::JournalQueue;
+use crate::live::LiveQueue;
+use crate::media_io::MediaEngine;
+use crate::tcp::TcpSender;
+use inbox::Taken;
+use rustix::event::epoll;
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use switch::live::LiveUpdate;
+use switch::{ControlId, ControlReply, Input, Output, Record, Switch};
+use tokio::sync::oneshot;
+use udp::{Arrivals, Unreachable};
+use vocab::{Flow, Seq, Transport};
+
+/// Event number of the bell; the others are positions in the list of UDP listeners.
+const BELL: u64 = u64::MAX;
+/// Reports taken from one socket's error queue in one turn.
+const ERRORS: usize = 64;
+
+/// Where the brain's outputs go.
+pub struct Outlets {
+    pub tcp: TcpSender,
+    pub journal: Arc<JournalQueue>,
+    pub media: Arc<MediaEngine>,
+    pub live: Arc<LiveQueue>,
+}
+
+pub struct Signalling {
+    brain: Switch,
+    clock: Clock,
+    inbox: Arc<Inbox>,
+    outlets: Outlets,
+    listeners: Vec<Watched>,
+    epoll: OwnedFd,
+    arrivals: Arrivals,
+    journaled: Seq,
+    /// Of the operators' requests under way.
+    replies: HashMap<ControlId, oneshot::Sender<ControlReply>>,
+    next_control: u64,
+    records: Vec<(Seq, Record)>,
+    updates: Vec<LiveUpdate>,
+}
+
+/// A UDP listener with what `epoll` said of it.
+struct Watched {
+    socket: UdpListener,
+    readable: bool,
+    failing: bool,
+}
+
+impl Signalling {
+    pub fn new(
+        brain: Switch,
+        clock: Clock,
+        inbox: Arc<Inbox>,
+        listeners: Vec<UdpListener>,
+        outlets: Outlets,
+    ) -> io::Result<Signalling> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let bell = epoll::EventData::new_u64(BELL);
+        epoll::add(&epoll, inbox.bell(), bell, epoll::EventFlags::IN | epoll::EventFlags::ET)?;
+        for (i, socket) in listeners.iter().enumerate() {
+            let data = epoll::EventData::new_u64(i as u64);
+            epoll::add(&epoll, socket.fd(), data, epoll::EventFlags::IN)?;
+        }
+        let watched = |socket| Watched { socket, readable: false, failing: false };
+        Ok(Signalling {
+            brain,
+            clock,
+            inbox,
+            outlets,
+            listeners: listeners.into_iter().map(watched).collect(),
+            epoll,
+            arrivals: Arrivals::default(),
+            journaled: Seq(0),
+            replies: HashMap::new(),
+            next_control: 0,
+            records: Vec::new(),
+            updates: Vec::new(),
+        })
+    }
+
+    /// Runs until [`Inbox::stop`].
+    pub fn run(mut self) -> io::Result<()> {
+        let mut taken = Taken::default();
+        loop {
+            self.inbox.take(&mut taken);
+            self.handle_taken(&mut taken);
+            self.handle_datagrams();
+            self.handle_time();
+            self.let_out();
+            if taken.stop {
+                return Ok(());
+            }
+            self.wait()?;
+        }
+    }
+
+    fn handle_taken(&mut self, taken: &mut Taken) {
+        let now = self.clock.now();
+        let journaled = self.inbox.last_journaled();
+        if journaled > self.journaled {
+            self.journaled = journaled;
+            self.brain.handle_input(now, Input::Journaled(journaled));
+        }
+        if let Some(stopped) = taken.journal_stopped.take() {
+            self.brain.handle_input(now, Input::JournalStopped(stopped));
+        }
+        if let Some(snapshot) = taken.snapshot.take() {
+            self.brain.handle_input(now, Input::Configure(snapshot));
+        }
+        for event in taken.media.drain(..) {
+            self.brain.handle_input(now, Input::Media(event));
+        }
+        for event in taken.streams.drain(..) {
+            let input = match &event {
+                StreamEvent::Message { flow, bytes } => Input::Message { flow: *flow, bytes },
+                StreamEvent::Broken { flow } => Input::StreamError { flow: *flow },
+                StreamEvent::Closed { flow } => Input::FlowClosed { flow: *flow },
+            };
+            self.brain.handle_input(now, input);
+        }
+        for Control { request, reply } in taken.controls.drain(..) {
+            self.next_control += 1;
+            let id = ControlId(self.next_control);
+            self.replies.insert(id, reply);
+            self.brain.handle_input(now, Input::Control { id, request });
+        }
+    }
+
+    /// One batch from each socket, so that a flood on one starves no other.
+    fn handle_datagrams(&mut self) {
+        let now = self.clock.now();
+        for Watched { socket, readable, failing } in &mut self.listeners {
+            let flow = |remote| Flow { listener: socket.id, transport: Transport::Udp, remote, connection: 0 };
+            if std::mem::take(failing) {
+                let errors = std::iter::from_fn(|| socket.take_error());
+                for error in errors.take(ERRORS) {
+                    if let Unreachable::Address(remote) = error {
+                        self.brain.handle_input(now, Input::FlowClosed { flow: flow(remote) });
+                    }
+                }
+            }
+            if !std::mem::take(readable) {
+                continue;
+            }
+            let count = self.arrivals.receive(socket);
+            for (remote, bytes) in (0..count).filter_map(|i| self.arrivals.get(i)) {
+                self.brain.handle_input(now, Input::Message { flow: flow(remote), bytes });
+            }
+        }
+    }
+
+    fn handle_time(&mut self) {
+        let now = self.clock.now();
+        if self.brain.poll_timeout().is_some_and(|at| at <= now.tick) {
+            self.brain.handle_timeout(now);
+        }
+    }
+
+    fn let_out(&mut self) {
+        while let Some(output) = self.brain.poll_output() {
+            match output {
+                Output::Send { flow, bytes } => self.send(flow, bytes),
+                Output::Media(command) => self.outlets.media.send(command),
+                Output::Journal { seq, record } => self.records.push((seq, record)),
+                Output::Live(update) => self.updates.push(update),
+                Output::Reply { id, reply } => {
+                    // Who asked may be gone.
+                    let _ = self.replies.remove(&id).map(|asked| asked.send(reply));
+                }
+            }
+        }
+        self.outlets.journal.push(&mut self.records);
+        self.listeners.iter_mut().for_each(|l| l.socket.flush());
+        self.outlets.live.push(&mut self.updates);
+    }
+
+    fn send(&mut self, flow: Flow, bytes: Vec<u8>) {
+        match flow.transport {
+            Transport::Udp => {
+                if let Some(l) = self.listeners.iter_mut().find(|l| l.socket.id == flow.listener) {
+                    l.socket.queue(flow.remote, bytes);
+                }
+            }
+            Transport::Tcp => self.outlets.tcp.send(flow, bytes),
+        }
+    }
+
+    /// Sleeps until a datagram comes, the bell rings, or the brain's next timer is due.
+    fn wait(&mut self) -> io::Result<()> {
+        let sleep = if self.inbox.may_sleep(self.journaled) { self.until_timer() } else { Some(NOT_AT_ALL) };
+        let mut events = [const { std::mem::MaybeUninit::uninit() }; 16];
+        let events = match epoll::wait(&self.epoll, &mut events, sleep.as_ref()) {
+            Ok((events, _)) => events,
+            Err(rustix::io::Errno::INTR) => &mut [],
+            Err(e) => return Err(e.into()),
+        };
+        self.inbox.awake();
+        for event in events {
+            let position = usize::try_from(event.data.u64()).unwrap_or(usize::MAX);
+            if let Some(listener) = self.listeners.get_mut(position) {
+                let flags = event.flags;
+                listener.readable = flags.contains(epoll::EventFlags::IN);
+                listener.failing = flags.contains(epoll::EventFlags::ERR);
+            }
+        }
+        Ok(())
+    }
+
+    fn until_timer(&self) -> Option<rustix::time::Timespec> {
+        let wait = self.brain.poll_timeout()?.since(self.clock.now().tick);
+        // No timer lies so far ahead that the conversion could fail.
+        Some(wait.try_into().unwrap_or(NOT_AT_ALL))
+    }
+}
+
+const NOT_AT_ALL: rustix::time::Timespec = rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 };
