@@ -318,3 +318,156 @@ fn clock_rate(media: &MediaDescription) -> u32 {
     });
     mapped.filter(|rate| (1000..=192_000).contains(rate)).unwrap_or(8000)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vocab::net::{Cidr, LocalAddresses};
+    use vocab::session::Attribute;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn attribute(name: &str, value: &str) -> Attribute {
+        Attribute { name: name.to_owned(), value: Some(value.to_owned()) }
+    }
+
+    fn audio(address: &str, port: u16) -> SessionDescription {
+        SessionDescription {
+            address: Some(Host::Ip(ip(address))),
+            media: vec![MediaDescription {
+                kind: "audio".to_owned(),
+                port,
+                protocol: "RTP/AVP".to_owned(),
+                formats: vec!["8".to_owned(), "101".to_owned()],
+                address: None,
+                direction: None,
+                bandwidth: Vec::new(),
+                attributes: vec![
+                    attribute("rtpmap", "101 telephone-event/8000"),
+                    attribute("rtcp", "4711"),
+                    attribute("ptime", "20"),
+                ],
+            }],
+            ..SessionDescription::default()
+        }
+    }
+
+    fn pool(pairs: u32) -> PortPool {
+        let mut pool = PortPool::new();
+        for index in 0..pairs {
+            let port = 10_000 + u16::try_from(index).unwrap() * 2;
+            pool.add_ready(PortLease { thread: 0, index, local: SocketAddr::new(ip("0.0.0.0"), port) });
+        }
+        pool
+    }
+
+    fn addressing() -> MediaAddressing {
+        let local = LocalAddresses {
+            interfaces: vec![(Cidr::parse("127.0.0.0/8").unwrap(), ip("127.0.0.1"))],
+            default_v4: Some(ip("10.1.1.1")),
+            default_v6: None,
+        };
+        MediaAddressing { local, advertised_v4: Some(ip("203.0.113.9")), advertised_v6: None }
+    }
+
+    /// `MED-1`, row by row.
+    #[test]
+    fn when_media_is_relayed() {
+        use MediaProxyMode::{Auto, MustOn, Off, On};
+        let near = audio("192.0.2.1", 4000);
+        let natted = audio("10.9.9.9", 4000);
+        for (a, b, watched, offer, b_ip, want) in [
+            (Off, Off, true, &near, "192.0.2.2", false),
+            (On, Off, true, &near, "192.0.2.2", false),
+            (MustOn, Off, false, &near, "192.0.2.2", true),
+            (Off, MustOn, false, &near, "192.0.2.2", true),
+            (On, Auto, false, &near, "192.0.2.2", true),
+            (Auto, Auto, false, &near, "192.0.2.2", false),
+            (Auto, Auto, true, &near, "192.0.2.2", true),
+            (Auto, Auto, false, &natted, "192.0.2.2", true),
+            (Auto, Off, false, &natted, "192.0.2.2", false),
+            (Auto, Auto, false, &near, "2001:db8::1", true),
+        ] {
+            let a_party = Party { signalling: ip("192.0.2.1"), mode: a };
+            let b_party = Party { signalling: ip(b_ip), mode: b };
+            assert_eq!(
+                relayed(a_party, b_party, true, watched, Some(offer)),
+                want,
+                "{a:?} {b:?} {watched} {b_ip}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_description_crosses_with_our_ports_and_addresses() {
+        let mut ports = pool(4);
+        let mut plan = MediaPlan::new(ip("192.0.2.1"), ip("127.0.0.1"));
+        let offer = audio("192.0.2.1", 4000);
+        plan.lease(&offer, &mut ports, || MediaSessionId(1)).unwrap();
+        let mut sent = Vec::new();
+        plan.apply(Side::A, &offer, &mut |c| sent.push(c));
+        let to_b = plan.rewrite(&offer, Side::B, ip("127.0.0.1"), &addressing());
+        assert_eq!(
+            to_b.media_address(0),
+            Some("127.0.0.1:10002".parse().unwrap()),
+            "a local peer gets the local address"
+        );
+        assert_eq!(to_b.media[0].attribute("rtcp"), None);
+        assert_eq!(to_b.media[0].attribute("ptime"), Some("20"));
+        let to_a = plan.rewrite(&audio("127.0.0.1", 5000), Side::A, ip("192.0.2.1"), &addressing());
+        assert_eq!(
+            to_a.media_address(0),
+            Some("203.0.113.9:10000".parse().unwrap()),
+            "others get the public one"
+        );
+        let [MediaCommand::Open { a, b: Some(_), .. }] = sent.as_slice() else { panic!("{sent:?}") };
+        assert_eq!(
+            (a.remote, a.rtcp_remote),
+            (Some("192.0.2.1:4000".parse().unwrap()), Some("192.0.2.1:4711".parse().unwrap()))
+        );
+    }
+
+    #[test]
+    fn a_new_gateway_gets_fresh_ports_and_all_come_back() {
+        let mut ports = pool(3);
+        let mut plan = MediaPlan::new(ip("192.0.2.1"), ip("192.0.2.2"));
+        let offer = audio("192.0.2.1", 4000);
+        plan.lease(&offer, &mut ports, || MediaSessionId(1)).unwrap();
+        plan.apply(Side::A, &offer, &mut |_| ());
+        plan.renew_b(ip("192.0.2.3"), &mut ports, &mut |_| ()).unwrap();
+        let to_b = plan.rewrite(&offer, Side::B, ip("192.0.2.3"), &addressing());
+        assert_eq!(to_b.media[0].port, 10_004);
+        assert_eq!(plan.renew_b(ip("192.0.2.4"), &mut ports, &mut |_| ()), Err(NoPorts));
+        plan.close(&mut ports, &mut |_| ());
+        assert_eq!((ports.used(), plan.closing), (0, 1));
+    }
+
+    #[test]
+    fn hold_stops_the_watch_and_resume_starts_it() {
+        let mut ports = pool(2);
+        let mut plan = MediaPlan::new(ip("192.0.2.1"), ip("192.0.2.2"));
+        let session = audio("192.0.2.1", 4000);
+        plan.lease(&session, &mut ports, || MediaSessionId(1)).unwrap();
+        plan.apply(Side::A, &session, &mut |_| ());
+        plan.apply(Side::B, &audio("192.0.2.2", 6000), &mut |_| ());
+        plan.watch(Some(30_000), &mut |_| ());
+        let watches = |plan: &MediaPlan| plan.streams[0].as_ref().map(|s| (s.a.watch, s.b.watch));
+        assert_eq!(watches(&plan), Some((Some(30_000), Some(30_000))));
+        let mut held = session.clone();
+        held.media[0].direction = Some(Direction::SendOnly);
+        plan.apply(Side::A, &held, &mut |_| ());
+        assert_eq!((watches(&plan), plan.talking()), (Some((None, None)), false));
+        plan.apply(Side::A, &session, &mut |_| ());
+        assert_eq!((watches(&plan), plan.talking()), (Some((Some(30_000), Some(30_000))), true));
+    }
+
+    #[test]
+    fn without_ports_nothing_stays_leased() {
+        let mut ports = pool(1);
+        let mut plan = MediaPlan::new(ip("192.0.2.1"), ip("192.0.2.2"));
+        let leased = plan.lease(&audio("192.0.2.1", 4000), &mut ports, || MediaSessionId(1));
+        assert_eq!((leased, ports.used()), (Err(NoPorts), 0));
+    }
+}
