@@ -239,7 +239,10 @@ export const en = {
     result: 'Result',
     words: 'Words of the peer',
     switchName: 'Tandem',
-    ladderNotes: { answer: 'answer', ringing: 'ringing', hangup: 'hang-up', noReply: 'no reply' },
+    ringing: 'Ringing at',
+    answer: 'Answered at',
+    end: 'Ended at',
+    ladderNotes: { answer: 'answer', ringing: 'ringing' },
   },
   route: {
     title: 'Route',

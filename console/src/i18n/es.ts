@@ -247,7 +247,10 @@ export const es: Messages = {
     result: 'Resultado',
     words: 'Palabras del otro lado',
     switchName: 'Tandem',
-    ladderNotes: { answer: 'respuesta', ringing: 'timbre', hangup: 'cuelgue', noReply: 'sin respuesta' },
+    ringing: 'Timbró a las',
+    answer: 'Contestada a las',
+    end: 'Terminó a las',
+    ladderNotes: { answer: 'respuesta', ringing: 'timbre' },
   },
   route: {
     title: 'Ruta',

@@ -240,7 +240,10 @@ export const zh: Messages = {
     result: '结果',
     words: '对端说明',
     switchName: 'Tandem',
-    ladderNotes: { answer: '应答', ringing: '振铃', hangup: '挂断', noReply: '无响应' },
+    ringing: '振铃时间',
+    answer: '应答时间',
+    end: '结束时间',
+    ladderNotes: { answer: '应答', ringing: '振铃' },
   },
   route: {
     title: '路由',

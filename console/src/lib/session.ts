@@ -1,0 +1,28 @@
+/** Who is signed in. `null` means nobody, which shows the sign-in page. */
+import { useQuery, useQueryClient } from '@tanstack/react-query';
+import { Problem } from '../api/client';
+import { session, type User } from '../api/resources';
+import { live } from './useLive';
+
+export const SESSION = ['session'];
+
+async function whoAmI(): Promise<User | null> {
+  try {
+    return (await session.get()).user;
+  } catch (error) {
+    if (error instanceof Problem && error.status === 401) return null;
+    throw error;
+  }
+}
+
+export const useSession = () => useQuery({ queryKey: SESSION, queryFn: whoAmI, staleTime: Number.POSITIVE_INFINITY });
+
+export function useSignOut() {
+  const queries = useQueryClient();
+  return async () => {
+    await session.signOut().catch(() => {});
+    live.stop();
+    queries.clear();
+    queries.setQueryData(SESSION, null);
+  };
+}

@@ -1,0 +1,98 @@
+import { type RoutingGateway, type RoutingGatewayInput, routingGateways } from '../api/resources';
+import { type Messages, useText } from '../i18n';
+import type { Section } from '../ui/EditorForm';
+import { GatewaySummary } from '../ui/GatewaySummary';
+import { ResourcePage } from '../ui/ResourcePage';
+
+const NEW: RoutingGatewayInput = {
+  name: '',
+  account: '',
+  enabled: true,
+  address: '',
+  transport: 'udp',
+  username: null,
+  password: null,
+  prefixes: [],
+  priority: 1,
+  max_cps: null,
+  max_concurrency: null,
+  failover_codes: null,
+  follow_redirects: false,
+  lowest_profit_per_minute: null,
+  max_price_per_minute: null,
+  check_rate: false,
+  request_address: 'socket',
+  parameters: {},
+  notes: '',
+};
+
+export function RoutingGatewayPage() {
+  const t = useText();
+  return (
+    <ResourcePage<RoutingGateway, RoutingGatewayInput>
+      list="routing-gateways"
+      listName={t.nav.routingGateways}
+      newName={t.gateways.addRouting}
+      store={routingGateways}
+      start={NEW}
+      sections={(existing) => sectionsOf(t, existing?.has_password ?? false)}
+      summary={(gateway) => <GatewaySummary filter="routing_gateway" gateway={gateway} />}
+    />
+  );
+}
+
+function sectionsOf(t: Messages, hasPassword: boolean): Section[] {
+  const g = t.gateways;
+  return [
+    {
+      title: g.sectionBasic,
+      fields: [
+        { name: 'name', label: t.common.name, kind: 'text', needed: true },
+        { name: 'account', label: t.common.account, kind: 'account', needed: true },
+        { name: 'enabled', label: g.enabled, kind: 'switch' },
+        { name: 'address', label: g.address, kind: 'text', needed: true, mono: true, help: g.addressHelp },
+        {
+          name: 'transport',
+          label: g.transport,
+          kind: 'choice',
+          options: [
+            { value: 'udp', label: 'UDP' },
+            { value: 'tcp', label: 'TCP' },
+          ],
+        },
+        { name: 'username', label: g.username, kind: 'text', nullable: true },
+        { name: 'password', label: g.password, kind: 'password', nullable: true, placeholder: hasPassword ? g.passwordKept : undefined },
+      ],
+    },
+    {
+      title: g.sectionRouting,
+      fields: [
+        { name: 'prefixes', label: g.prefixes, kind: 'texts', help: g.prefixesHelp },
+        { name: 'priority', label: g.priority, kind: 'whole', help: g.priorityHelp },
+        { name: 'failover_codes', label: g.failoverCodes, kind: 'wholes', nullable: true, help: g.failoverHelp },
+        { name: 'follow_redirects', label: g.followRedirects, kind: 'switch' },
+        { name: 'lowest_profit_per_minute', label: g.lowestProfit, kind: 'decimal', nullable: true, help: g.lowestProfitHelp },
+        { name: 'max_price_per_minute', label: g.maxPrice, kind: 'decimal', nullable: true, help: g.maxPriceHelp },
+        { name: 'check_rate', label: g.checkRate, kind: 'switch', help: g.checkRateHelp },
+      ],
+    },
+    {
+      title: g.sectionLimits,
+      fields: [
+        { name: 'max_concurrency', label: g.maxConcurrency, kind: 'whole', nullable: true },
+        { name: 'max_cps', label: g.maxCps, kind: 'whole', nullable: true },
+      ],
+    },
+    {
+      title: g.sectionSip,
+      fields: [{ name: 'request_address', label: g.requestAddress, kind: 'text', help: g.addressRuleHelp }],
+    },
+    {
+      title: g.sectionParameters,
+      fields: [
+        { name: 'parameters', label: g.addParameter, kind: 'parameters' },
+        { name: 'notes', label: t.common.notes, kind: 'longText' },
+      ],
+    },
+  ];
+}

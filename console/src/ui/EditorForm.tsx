@@ -1,0 +1,152 @@
+/**
+ * The form of every editable thing. A page describes its fields as data; this draws them, counts the changes, saves with
+ * the button or Ctrl+S, puts the server's complaints at their fields, and shows a conflict instead of overwriting.
+ */
+import { useBlocker } from '@tanstack/react-router';
+import { Button, Form } from 'antd';
+import { type ReactNode, useEffect, useRef, useState } from 'react';
+import { Problem } from '../api/client';
+import { useText } from '../i18n';
+import { type Field, FieldInput, fromForm, toForm } from './fields';
+import { ErrorNote } from './Notes';
+import { Panel } from './Page';
+
+export interface Section {
+  title?: string;
+  fields: Field[];
+}
+
+type Document = Record<string, unknown>;
+
+interface EditorFormProps<T> {
+  sections: Section[];
+  /** What is being edited; a new object starts the form anew when its `version` differs. */
+  value: T;
+  save: (value: T) => Promise<unknown>;
+  onCancel?: () => void;
+  /** Reads the document as it is now on the server, for conflicts. */
+  reload?: () => Promise<T>;
+  saveOver?: (value: T) => Promise<unknown>;
+  saveLabel?: string;
+  /** In dialogs: no panels around the sections. */
+  plain?: boolean;
+  extra?: ReactNode;
+}
+
+export function EditorForm<T extends object>(props: EditorFormProps<T>) {
+  const t = useText();
+  const [form] = Form.useForm();
+  const [failure, setFailure] = useState<unknown>(null);
+  const [saving, setSaving] = useState(false);
+  const [changed, setChanged] = useState<string[]>([]);
+  const frame = useRef<HTMLDivElement>(null);
+  const fields = props.sections.flatMap((s) => s.fields);
+  const start = toForm(fields, props.value as Document);
+  const version = (props.value as { version?: string }).version ?? 'new';
+
+  // biome-ignore lint/correctness/useExhaustiveDependencies: a new version is a new start; figures that move are not
+  useEffect(() => {
+    form.setFieldsValue(start);
+    setChanged([]);
+  }, [version]);
+
+  const count = () => {
+    const now = form.getFieldsValue(true) as Document;
+    setChanged(fields.map((f) => f.name).filter((name) => JSON.stringify(now[name] ?? '') !== JSON.stringify(start[name] ?? '')));
+  };
+
+  const run = async (store: (value: T) => Promise<unknown>) => {
+    setFailure(null);
+    try {
+      await form.validateFields();
+    } catch {
+      frame.current?.querySelector<HTMLElement>('.ant-form-item-has-error input')?.focus();
+      return;
+    }
+    setSaving(true);
+    const document = { ...(props.value as Document), ...fromForm(fields, form.getFieldsValue(true) as Document) };
+    try {
+      await store(document as T);
+      setChanged([]);
+    } catch (error) {
+      setFailure(error);
+      if (error instanceof Problem) form.setFields(fieldErrors(fields, error));
+    } finally {
+      setSaving(false);
+    }
+  };
+
+  useBlocker({
+    shouldBlockFn: () => changed.length > 0 && !saving && !window.confirm(t.common.leave),
+    enableBeforeUnload: () => changed.length > 0,
+    disabled: changed.length === 0,
+  });
+
+  const isConflict = failure instanceof Problem && failure.status === 412;
+  const loadTheirs = async () => {
+    const theirs = await props.reload?.();
+    if (theirs) form.setFieldsValue(toForm(fields, theirs as Document));
+    setFailure(null);
+    count();
+  };
+
+  return (
+    <div
+      ref={frame}
+      className={props.plain ? 'editor editor-plain' : 'editor'}
+      role="presentation"
+      onKeyDown={(e) => {
+        if ((e.ctrlKey || e.metaKey) && e.key.toLowerCase() === 's') {
+          e.preventDefault();
+          void run(props.save);
+        }
+      }}
+    >
+      <Form form={form} layout="vertical" initialValues={start} onValuesChange={count} onFinish={() => void run(props.save)} noValidate>
+        {props.sections.map((section, i) => {
+          const body = (
+            <div className="editor-fields">
+              {section.fields.map((field) => (
+                <FieldInput key={field.name} field={field} />
+              ))}
+            </div>
+          );
+          return props.plain ? (
+            <div key={section.title ?? i}>{body}</div>
+          ) : (
+            <Panel key={section.title ?? i} title={section.title}>
+              {body}
+            </Panel>
+          );
+        })}
+        {props.extra}
+        {isConflict ? (
+          <div className="note note-crit" role="alert">
+            <span className="note-words">{t.common.conflict}</span>
+            <Button onClick={() => void loadTheirs()}>{t.common.loadTheirs}</Button>
+            <Button onClick={() => void run(props.saveOver ?? props.save)}>{t.common.saveOver}</Button>
+          </div>
+        ) : (
+          failure !== null && <ErrorNote error={failure} />
+        )}
+        <div className="editor-foot">
+          <Button type="primary" htmlType="submit" loading={saving}>
+            {props.saveLabel ?? t.common.save}
+          </Button>
+          {props.onCancel && <Button onClick={props.onCancel}>{t.common.cancel}</Button>}
+          <span className="muted" aria-live="polite">
+            {changed.length > 0 ? t.common.changed(changed.length) : t.common.unchanged}
+          </span>
+        </div>
+      </Form>
+    </div>
+  );
+}
+
+function fieldErrors(fields: Field[], problem: Problem) {
+  // The server may say "parameters.SS_X" or "/name"; the field is its first part.
+  const nameOf = (path: string) => path.replace(/^\//, '').split(/[./[]/)[0] ?? '';
+  return problem.fields
+    .map((f) => ({ name: nameOf(f.field), errors: [f.message] }))
+    .filter((f) => fields.some((field) => field.name === f.name));
+}
