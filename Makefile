@@ -1,0 +1,49 @@
+# make run     builds everything and starts a switch with an example business and simulated traffic
+# make build   the release program, with the console inside
+# make test    all tests
+# make bench   the benchmarks
+# make console the console alone
+#
+# What is missing on the machine is installed through apt and npm; see .ci/prepare.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := build
+.PHONY: run build test bench console prepare clean-console
+
+# A Node of our own where the machine's is too old for the console's tools.
+export PATH := $(CURDIR)/.node/node_modules/.bin:$(HOME)/.cargo/bin:$(PATH)
+
+CONSOLE_SOURCES := $(shell find console -path console/node_modules -prune -o -path console/dist -prune -o -type f -print 2>/dev/null)
+
+run: build
+	exec target/release/tandem demo $(ARGS)
+
+build: console
+	cargo build --release --locked -p tandem
+
+prepare:
+	@.ci/prepare
+
+console: prepare console/dist/index.html
+
+console/node_modules/.installed: console/package.json console/package-lock.json | prepare
+	cd console && npm ci --no-audit --no-fund
+	touch $@
+
+console/dist/index.html: console/node_modules/.installed $(CONSOLE_SOURCES)
+	cd console && npm run build
+	touch $@
+
+test: console
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo test --workspace --locked
+	cd console && npm run lint && npm run typecheck && npm test
+	cd console && TANDEM_BIN=$(CURDIR)/target/debug/tandem npm run e2e
+
+bench: build
+	cargo run --release --locked -p xtask -- bench $(ARGS)
+
+clean-console:
+	rm -rf console/dist console/node_modules
