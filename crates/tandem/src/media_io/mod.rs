@@ -123,13 +123,9 @@ impl MediaEngine {
     }
 
     fn to_thread(&self, number: u8, command: MediaCommand) -> Result<(), Stopped> {
-        match self.threads.get(usize::from(number)) {
-            Some(thread) => thread.send(command),
-            None => {
-                tracing::error!(number, ?command, "a lease of a media thread that does not exist");
-                Ok(())
-            }
-        }
+        // A lease of no thread at all is the first one's to refuse.
+        let thread = self.threads.get(usize::from(number)).or(self.threads.first());
+        thread.ok_or(Stopped)?.send(command)
     }
 
     fn join(&mut self) {

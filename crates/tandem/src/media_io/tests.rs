@@ -347,19 +347,25 @@ fn wrong_commands_change_nothing() {
     let sides = (a.side(lease_a, Latch::Fixed), b.side(lease_b, Latch::Fixed));
     let foreign = SideConfig::new(PortLease { index: 99, ..lease_a });
     let other_thread = SideConfig::new(PortLease { thread: 9, ..lease_a });
-    let other = MediaSessionId(8);
+    let (other, third) = (MediaSessionId(8), MediaSessionId(9));
     for command in [
         MediaCommand::Open { session: other, a: foreign, b: None },
-        MediaCommand::Open { session: other, a: other_thread, b: None },
         MediaCommand::Close { session: other },
-        MediaCommand::SetSide { session: other, side: Side::A, config: sides.0 },
+        MediaCommand::Open { session: third, a: other_thread, b: None },
+        MediaCommand::Close { session: third },
+        MediaCommand::SetSide { session: third, side: Side::A, config: sides.0 },
         MediaCommand::Open { session: SESSION, a: sides.0, b: Some(sides.1) },
         MediaCommand::Open { session: SESSION, a: sides.0, b: None },
         MediaCommand::Open { session: other, a: sides.0, b: None },
+        MediaCommand::Close { session: other },
         MediaCommand::SetSide { session: SESSION, side: Side::B, config: foreign },
         MediaCommand::SetSide { session: SESSION, side: Side::B, config: SideConfig::new(lease_a) },
     ] {
         world.send(command);
+    }
+    // Whatever was wrong with an `Open`, its `Close` is answered.
+    for session in [other, third, other] {
+        assert!(matches!(world.event(), MediaEvent::Closed(s) if s.session == session));
     }
     world.settle(false);
     a.rtp.send_to(&rtp(1, 1), lease_a.local).unwrap();

@@ -213,6 +213,7 @@ impl MediaThread {
         let Some(Some(session)) = self.sessions.get_mut(slot) else { return };
         let lease = session.relay.lease(side.other());
         let out = lease.and_then(|l| self.ports.get(usize::try_from(l.index).ok()?));
+        let out = out.filter(|port| port.user == Some((slot, side.other())));
         let mut out_rtcp = false;
         for i in 0..received {
             let Some((source, packet)) = self.batch.packet(i) else { continue };
@@ -268,9 +269,8 @@ impl MediaThread {
     }
 
     fn open(&mut self, id: MediaSessionId, a: SideConfig, b: Option<SideConfig>) {
-        let free = |lease: PortLease| self.usable(lease, None);
-        if self.by_id.contains_key(&id) || !free(a.lease) || b.is_some_and(|b| !free(b.lease)) {
-            tracing::error!(%id, ?a, ?b, "media session opened twice, or with a lease that is not free");
+        if self.by_id.contains_key(&id) {
+            tracing::error!(%id, "media session opened twice");
             return;
         }
         let slot = self.free.pop().unwrap_or(self.sessions.len());
@@ -297,7 +297,7 @@ impl MediaThread {
         let retired = session.relay.set_side(now, side, config);
         self.connect(config.lease, slot, side);
         if let Some(lease) = retired {
-            self.disconnect(lease);
+            self.disconnect(lease, slot);
         }
     }
 
@@ -311,8 +311,13 @@ impl MediaThread {
         self.ports.get_mut(usize::try_from(lease.index).ok()?)
     }
 
-    /// Gives the pair to a side, which hears from now on.
+    /// Gives the pair to a side, which hears from now on. With a lease that is not free the side stays deaf and mute,
+    /// but the session lives, so that its `Close` is answered.
     fn connect(&mut self, lease: PortLease, slot: usize, side: Side) {
+        if !self.usable(lease, Some((slot, side))) {
+            tracing::error!(?lease, "media session opened with a lease that is not free");
+            return;
+        }
         let Some(port) = self.port_mut(lease) else { return };
         if port.user.replace((slot, side)).is_none()
             && let Err(error) = port.pair.hear()
@@ -322,8 +327,11 @@ impl MediaThread {
     }
 
     /// Takes the pair from its side, throws away what waits in it, and lets it rest.
-    fn disconnect(&mut self, lease: PortLease) {
+    fn disconnect(&mut self, lease: PortLease, slot: usize) {
         let Some(port) = self.port_mut(lease) else { return };
+        if !port.user.is_some_and(|(user, _)| user == slot) {
+            return;
+        }
         port.user = None;
         if let Err(error) = port.pair.deafen() {
             tracing::error!(%error, ?lease, "media port cannot be deafened");
@@ -341,7 +349,7 @@ impl MediaThread {
         self.free.push(slot);
         self.by_id.remove(&session.id);
         for lease in [Side::A, Side::B].into_iter().filter_map(|side| session.relay.lease(side)) {
-            self.disconnect(lease);
+            self.disconnect(lease, slot);
         }
         self.emit(MediaEvent::Closed(session.relay.statistics(session.id)));
     }
