@@ -1,1 +1,45 @@
-//! The only SQL: configuration, ledger, CDR partitions; journal files; snapshots.
+//! Everything that is kept: configuration, money and CDRs in the database, the journal in files.
+//!
+//! The journal ([`journal`]) is the truth about calls and money; the database is a reader of it ([`Applier`]) that
+//! may lag, and the truth about the configuration. Nothing outside of this crate knows SQL; inside, only
+//! [`sql`] knows which database it is.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | `config` | the documents, read and validated |
+//! | `store` | the handle that others use: changes, snapshots, queries |
+//! | `apply`, `export` | business files in and out |
+//! | `snapshot` | the configuration as the brain wants it |
+//! | `applier` | journal records into ledger, balances and CDR partitions |
+//! | `cdrs`, `ledger`, `people` | queries |
+//! | `check`, `restore` | is it all consistent; what the brain must know at the start |
+
+mod applier;
+mod apply;
+mod cdrs;
+mod check;
+pub mod config;
+mod edit;
+mod error;
+mod export;
+pub mod journal;
+mod ledger;
+mod people;
+mod restore;
+#[cfg(test)]
+mod samples;
+mod snapshot;
+mod sql;
+mod store;
+
+pub use applier::Applier;
+pub use apply::{Change, ChangeAction, FieldChange, Plan, SourceFile};
+pub use cdrs::{CdrFilter, Page};
+pub use check::Finding;
+pub use config::{Config, Document, Stored};
+pub use error::{ChangeError, Problem, StoreError};
+pub use journal::{Journal, JournalError, JournalOptions};
+pub use ledger::{LedgerLine, PendingPayment};
+pub use people::{Token, User};
+pub use restore::RestoreError;
+pub use store::Store;

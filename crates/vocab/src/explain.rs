@@ -39,9 +39,9 @@ pub struct CandidateNote {
     pub verdict: Verdict,
 }
 
-/// Why a gateway was kept or left out.
+/// Why a gateway was kept or left out. Tagged from outside: the journal's format cannot read tags inside.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "verdict")]
+#[serde(rename_all = "snake_case")]
 pub enum Verdict {
     Kept,
     Disabled,

@@ -1,0 +1,341 @@
+//! CDRs in partitions by day of their start (UTC). What is filtered and sorted by has a column; the record itself is
+//! kept whole beside it.
+//!
+//! Call ids grow with time, so within a day their order is the order of the calls, and a page is found by its last
+//! call id. A page looks at as few days as it needs, newest first.
+
+use crate::sql::{Connection, Value, like_literal};
+use crate::{Store, StoreError};
+use cdr::Cdr;
+use std::fmt::Write;
+use time::Date;
+use vocab::{
+    AccountId, CallId, Currency, EndReason, EndedBy, MappingGatewayId, Money, RoutingGatewayId, Seq, Utc,
+};
+
+/// A part of a list, and where the next one begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    /// For the next page; `None` after the last.
+    pub next: Option<String>,
+}
+
+/// Which CDRs. Everything given must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CdrFilter {
+    /// Start at or after.
+    pub from: Option<Utc>,
+    /// Start before.
+    pub to: Option<Utc>,
+    pub account: Option<AccountId>,
+    pub mapping_gateway: Option<MappingGatewayId>,
+    pub routing_gateway: Option<RoutingGatewayId>,
+    /// The vendor's account.
+    pub vendor: Option<AccountId>,
+    /// The caller's number begins with this, as received; a leading + does not matter.
+    pub caller: Option<String>,
+    /// The called number begins with this, as received or as sent.
+    pub callee: Option<String>,
+    /// Caller or called number contains this.
+    pub number: Option<String>,
+    pub end_reason: Option<EndReason>,
+    pub ended_by: Option<EndedBy>,
+    pub answered: Option<bool>,
+    pub min_talk_ms: Option<u64>,
+    /// Stands anywhere in the record: names, Call-IDs, addresses, words.
+    pub text: Option<String>,
+}
+
+/// A day's table, and the statement that writes to it.
+#[derive(Clone, Debug)]
+pub(crate) struct Partition {
+    insert: String,
+}
+
+/// Longest page.
+const MAX_PAGE: usize = 1000;
+
+impl Store {
+    /// CDRs, newest first.
+    pub fn cdrs(
+        &self,
+        filter: &CdrFilter,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Cdr>, StoreError> {
+        let limit = limit.clamp(1, MAX_PAGE);
+        let after = cursor.and_then(read_cursor);
+        self.read(|db| {
+            let mut found: Vec<(i64, Cdr)> = Vec::new();
+            for day in days(db)?.into_iter().rev() {
+                let before_call = match after {
+                    Some((last_day, _)) if day > last_day => continue,
+                    Some((last_day, call)) if day == last_day => Some(call),
+                    _ => None,
+                };
+                if !filter.covers(day) {
+                    continue;
+                }
+                filter.read_day(db, day, before_call, limit + 1 - found.len(), &mut found)?;
+                if found.len() > limit {
+                    break;
+                }
+            }
+            let more = found.len() > limit;
+            found.truncate(limit);
+            let next = found.last().filter(|_| more).map(|(day, cdr)| format!("{day}-{}", cdr.call));
+            Ok(Page { items: found.into_iter().map(|(_, cdr)| cdr).collect(), next })
+        })
+    }
+
+    pub fn cdr(&self, call: CallId) -> Result<Option<Cdr>, StoreError> {
+        self.read(|db| find(db, call).map(|found| found.map(|(_, cdr)| cdr)))
+    }
+
+    /// How many CDRs each day holds, oldest first; days since 1970.
+    pub fn cdr_days(&self) -> Result<Vec<(i64, u64)>, StoreError> {
+        self.read(|db| days(db)?.into_iter().map(|day| Ok((day, count(db, day)?))).collect())
+    }
+}
+
+pub(crate) fn count(db: &Connection, day: i64) -> Result<u64, StoreError> {
+    let sql = format!("SELECT COUNT(*) FROM {}", table(day));
+    Ok(db.first(&sql, &[], |row| row.unsigned(0))?.unwrap_or(0))
+}
+
+/// Calls by their id; the day in the id is where to look first.
+pub(crate) fn find(db: &Connection, call: CallId) -> Result<Option<(Seq, Cdr)>, StoreError> {
+    let likely = day_of_call(call);
+    let mut days = days(db)?;
+    days.sort_by_key(|day| day.abs_diff(likely));
+    for day in days {
+        let sql = format!("SELECT seq, body FROM {} WHERE call_id = ?1", table(day));
+        let found = db.first(&sql, &[call.0.into()], |row| {
+            Ok((Seq(row.unsigned(0)?), serde_json::from_str(row.text(1)?)?))
+        })?;
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
+}
+
+/// The day in a call id: microseconds since 2020, shifted by ten bits.
+pub(crate) fn day_of_call(call: CallId) -> i64 {
+    /// Days from 1970 to 2020.
+    const DAYS_TO_2020: i64 = 18_262;
+    DAYS_TO_2020 + i64::try_from((call.0 >> 10) / 86_400_000_000).unwrap_or(0)
+}
+
+impl CdrFilter {
+    fn covers(&self, day: i64) -> bool {
+        let first = self.from.is_none_or(|from| day >= from.day());
+        // A bound at midnight excludes the day that begins there.
+        let last = self.to.is_none_or(|to| day <= Utc(to.0.saturating_sub(1)).day());
+        first && last
+    }
+
+    fn read_day(
+        &self,
+        db: &Connection,
+        day: i64,
+        before_call: Option<i64>,
+        limit: usize,
+        found: &mut Vec<(i64, Cdr)>,
+    ) -> Result<(), StoreError> {
+        let mut query = Query::default();
+        query.when(before_call, "call_id < ?");
+        query.when(self.from.map(utc_ms), "start_ms >= ?");
+        query.when(self.to.map(utc_ms), "start_ms < ?");
+        query.when(self.account.map(|id| id.0), "account_id = ?");
+        query.when(self.mapping_gateway.map(|id| id.0), "mapping_gateway_id = ?");
+        query.when(self.routing_gateway.map(|id| id.0), "routing_gateway_id = ?");
+        query.when(self.vendor.map(|id| id.0), "vendor_id = ?");
+        query.when(self.caller.as_deref().map(starting), "caller LIKE ? ESCAPE '!'");
+        let callee = self.callee.as_deref().map(starting);
+        query.when(callee, "(called LIKE ? ESCAPE '!' OR called_sent LIKE ? ESCAPE '!')");
+        let number = self.number.as_deref().map(|n| containing(plain(n)));
+        query.when(
+            number,
+            "(caller LIKE ? ESCAPE '!' OR called LIKE ? ESCAPE '!' OR called_sent LIKE ? ESCAPE '!')",
+        );
+        query.when(self.end_reason.map(EndReason::key), "end_reason = ?");
+        query.when(self.ended_by.map(ended_by_text), "ended_by = ?");
+        query.when(self.answered.filter(|yes| *yes).map(i64::from), "answer_ms IS NOT NULL AND ? = 1");
+        query.when(self.answered.filter(|yes| !*yes).map(i64::from), "answer_ms IS NULL AND ? = 0");
+        query.when(self.min_talk_ms, "talk_ms >= ?");
+        query.when(
+            self.text.as_deref().map(|t| containing(&t.to_lowercase())),
+            "LOWER(body) LIKE ? ESCAPE '!'",
+        );
+        query.values.push(Value::from(limit as u64));
+        let sql = format!(
+            "SELECT body FROM {} WHERE 1 = 1{} ORDER BY call_id DESC LIMIT ?{}",
+            table(day),
+            query.conditions,
+            query.values.len()
+        );
+        db.each(&sql, &query.values, |row| {
+            found.push((day, serde_json::from_str(row.text(0)?)?));
+            Ok(())
+        })
+    }
+}
+
+/// Conditions with their values, numbered in the order in which they come.
+#[derive(Default)]
+struct Query<'a> {
+    conditions: String,
+    values: Vec<Value<'a>>,
+}
+
+impl<'a> Query<'a> {
+    /// Adds the condition when there is a value; every `?` in it stands for the same one.
+    fn when(&mut self, value: Option<impl Into<Value<'a>>>, condition: &str) {
+        let Some(value) = value else { return };
+        self.values.push(value.into());
+        let numbered = condition.replace('?', &format!("?{}", self.values.len()));
+        // Writing to a string cannot fail.
+        let _ = write!(self.conditions, " AND {numbered}");
+    }
+}
+
+fn utc_ms(utc: Utc) -> i64 {
+    // Times are kept in whole milliseconds, so a bound in between belongs to the next one.
+    utc.0.saturating_add(999).div_euclid(1000)
+}
+
+fn plain(number: &str) -> &str {
+    number.strip_prefix('+').unwrap_or(number)
+}
+
+fn starting(number: &str) -> String {
+    format!("{}%", like_literal(plain(number)))
+}
+
+fn containing(text: &str) -> String {
+    format!("%{}%", like_literal(text))
+}
+
+fn read_cursor(text: &str) -> Option<(i64, i64)> {
+    let (day, call) = text.rsplit_once('-')?;
+    Some((day.parse().ok()?, call.parse().ok()?))
+}
+
+const PREFIX: &str = "cdr_";
+
+/// Name of a day's table, like `cdr_20261122`.
+pub(crate) fn table(day: i64) -> String {
+    /// Julian day number of 1970-01-01.
+    const EPOCH: i64 = 2_440_588;
+    let date = i32::try_from(day.saturating_add(EPOCH)).ok().and_then(|d| Date::from_julian_day(d).ok());
+    let date = date.filter(|d| (0..=9999).contains(&d.year())).unwrap_or(Date::MIN);
+    format!("{PREFIX}{:04}{:02}{:02}", date.year().unsigned_abs(), u8::from(date.month()), date.day())
+}
+
+/// Days that have a table, oldest first.
+pub(crate) fn days(db: &Connection) -> Result<Vec<i64>, StoreError> {
+    Ok(db.tables(PREFIX)?.iter().filter_map(|name| day_of_table(name)).collect())
+}
+
+fn day_of_table(name: &str) -> Option<i64> {
+    let digits = name.strip_prefix(PREFIX).filter(|d| d.len() == 8)?;
+    let month = time::Month::try_from(digits.get(4..6)?.parse::<u8>().ok()?).ok()?;
+    let date =
+        Date::from_calendar_date(digits.get(..4)?.parse().ok()?, month, digits.get(6..)?.parse().ok()?)
+            .ok()?;
+    Some(i64::from(date.to_julian_day()) - 2_440_588)
+}
+
+/// Makes a day's table unless it is there.
+pub(crate) fn make_partition(db: &Connection, day: i64) -> Result<Partition, StoreError> {
+    let table = table(day);
+    db.define(&format!(
+        "CREATE TABLE IF NOT EXISTS {table} (
+           call_id BIGINT PRIMARY KEY, seq BIGINT NOT NULL, start_ms BIGINT NOT NULL, answer_ms BIGINT,
+           end_ms BIGINT NOT NULL, talk_ms BIGINT NOT NULL, account_id BIGINT, mapping_gateway_id BIGINT,
+           vendor_id BIGINT, routing_gateway_id BIGINT, caller TEXT NOT NULL, called TEXT NOT NULL, called_sent TEXT,
+           end_reason TEXT NOT NULL, ended_by TEXT NOT NULL, sip_code BIGINT NOT NULL, charge TEXT, cost TEXT,
+           profit TEXT, currency TEXT, body TEXT NOT NULL
+         );
+         CREATE INDEX IF NOT EXISTS {table}_account ON {table} (account_id, call_id);"
+    ))?;
+    let insert = format!(
+        "INSERT INTO {table} (call_id, seq, start_ms, answer_ms, end_ms, talk_ms, account_id, mapping_gateway_id,
+           vendor_id, routing_gateway_id, caller, called, called_sent, end_reason, ended_by, sip_code, charge, cost,
+           profit, currency, body)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)
+         ON CONFLICT (call_id) DO NOTHING"
+    );
+    Ok(Partition { insert })
+}
+
+pub(crate) fn write(db: &Connection, partition: &Partition, seq: Seq, cdr: &Cdr) -> Result<(), StoreError> {
+    let money = |priced: &Option<cdr::Priced>| Value::from(priced.as_ref().map(|p| p.amount.to_string()));
+    let sale_currency: Option<Currency> = cdr.sale.as_ref().map(|p| p.currency);
+    let row = [
+        cdr.call.0.into(),
+        seq.0.into(),
+        cdr.start.millis().into(),
+        cdr.answer.map(Utc::millis).into(),
+        cdr.end.millis().into(),
+        cdr.talk_ms.into(),
+        cdr.account.as_ref().map(|n| n.id.0).into(),
+        cdr.mapping_gateway.as_ref().map(|n| n.id.0).into(),
+        cdr.vendor.as_ref().map(|n| n.id.0).into(),
+        cdr.routing_gateway.as_ref().map(|n| n.id.0).into(),
+        plain(&cdr.caller.received).into(),
+        plain(&cdr.called.received).into(),
+        cdr.called.sent.as_deref().map(plain).into(),
+        cdr.end_reason.key().into(),
+        ended_by_text(cdr.ended_by).into(),
+        cdr.sip_code.into(),
+        money(&cdr.sale),
+        money(&cdr.cost),
+        cdr.profit.map(|p: Money| p.to_string()).into(),
+        sale_currency.map(|c| c.to_string()).into(),
+        serde_json::to_string(cdr)?.into(),
+    ];
+    if db.run(&partition.insert, &row)? == 0 {
+        tracing::error!(call = %cdr.call, %seq, "the call has a CDR already; this one is left out");
+    }
+    Ok(())
+}
+
+fn ended_by_text(by: EndedBy) -> &'static str {
+    match by {
+        EndedBy::Caller => "caller",
+        EndedBy::Callee => "callee",
+        EndedBy::Switch => "switch",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_and_tables_match() {
+        for (day, name) in
+            [(0, "cdr_19700101"), (18_262, "cdr_20200101"), (20_779, "cdr_20261122"), (-1, "cdr_19691231")]
+        {
+            assert_eq!(table(day), name);
+            assert_eq!(day_of_table(name), Some(day));
+        }
+        for name in ["cdr_2026", "cdr_20261301", "cdr_2026112x", "cdr_20260230", "other"] {
+            assert_eq!(day_of_table(name), None, "{name}");
+        }
+        assert_eq!(day_of_call(CallId(1 << 10)), 18_262);
+        assert_eq!(day_of_call(CallId((86_400_000_000 * 3 + 5) << 10)), 18_265);
+    }
+
+    #[test]
+    fn bounds_of_a_filter_choose_the_days() {
+        let day = |n: i64| Utc(n * 86_400_000_000);
+        let filter = CdrFilter { from: Some(day(10)), to: Some(day(12)), ..CdrFilter::default() };
+        let covered: Vec<i64> = (8..15).filter(|d| filter.covers(*d)).collect();
+        assert_eq!(covered, [10, 11]);
+        assert!(CdrFilter::default().covers(0));
+    }
+}

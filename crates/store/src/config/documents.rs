@@ -1,0 +1,600 @@
+//! The fields of each kind of document. Names and forms are those of the API and of the files.
+
+use super::{Config, Document, GatewaySecret, Password, Reference, Secrets, Table, validate};
+use crate::Problem;
+use billing::PaymentMode;
+use serde::{Deserialize, Deserializer, Serialize};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use vocab::leg::{ReplyAddress, RequestAddress};
+use vocab::{Currency, Money, Price, Transport, Utc};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AccountKind {
+    Customer,
+    Vendor,
+    Agent,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AccountStatus {
+    #[default]
+    Normal,
+    Locked,
+}
+
+/// Who is billed (`BIL-1`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Account {
+    pub name: String,
+    pub kind: AccountKind,
+    #[serde(default)]
+    pub payment: PaymentMode,
+    pub currency: Currency,
+    /// How far below zero. Not set: nothing for prepaid, no bound for post-paid.
+    #[serde(default)]
+    pub credit_limit: Option<Money>,
+    #[serde(default)]
+    pub rate_group: Option<String>,
+    #[serde(default)]
+    pub status: AccountStatus,
+    #[serde(default, with = "moment")]
+    pub valid_until: Option<Utc>,
+    #[serde(default = "yes")]
+    pub anti_overdraft: bool,
+    #[serde(default)]
+    pub max_concurrency: Option<u32>,
+    #[serde(default)]
+    pub max_cps: Option<u32>,
+    /// Paid in once, when the account is created.
+    #[serde(default)]
+    pub opening_balance: Option<Money>,
+    #[serde(default)]
+    pub notes: String,
+}
+
+/// A named table of rates. Its rates are kept apart: there may be millions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RateGroup {
+    pub name: String,
+    #[serde(default = "usd")]
+    pub currency: Currency,
+    #[serde(default)]
+    pub notes: String,
+}
+
+/// What a destination costs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rate {
+    pub prefix: String,
+    #[serde(default)]
+    pub area: String,
+    pub price_per_minute: Price,
+    /// Seconds that are charged whole from the first one on.
+    #[serde(default = "one")]
+    pub first_period: u32,
+    /// Seconds that are charged whole after the first period.
+    #[serde(default = "one")]
+    pub cycle: u32,
+    #[serde(default)]
+    pub first_period_price: Option<Price>,
+    #[serde(default)]
+    pub connection_fee: Money,
+    #[serde(default)]
+    pub minimum_charge: Money,
+    #[serde(default)]
+    pub free_seconds: u32,
+    #[serde(default)]
+    pub locked: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Authentication {
+    Ip,
+    IpPort,
+    Password,
+}
+
+/// Where the caller's number is read (`SIG-14`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CallerSource {
+    #[default]
+    From,
+    Display,
+    Asserted,
+    RemoteParty,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CalledSource {
+    #[default]
+    RequestUri,
+    To,
+}
+
+/// A trunk on the customer's side.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MappingGateway {
+    pub name: String,
+    pub account: String,
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    pub authentication: Authentication,
+    /// Addresses or CIDR blocks; `address:port` with `ip-port`.
+    #[serde(default)]
+    pub addresses: Vec<String>,
+    #[serde(default)]
+    pub username: Option<String>,
+    /// Entered in clear, kept as [`GatewaySecret`].
+    #[serde(default, skip_serializing)]
+    pub password: Option<Password>,
+    #[serde(default)]
+    pub secret: Option<GatewaySecret>,
+    #[serde(default)]
+    pub called_prefixes: Vec<String>,
+    #[serde(default)]
+    pub caller_source: CallerSource,
+    #[serde(default)]
+    pub called_source: CalledSource,
+    #[serde(default)]
+    pub reply_address: ReplyAddress,
+    #[serde(default)]
+    pub request_address: RequestAddress,
+    #[serde(default)]
+    pub max_cps: Option<u32>,
+    #[serde(default)]
+    pub max_concurrency: Option<u32>,
+    #[serde(default, deserialize_with = "texts")]
+    pub parameters: BTreeMap<String, String>,
+    #[serde(default)]
+    pub notes: String,
+}
+
+/// A trunk on the vendor's side.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RoutingGateway {
+    pub name: String,
+    pub account: String,
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    /// `host:port`; the port is 5060 when absent.
+    pub address: String,
+    #[serde(default)]
+    pub transport: Transport,
+    #[serde(default)]
+    pub username: Option<String>,
+    /// Entered in clear, kept sealed.
+    #[serde(default, skip_serializing)]
+    pub password: Option<Password>,
+    /// The password, sealed with the key file of the data folder.
+    #[serde(default)]
+    pub sealed_password: Option<String>,
+    pub prefixes: Vec<String>,
+    #[serde(default = "one")]
+    pub priority: u32,
+    #[serde(default)]
+    pub max_cps: Option<u32>,
+    #[serde(default)]
+    pub max_concurrency: Option<u32>,
+    #[serde(default)]
+    pub failover_codes: Option<Vec<u16>>,
+    #[serde(default)]
+    pub follow_redirects: bool,
+    #[serde(default)]
+    pub lowest_profit_per_minute: Option<Price>,
+    #[serde(default)]
+    pub max_price_per_minute: Option<Price>,
+    #[serde(default)]
+    pub check_rate: bool,
+    #[serde(default)]
+    pub reply_address: ReplyAddress,
+    #[serde(default)]
+    pub request_address: RequestAddress,
+    #[serde(default, deserialize_with = "texts")]
+    pub parameters: BTreeMap<String, String>,
+    #[serde(default)]
+    pub notes: String,
+}
+
+/// Where a routing gateway is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    Address(SocketAddr),
+    Name { host: String, port: u16 },
+}
+
+/// RFC 3261 §19.1.2: the default port of UDP and TCP.
+const SIP_PORT: u16 = 5060;
+
+impl RoutingGateway {
+    /// `None` when the address makes no sense.
+    pub fn target(&self) -> Option<Target> {
+        let text = self.address.trim();
+        if let Ok(address) = text.parse::<SocketAddr>() {
+            return (address.port() != 0).then_some(Target::Address(address));
+        }
+        let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
+        if let Ok(ip) = bare.parse() {
+            return Some(Target::Address(SocketAddr::new(ip, SIP_PORT)));
+        }
+        let (host, port) = match text.rsplit_once(':') {
+            Some((host, port)) => (host, port.parse().ok().filter(|p| *p != 0)?),
+            None => (text, SIP_PORT),
+        };
+        is_host_name(host).then(|| Target::Name { host: host.to_ascii_lowercase(), port })
+    }
+}
+
+/// RFC 1123 §2.1. All digits and dots would be a mistyped address.
+fn is_host_name(text: &str) -> bool {
+    let label = |l: &str| {
+        (1..=63).contains(&l.len())
+            && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            && !l.starts_with('-')
+            && !l.ends_with('-')
+    };
+    let labels = text.strip_suffix('.').unwrap_or(text);
+    text.len() <= 253 && labels.split('.').all(label) && text.bytes().any(|b| b.is_ascii_alphabetic())
+}
+
+impl Document for Account {
+    const KIND: &'static str = "account";
+    const TITLE: &'static str = "account";
+    const REQUIRED: &'static [&'static str] = &["name", "kind", "currency"];
+
+    fn example() -> Account {
+        Account {
+            name: "x".into(),
+            kind: AccountKind::Customer,
+            payment: PaymentMode::Prepaid,
+            currency: Currency::USD,
+            credit_limit: None,
+            rate_group: None,
+            status: AccountStatus::Normal,
+            valid_until: None,
+            anti_overdraft: true,
+            max_concurrency: None,
+            max_cps: None,
+            opening_balance: None,
+            notes: String::new(),
+        }
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn references(&mut self) -> Vec<Reference<'_>> {
+        self.rate_group.iter_mut().map(|name| Reference { kind: RateGroup::KIND, name }).collect()
+    }
+
+    fn table(config: &Config) -> &Table<Account> {
+        &config.accounts
+    }
+
+    fn table_mut(config: &mut Config) -> &mut Table<Account> {
+        &mut config.accounts
+    }
+
+    /// The opening balance belongs to the creation: it may be left out later, but not be changed.
+    fn prepare(&mut self, before: Option<&Account>, _: &Secrets) -> Vec<Problem> {
+        let Some(before) = before else { return Vec::new() };
+        let given = std::mem::replace(&mut self.opening_balance, before.opening_balance);
+        match given {
+            Some(amount) if given != before.opening_balance => vec![Problem::new(
+                "opening_balance",
+                format!("{amount} cannot be paid in once more: the account exists; make a payment instead"),
+            )],
+            _ => Vec::new(),
+        }
+    }
+
+    fn currency(&self) -> Option<Currency> {
+        Some(self.currency)
+    }
+
+    fn opening_balance(&self) -> Option<Money> {
+        self.opening_balance.filter(|amount| *amount != Money::ZERO)
+    }
+
+    fn validate(&self, _: u32, config: &Config) -> Vec<Problem> {
+        validate::account(self, config)
+    }
+}
+
+impl Document for RateGroup {
+    const KIND: &'static str = "rate_group";
+    const TITLE: &'static str = "rate group";
+    const REQUIRED: &'static [&'static str] = &["name"];
+
+    fn example() -> RateGroup {
+        RateGroup { name: "x".into(), currency: Currency::USD, notes: String::new() }
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn references(&mut self) -> Vec<Reference<'_>> {
+        Vec::new()
+    }
+
+    fn table(config: &Config) -> &Table<RateGroup> {
+        &config.rate_groups
+    }
+
+    fn table_mut(config: &mut Config) -> &mut Table<RateGroup> {
+        &mut config.rate_groups
+    }
+
+    fn validate(&self, _: u32, config: &Config) -> Vec<Problem> {
+        validate::rate_group(self, config)
+    }
+}
+
+impl Document for MappingGateway {
+    const KIND: &'static str = "mapping_gateway";
+    const TITLE: &'static str = "mapping gateway";
+    const REQUIRED: &'static [&'static str] = &["name", "account", "authentication"];
+    const INPUT_ONLY: &'static [&'static str] = &["password"];
+
+    fn example() -> MappingGateway {
+        MappingGateway {
+            name: "x".into(),
+            account: "x".into(),
+            enabled: true,
+            authentication: Authentication::Ip,
+            addresses: Vec::new(),
+            username: None,
+            password: None,
+            secret: None,
+            called_prefixes: Vec::new(),
+            caller_source: CallerSource::From,
+            called_source: CalledSource::RequestUri,
+            reply_address: ReplyAddress::Socket,
+            request_address: RequestAddress::Socket,
+            max_cps: None,
+            max_concurrency: None,
+            parameters: BTreeMap::new(),
+            notes: String::new(),
+        }
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn references(&mut self) -> Vec<Reference<'_>> {
+        vec![Reference { kind: Account::KIND, name: &mut self.account }]
+    }
+
+    fn table(config: &Config) -> &Table<MappingGateway> {
+        &config.mapping_gateways
+    }
+
+    fn table_mut(config: &mut Config) -> &mut Table<MappingGateway> {
+        &mut config.mapping_gateways
+    }
+
+    /// HA1 is over the name as well (RFC 7616 §3.4.2), so another name needs the password again.
+    fn prepare(&mut self, before: Option<&MappingGateway>, secrets: &Secrets) -> Vec<Problem> {
+        own_names(&mut self.parameters);
+        let given = self.password.take();
+        let Some(username) = self.username.clone().filter(|u| !u.is_empty()) else {
+            self.secret = None;
+            let lonely = given.map(|_| Problem::new("username", "a password needs a username"));
+            return lonely.into_iter().collect();
+        };
+        if let Some(password) = given {
+            self.secret = Some(secrets.digest(&username, &password));
+        }
+        let Some(before) = before.filter(|_| self.secret.is_none()) else { return Vec::new() };
+        if before.secret.is_some() && before.username.as_ref() != Some(&username) {
+            return vec![Problem::new("password", "another username needs the password again")];
+        }
+        self.secret.clone_from(&before.secret);
+        Vec::new()
+    }
+
+    fn validate(&self, id: u32, config: &Config) -> Vec<Problem> {
+        validate::mapping_gateway(self, id, config)
+    }
+}
+
+impl Document for RoutingGateway {
+    const KIND: &'static str = "routing_gateway";
+    const TITLE: &'static str = "routing gateway";
+    const REQUIRED: &'static [&'static str] = &["name", "account", "address", "prefixes"];
+    const INPUT_ONLY: &'static [&'static str] = &["password"];
+
+    fn example() -> RoutingGateway {
+        RoutingGateway {
+            name: "x".into(),
+            account: "x".into(),
+            enabled: true,
+            address: "192.0.2.1:5060".into(),
+            transport: Transport::Udp,
+            username: None,
+            password: None,
+            sealed_password: None,
+            prefixes: Vec::new(),
+            priority: 1,
+            max_cps: None,
+            max_concurrency: None,
+            failover_codes: None,
+            follow_redirects: false,
+            lowest_profit_per_minute: None,
+            max_price_per_minute: None,
+            check_rate: false,
+            reply_address: ReplyAddress::Socket,
+            request_address: RequestAddress::Socket,
+            parameters: BTreeMap::new(),
+            notes: String::new(),
+        }
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn references(&mut self) -> Vec<Reference<'_>> {
+        vec![Reference { kind: Account::KIND, name: &mut self.account }]
+    }
+
+    fn table(config: &Config) -> &Table<RoutingGateway> {
+        &config.routing_gateways
+    }
+
+    fn table_mut(config: &mut Config) -> &mut Table<RoutingGateway> {
+        &mut config.routing_gateways
+    }
+
+    fn prepare(&mut self, before: Option<&RoutingGateway>, secrets: &Secrets) -> Vec<Problem> {
+        own_names(&mut self.parameters);
+        let given = self.password.take();
+        if self.username.as_ref().is_none_or(String::is_empty) {
+            self.sealed_password = None;
+            let lonely = given.map(|_| Problem::new("username", "a password needs a username"));
+            return lonely.into_iter().collect();
+        }
+        let stored = before.and_then(|b| b.sealed_password.as_ref());
+        if let Some(password) = given {
+            // The same password stays sealed as it is, so that applying a file twice changes nothing.
+            let same = stored.filter(|s| secrets.open(s).as_deref() == Some(password.text()));
+            self.sealed_password = same.cloned().or_else(|| secrets.seal(&password));
+        } else if let Some(sealed) = &self.sealed_password {
+            if secrets.open(sealed).is_none() {
+                return vec![Problem::new(
+                    "sealed_password",
+                    "sealed with the key file of another data folder; give the password instead",
+                )];
+            }
+        } else {
+            self.sealed_password = stored.cloned();
+        }
+        Vec::new()
+    }
+
+    fn validate(&self, _: u32, config: &Config) -> Vec<Problem> {
+        validate::routing_gateway(self, config)
+    }
+}
+
+/// Aliases and other spellings of parameters become their own names. Unknown ones stay, for `validate` to refuse.
+fn own_names(parameters: &mut BTreeMap<String, String>) {
+    let renamed: Vec<(String, &'static str)> = parameters
+        .keys()
+        .filter_map(|key| {
+            params::find(key).filter(|spec| spec.name != key).map(|spec| (key.clone(), spec.name))
+        })
+        .collect();
+    for (key, name) in renamed {
+        // With both given, the alias stays and is refused as a repetition.
+        if !parameters.contains_key(name)
+            && let Some(value) = parameters.remove(&key)
+        {
+            parameters.insert(name.to_string(), value);
+        }
+    }
+}
+
+impl Rate {
+    /// In the form that prices calls.
+    pub(crate) fn to_billing(&self) -> billing::Rate {
+        billing::Rate {
+            area: self.area.as_str().into(),
+            price_per_minute: self.price_per_minute,
+            first_period_s: self.first_period,
+            first_period_price: self.first_period_price,
+            cycle_s: self.cycle,
+            connection_fee: self.connection_fee,
+            minimum_charge: self.minimum_charge,
+            free_seconds: self.free_seconds,
+            locked: self.locked,
+        }
+    }
+
+    pub(crate) fn example() -> Rate {
+        Rate {
+            prefix: String::new(),
+            area: String::new(),
+            price_per_minute: Price::ZERO,
+            first_period: 1,
+            cycle: 1,
+            first_period_price: None,
+            connection_fee: Money::ZERO,
+            minimum_charge: Money::ZERO,
+            free_seconds: 0,
+            locked: false,
+        }
+    }
+
+    pub(crate) const REQUIRED: &'static [&'static str] = &["prefix", "price_per_minute"];
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn one() -> u32 {
+    1
+}
+
+fn usd() -> Currency {
+    Currency::USD
+}
+
+/// Values of parameters may be written as text, whole numbers or true and false.
+fn texts<'de, D: Deserializer<'de>>(d: D) -> Result<BTreeMap<String, String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected a text, a whole number, true or false")]
+    enum Loose {
+        Text(String),
+        Whole(i64),
+        Truth(bool),
+    }
+    let loose = BTreeMap::<String, Loose>::deserialize(d)?;
+    let text = |value| match value {
+        Loose::Text(text) => text,
+        Loose::Whole(n) => n.to_string(),
+        Loose::Truth(yes) => if yes { "On" } else { "Off" }.to_string(),
+    };
+    Ok(loose.into_iter().map(|(name, value)| (name, text(value))).collect())
+}
+
+/// Times as RFC 3339 text.
+mod moment {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+    use time::OffsetDateTime;
+    use time::format_description::well_known::Rfc3339;
+    use vocab::Utc;
+
+    pub fn serialize<S: Serializer>(value: &Option<Utc>, s: S) -> Result<S::Ok, S::Error> {
+        let text = value.and_then(|utc| {
+            let nanos = i128::from(utc.millis()) * 1_000_000;
+            OffsetDateTime::from_unix_timestamp_nanos(nanos).ok()?.format(&Rfc3339).ok()
+        });
+        text.serialize(s)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Utc>, D::Error> {
+        let Some(text) = Option::<String>::deserialize(d)? else { return Ok(None) };
+        let expected = || {
+            D::Error::custom(format!("{text:?} is not a time; expected one like \"2027-01-31T00:00:00Z\""))
+        };
+        let parsed = OffsetDateTime::parse(&text, &Rfc3339).map_err(|_| expected())?;
+        let ms =
+            i64::try_from(parsed.unix_timestamp_nanos().div_euclid(1_000_000)).map_err(|_| expected())?;
+        Ok(Some(Utc::from_millis(ms)))
+    }
+}

@@ -1,0 +1,327 @@
+//! Checks of what was entered that a type alone cannot make.
+
+use super::{Account, Authentication, Config, Document, MappingGateway, Rate, RateGroup, RoutingGateway};
+use crate::Problem;
+use billing::rate::RateError;
+use params::{ParamError, Params};
+use std::collections::{BTreeMap, HashSet};
+use std::net::SocketAddr;
+use vocab::net::Cidr;
+use vocab::prefix::pack_prefix;
+use vocab::{Money, Price};
+
+/// Longest name of a document, username or area, in characters.
+const MAX_NAME: usize = 64;
+const MAX_NOTES: usize = 4000;
+/// Addresses, prefixes or codes of one gateway.
+const MAX_LIST: usize = 10_000;
+
+type Problems = Vec<Problem>;
+
+pub(super) fn account(account: &Account, config: &Config) -> Problems {
+    let mut problems = Vec::new();
+    name(&account.name, &mut problems);
+    text("notes", &account.notes, MAX_NOTES, &mut problems);
+    if let Some(limit) = account.credit_limit.filter(|m| *m < Money::ZERO) {
+        problems.push(Problem::new("credit_limit", format!("{limit} is negative; expected 0 or more")));
+    }
+    if let Some(group) = &account.rate_group {
+        match config.rate_groups.named(group) {
+            None => problems.push(unknown("rate_group", RateGroup::TITLE, group)),
+            Some(found) if found.document.currency != account.currency => problems.push(Problem::new(
+                "rate_group",
+                format!(
+                    "rate group {group:?} is in {}, the account in {}; expected the same currency",
+                    found.document.currency, account.currency
+                ),
+            )),
+            Some(_) => {}
+        }
+    }
+    problems
+}
+
+pub(super) fn rate_group(group: &RateGroup, config: &Config) -> Problems {
+    let mut problems = Vec::new();
+    name(&group.name, &mut problems);
+    text("notes", &group.notes, MAX_NOTES, &mut problems);
+    let users =
+        config.accounts.iter().map(|a| &a.document).filter(|a| a.rate_group.as_ref() == Some(&group.name));
+    for other in users.filter(|a| a.currency != group.currency).take(1) {
+        problems.push(Problem::new(
+            "currency",
+            format!(
+                "{} is not the currency of account {:?}, which uses the group: {}",
+                group.currency, other.name, other.currency
+            ),
+        ));
+    }
+    problems
+}
+
+pub(super) fn mapping_gateway(gateway: &MappingGateway, id: u32, config: &Config) -> Problems {
+    let mut problems = Vec::new();
+    name(&gateway.name, &mut problems);
+    text("notes", &gateway.notes, MAX_NOTES, &mut problems);
+    known_account(&gateway.account, config, &mut problems);
+    addresses(gateway, &mut problems);
+    if gateway.authentication == Authentication::Password {
+        credentials(gateway, id, config, &mut problems);
+    }
+    if let Some(secret) = &gateway.secret {
+        stored_secret(secret, &config.realm, &mut problems);
+    }
+    prefixes("called_prefixes", &gateway.called_prefixes, &mut problems);
+    gateway_parameters(&gateway.parameters, &config.params, &mut problems);
+    problems
+}
+
+fn addresses(gateway: &MappingGateway, problems: &mut Problems) {
+    let list = &gateway.addresses;
+    if gateway.authentication != Authentication::Password && list.is_empty() {
+        problems.push(Problem::new("addresses", "at least one address is needed with this authentication"));
+    }
+    bounded("addresses", list.len(), problems);
+    let mut seen = HashSet::new();
+    for (i, address) in list.iter().enumerate() {
+        let field = format!("addresses[{i}]");
+        let wrong = match gateway.authentication {
+            Authentication::IpPort if !is_socket_address(address) => Some(
+                "is not an address with a port; expected one like \"192.0.2.1:5060\" or \"[2001:db8::1]:5060\"",
+            ),
+            Authentication::Ip | Authentication::Password if Cidr::parse(address).is_none() => {
+                Some("is neither an address nor a block; expected one like \"192.0.2.1\" or \"192.0.2.0/24\"")
+            }
+            _ => None,
+        };
+        if let Some(words) = wrong {
+            problems.push(Problem::new(field, format!("{address:?} {words}")));
+        } else if !seen.insert(address) {
+            problems.push(Problem::new(field, format!("{address:?} stands here twice")));
+        }
+    }
+}
+
+fn is_socket_address(text: &str) -> bool {
+    text.parse::<SocketAddr>().is_ok_and(|a| a.port() != 0)
+}
+
+fn credentials(gateway: &MappingGateway, id: u32, config: &Config, problems: &mut Problems) {
+    let Some(username) = gateway.username.as_ref().filter(|u| !u.is_empty()) else {
+        problems.push(Problem::new("username", "is needed with authentication by password"));
+        return;
+    };
+    text("username", username, MAX_NAME, problems);
+    if gateway.secret.is_none() {
+        problems.push(Problem::new("password", "is needed with authentication by password"));
+    }
+    let twin = config.mapping_gateways.iter().find(|other| {
+        other.id != id
+            && other.document.authentication == Authentication::Password
+            && other.document.username.as_ref() == Some(username)
+    });
+    if let Some(twin) = twin {
+        let words = format!("{username:?} is used by mapping gateway {:?} already", twin.document.name);
+        problems.push(Problem::new("username", words));
+    }
+}
+
+fn stored_secret(secret: &super::GatewaySecret, realm: &str, problems: &mut Problems) {
+    let is_hex = |text: &str, length| text.len() == length && text.bytes().all(|b| b.is_ascii_hexdigit());
+    if secret.realm != realm {
+        let words =
+            format!("made for realm {:?}, here it is {realm:?}; give the password instead", secret.realm);
+        problems.push(Problem::new("secret", words));
+    } else if !is_hex(&secret.ha1_md5, 32) || !is_hex(&secret.ha1_sha256, 64) {
+        problems.push(Problem::new("secret", "expected ha1_md5 of 32 and ha1_sha256 of 64 hex digits"));
+    }
+}
+
+pub(super) fn routing_gateway(gateway: &RoutingGateway, config: &Config) -> Problems {
+    let mut problems = Vec::new();
+    name(&gateway.name, &mut problems);
+    text("notes", &gateway.notes, MAX_NOTES, &mut problems);
+    known_account(&gateway.account, config, &mut problems);
+    if gateway.target().is_none() {
+        let words =
+            format!("{:?} is no address; expected \"host:port\" like \"192.0.2.1:5060\"", gateway.address);
+        problems.push(Problem::new("address", words));
+    }
+    if let Some(username) = &gateway.username {
+        text("username", username, MAX_NAME, &mut problems);
+    }
+    if gateway.prefixes.is_empty() {
+        problems.push(Problem::new("prefixes", "at least one is needed; \"\" takes every number"));
+    }
+    prefixes("prefixes", &gateway.prefixes, &mut problems);
+    let codes = gateway.failover_codes.as_deref().unwrap_or_default();
+    bounded("failover_codes", codes.len(), &mut problems);
+    for (i, code) in codes.iter().enumerate().filter(|(_, code)| !(300..=699).contains(*code)) {
+        problems.push(Problem::new(
+            format!("failover_codes[{i}]"),
+            format!("{code} is no final refusal; expected 300–699"),
+        ));
+    }
+    if let Some(price) = gateway.max_price_per_minute.filter(|p| *p < Price::ZERO) {
+        problems
+            .push(Problem::new("max_price_per_minute", format!("{price} is negative; expected 0 or more")));
+    }
+    gateway_parameters(&gateway.parameters, &config.params, &mut problems);
+    problems
+}
+
+fn known_account(account: &str, config: &Config, problems: &mut Problems) {
+    if config.accounts.named(account).is_none() {
+        problems.push(unknown("account", Account::TITLE, account));
+    }
+}
+
+fn unknown(field: &str, title: &str, name: &str) -> Problem {
+    Problem::new(field, format!("there is no {title} {name:?}"))
+}
+
+fn name(name: &str, problems: &mut Problems) {
+    if name.trim().is_empty() {
+        problems.push(Problem::new("name", "is empty"));
+    } else if name.trim() != name {
+        problems.push(Problem::new("name", "begins or ends with a blank"));
+    }
+    text("name", name, MAX_NAME, problems);
+    if name.contains(['/', '\\']) {
+        problems.push(Problem::new("name", "a slash cannot stand in a name"));
+    }
+}
+
+fn text(field: &str, text: &str, longest: usize, problems: &mut Problems) {
+    if text.chars().count() > longest {
+        problems.push(Problem::new(field, format!("is longer than {longest} characters")));
+    }
+    if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
+        problems.push(Problem::new(field, "control characters cannot stand here"));
+    }
+}
+
+fn bounded(field: &str, length: usize, problems: &mut Problems) {
+    if length > MAX_LIST {
+        problems.push(Problem::new(field, format!("{length} entries; at most {MAX_LIST} are allowed")));
+    }
+}
+
+fn prefixes(field: &str, list: &[String], problems: &mut Problems) {
+    bounded(field, list.len(), problems);
+    let mut seen = HashSet::new();
+    for (i, prefix) in list.iter().enumerate() {
+        if let Err(e) = pack_prefix(prefix) {
+            problems.push(Problem::new(format!("{field}[{i}]"), format!("{prefix:?}: {e}")));
+        } else if !seen.insert(prefix) {
+            problems.push(Problem::new(format!("{field}[{i}]"), format!("{prefix:?} stands here twice")));
+        }
+    }
+}
+
+/// What is wrong with these values of system parameters.
+pub(crate) fn check_parameters(values: &BTreeMap<String, String>) -> Result<Params, Problems> {
+    overridden(&Params::default(), values, false, "")
+}
+
+fn gateway_parameters(values: &BTreeMap<String, String>, base: &Params, problems: &mut Problems) {
+    if let Err(found) = overridden(base, values, true, "parameters.") {
+        problems.extend(found);
+    }
+}
+
+fn overridden(
+    base: &Params,
+    values: &BTreeMap<String, String>,
+    gateway: bool,
+    path: &str,
+) -> Result<Params, Problems> {
+    let mut problems = Vec::new();
+    let mut seen = HashSet::new();
+    for (name, value) in values {
+        // One by one, to name them all; what they do to each other is checked afterwards.
+        let spec = params::find(name);
+        let alone = match spec {
+            Some(spec) if gateway && !spec.gateway => Err(ParamError::NotPerGateway { name: spec.name }),
+            _ => base.clone().set(name, value),
+        };
+        if let Err(e) = alone {
+            problems.push(Problem::new(format!("{path}{name}"), e.to_string()));
+        } else if spec.is_some_and(|s| !seen.insert(s.name)) {
+            problems.push(Problem::new(format!("{path}{name}"), "is set twice, under two names"));
+        }
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let pairs = values.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    base.with_overrides(pairs, gateway).map_err(|e| {
+        let name = match &e {
+            ParamError::Conflict { name, .. } => *name,
+            _ => "",
+        };
+        vec![Problem::new(format!("{path}{name}"), e.to_string())]
+    })
+}
+
+/// What is wrong with a rate.
+pub(crate) fn check_rate(rate: &Rate) -> Option<Problem> {
+    if let Err(e) = pack_prefix(&rate.prefix) {
+        return Some(Problem::new("prefix", format!("{:?}: {e}", rate.prefix)));
+    }
+    if rate.area.chars().count() > MAX_NAME || rate.area.chars().any(char::is_control) {
+        return Some(Problem::new("area", format!("expected at most {MAX_NAME} printable characters")));
+    }
+    let error = rate.to_billing().validate().err()?;
+    let (RateError::ZeroInterval(words)
+    | RateError::TooLong(words)
+    | RateError::Negative(words)
+    | RateError::TooDear(words)) = &error
+    else {
+        return Some(Problem::new("prefix", error.to_string()));
+    };
+    Some(Problem::new(field_in_words(words), error.to_string()))
+}
+
+/// The field that `billing` calls by these words.
+fn field_in_words(words: &str) -> &'static str {
+    match words {
+        "the first period" => "first_period",
+        "the cycle" => "cycle",
+        "the free time" => "free_seconds",
+        "the price per minute" => "price_per_minute",
+        "the price of the first period" => "first_period_price",
+        "the connection fee" => "connection_fee",
+        "the minimum charge" => "minimum_charge",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_at_fault_name_their_field() {
+        type Change = fn(&mut Rate);
+        let cases: &[(&str, Change)] = &[
+            ("prefix", |r| r.prefix = "88x".into()),
+            ("prefix", |r| r.prefix = "8".repeat(32)),
+            ("area", |r| r.area = "a\n".into()),
+            ("first_period", |r| r.first_period = 0),
+            ("cycle", |r| r.cycle = 0),
+            ("cycle", |r| r.cycle = 100_000),
+            ("free_seconds", |r| r.free_seconds = 100_000),
+            ("price_per_minute", |r| r.price_per_minute = Price(-1)),
+            ("first_period_price", |r| r.first_period_price = Some(Price(-1))),
+            ("connection_fee", |r| r.connection_fee = Money(-1)),
+            ("minimum_charge", |r| r.minimum_charge = Money::LIMIT),
+        ];
+        for (field, change) in cases {
+            let mut rate = Rate::example();
+            change(&mut rate);
+            assert_eq!(check_rate(&rate).map(|p| p.field), Some(field.to_string()), "{rate:?}");
+        }
+        assert_eq!(check_rate(&Rate::example()), None);
+    }
+}

@@ -1,0 +1,284 @@
+//! Money in the database: lines, balances, keys, and payments that are still to be made.
+
+use crate::sql::{Connection, Row, Value};
+use crate::{Page, Store, StoreError};
+use billing::ledger::{Book, Posting, PostingKind};
+use std::collections::BTreeMap;
+use vocab::{AccountId, CallId, Currency, Money, Seq, Utc};
+
+/// One line of an account's history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LedgerLine {
+    pub seq: Seq,
+    /// Position among the lines of the same journal record.
+    pub line: u32,
+    pub at: Utc,
+    pub kind: PostingKind,
+    pub amount: Money,
+    pub balance_after: Money,
+    pub currency: Currency,
+    pub call: Option<CallId>,
+    pub by: String,
+    pub note: String,
+    pub key: Option<String>,
+}
+
+/// An opening balance that was ordered with its account and is not yet posted. The program makes the payment through
+/// the brain with this key; repeating it is harmless.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PendingPayment {
+    pub account: AccountId,
+    pub amount: Money,
+    pub key: String,
+    pub by: String,
+}
+
+impl Store {
+    /// The lines of an account, newest first.
+    pub fn ledger(
+        &self,
+        account: AccountId,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<LedgerLine>, StoreError> {
+        let (seq, line) = cursor.and_then(read_cursor).unwrap_or((i64::MAX, i64::MAX));
+        let sql = "SELECT seq, line, posted_at, kind, amount, balance_after, currency, call_id, posted_by, note, posting_key
+                   FROM ledger_entry WHERE book = ?1 AND (seq < ?2 OR (seq = ?2 AND line < ?3))
+                   ORDER BY seq DESC, line DESC LIMIT ?4";
+        let book = book_text(Book::Account(account));
+        let limit = limit.max(1);
+        let values = [book.into(), seq.into(), line.into(), Value::from(limit as u64 + 1)];
+        let mut items = self.read(|db| db.rows(sql, &values, read_line))?;
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let last = items.last().filter(|_| more);
+        let next = last.map(|l| format!("{}-{}", l.seq, l.line));
+        Ok(Page { items, next })
+    }
+
+    /// Balances as far as the journal has been applied; the brain knows the newest ones.
+    pub fn balances(&self) -> Result<BTreeMap<Book, Money>, StoreError> {
+        Ok(self.read(balances)?.into_iter().map(|(book, (_, amount))| (book, amount)).collect())
+    }
+
+    /// The posting that was made with this idempotency key.
+    pub fn posting_by_key(&self, key: &str) -> Result<Option<(Seq, Posting)>, StoreError> {
+        let sql = "SELECT seq, body FROM posting WHERE posting_key = ?1";
+        self.read(|db| {
+            db.first(sql, &[key.into()], |row| {
+                Ok((Seq(row.unsigned(0)?), serde_json::from_str(row.text(1)?)?))
+            })
+        })
+    }
+
+    /// Opening balances that have not been posted, in the order in which they were ordered.
+    pub fn pending_payments(&self) -> Result<Vec<PendingPayment>, StoreError> {
+        let sql = "SELECT account_id, amount, posting_key, ordered_by FROM pending_payment
+                   ORDER BY ordered_at, account_id";
+        self.read(|db| {
+            db.rows(sql, &[], |row| {
+                Ok(PendingPayment {
+                    account: AccountId(row.id(0)?),
+                    amount: row.parsed(1)?,
+                    key: row.text(2)?.to_string(),
+                    by: row.text(3)?.to_string(),
+                })
+            })
+        })
+    }
+
+    /// How far the journal has been applied.
+    pub fn applied(&self) -> Result<Seq, StoreError> {
+        self.read(watermark)
+    }
+}
+
+/// Keyed postings, the newest ones in the order of the journal.
+pub(crate) fn keyed_postings(
+    db: &Connection,
+    limit: usize,
+) -> Result<Vec<(String, Seq, Posting)>, StoreError> {
+    let sql = "SELECT posting_key, seq, body FROM posting ORDER BY seq DESC LIMIT ?1";
+    let mut newest = db.rows(sql, &[Value::from(limit as u64)], |row| {
+        Ok((row.text(0)?.to_string(), Seq(row.unsigned(1)?), serde_json::from_str(row.text(2)?)?))
+    })?;
+    newest.reverse();
+    Ok(newest)
+}
+
+/// The reader of the journal that fills this database.
+const READER: &str = "database";
+
+pub(crate) fn watermark(db: &Connection) -> Result<Seq, StoreError> {
+    let found =
+        db.first("SELECT seq FROM watermark WHERE reader = ?1", &[READER.into()], |row| row.unsigned(0))?;
+    Ok(Seq(found.unwrap_or(0)))
+}
+
+pub(crate) fn set_watermark(db: &Connection, seq: Seq) -> Result<(), StoreError> {
+    let sql = "INSERT INTO watermark (reader, seq) VALUES (?1, ?2) ON CONFLICT (reader) DO UPDATE SET seq = excluded.seq";
+    db.run(sql, &[READER.into(), seq.0.into()]).map(|_| ())
+}
+
+pub(crate) fn balances(db: &Connection) -> Result<BTreeMap<Book, (Currency, Money)>, StoreError> {
+    let mut all = BTreeMap::new();
+    db.each("SELECT book, currency, amount FROM balance", &[], |row| {
+        all.insert(read_book(row.text(0)?)?, (read_currency(row.text(1)?)?, row.parsed(2)?));
+        Ok(())
+    })?;
+    Ok(all)
+}
+
+pub(crate) fn write_balance(
+    db: &Connection,
+    book: Book,
+    currency: Currency,
+    amount: Money,
+) -> Result<(), StoreError> {
+    let sql = "INSERT INTO balance (book, currency, amount) VALUES (?1, ?2, ?3)
+               ON CONFLICT (book) DO UPDATE SET currency = excluded.currency, amount = excluded.amount";
+    db.run(sql, &[book_text(book).into(), currency.as_str().into(), amount.to_string().into()]).map(|_| ())
+}
+
+/// Writes the lines of one posting, beginning with line number `line`; the next free one.
+pub(crate) fn write_posting(
+    db: &Connection,
+    seq: Seq,
+    mut line: u32,
+    posting: &Posting,
+) -> Result<u32, StoreError> {
+    let sql = "INSERT INTO ledger_entry (seq, line, book, currency, amount, balance_after, kind, call_id, posted_at,
+                                         posted_by, note, posting_key)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+    let currency = currency_of(posting)?;
+    for entry in &posting.entries {
+        let row = [
+            seq.0.into(),
+            line.into(),
+            book_text(entry.book).into(),
+            currency.as_str().into(),
+            entry.amount.to_string().into(),
+            entry.balance_after.to_string().into(),
+            kind_text(posting.kind).into(),
+            posting.call.map(|c| c.0).into(),
+            posting.at.millis().into(),
+            Value::from(&posting.by),
+            Value::from(&posting.note),
+            posting.key.as_ref().into(),
+        ];
+        db.run(sql, &row)?;
+        line += 1;
+    }
+    if let Some(key) = &posting.key {
+        write_key(db, seq, key, posting)?;
+    }
+    Ok(line)
+}
+
+fn write_key(db: &Connection, seq: Seq, key: &str, posting: &Posting) -> Result<(), StoreError> {
+    let body = serde_json::to_string(posting)?;
+    let sql = "INSERT INTO posting (posting_key, seq, body) VALUES (?1, ?2, ?3) ON CONFLICT (posting_key) DO NOTHING";
+    if db.run(sql, &[key.into(), seq.0.into(), body.into()])? == 0 {
+        tracing::error!(key, %seq, "a posting with this key was made before");
+    }
+    db.run("DELETE FROM pending_payment WHERE posting_key = ?1", &[key.into()]).map(|_| ())
+}
+
+/// Every posting has a side that belongs to a currency.
+pub(crate) fn currency_of(posting: &Posting) -> Result<Currency, StoreError> {
+    let found = posting.entries.iter().find_map(|entry| match entry.book {
+        Book::Account(_) => None,
+        Book::Cash(c) | Book::Revenue(c) | Book::Cost(c) => Some(c),
+    });
+    found.ok_or_else(|| StoreError::corrupt("a posting without a currency"))
+}
+
+fn read_line(row: &Row<'_>) -> Result<LedgerLine, StoreError> {
+    Ok(LedgerLine {
+        seq: Seq(row.unsigned(0)?),
+        line: row.id(1)?,
+        at: Utc::from_millis(row.int(2)?),
+        kind: read_kind(row.text(3)?)?,
+        amount: row.parsed(4)?,
+        balance_after: row.parsed(5)?,
+        currency: read_currency(row.text(6)?)?,
+        call: row.optional_unsigned(7)?.map(CallId),
+        by: row.text(8)?.to_string(),
+        note: row.text(9)?.to_string(),
+        key: row.optional_text(10)?.map(str::to_string),
+    })
+}
+
+fn read_cursor(text: &str) -> Option<(i64, i64)> {
+    let (seq, line) = text.split_once('-')?;
+    Some((seq.parse().ok()?, line.parse().ok()?))
+}
+
+pub(crate) fn book_text(book: Book) -> String {
+    match book {
+        Book::Account(id) => format!("account:{id}"),
+        Book::Cash(c) => format!("cash:{c}"),
+        Book::Revenue(c) => format!("revenue:{c}"),
+        Book::Cost(c) => format!("cost:{c}"),
+    }
+}
+
+pub(crate) fn read_book(text: &str) -> Result<Book, StoreError> {
+    let read = || {
+        let (kind, of) = text.split_once(':')?;
+        Some(match kind {
+            "account" => Book::Account(AccountId(of.parse().ok()?)),
+            "cash" => Book::Cash(Currency::parse(of)?),
+            "revenue" => Book::Revenue(Currency::parse(of)?),
+            "cost" => Book::Cost(Currency::parse(of)?),
+            _ => return None,
+        })
+    };
+    read().ok_or_else(|| StoreError::corrupt(format!("{text:?} is no book")))
+}
+
+pub(crate) fn read_currency(text: &str) -> Result<Currency, StoreError> {
+    Currency::parse(text).ok_or_else(|| StoreError::corrupt(format!("{text:?} is no currency")))
+}
+
+const KINDS: [(PostingKind, &str); 6] = [
+    (PostingKind::Opening, "opening"),
+    (PostingKind::Payment, "payment"),
+    (PostingKind::Refund, "refund"),
+    (PostingKind::Correction, "correction"),
+    (PostingKind::CallCharge, "call_charge"),
+    (PostingKind::CallCost, "call_cost"),
+];
+
+pub(crate) fn kind_text(kind: PostingKind) -> &'static str {
+    KINDS.iter().find(|(k, _)| *k == kind).map_or("", |(_, text)| text)
+}
+
+fn read_kind(text: &str) -> Result<PostingKind, StoreError> {
+    let found = KINDS.iter().find(|(_, t)| *t == text).map(|(kind, _)| *kind);
+    found.ok_or_else(|| StoreError::corrupt(format!("{text:?} is no kind of posting")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn books_and_kinds_round_trip() {
+        for book in [
+            Book::Account(AccountId(7)),
+            Book::Cash(Currency::USD),
+            Book::Revenue(Currency::USD),
+            Book::Cost(Currency::USD),
+        ] {
+            assert_eq!(read_book(&book_text(book)).unwrap(), book);
+        }
+        for (kind, text) in KINDS {
+            assert_eq!(read_kind(text).unwrap(), kind);
+            assert_eq!(serde_json::to_string(&kind).unwrap(), format!("{text:?}"));
+        }
+        assert!(
+            read_book("account:").is_err() && read_book("tips:USD").is_err() && read_kind("gift").is_err()
+        );
+    }
+}

@@ -1,0 +1,243 @@
+//! The configuration as the brain wants it: resolved, indexed, immutable. Rate tables that have not changed are
+//! shared with the snapshot before.
+
+use crate::config::{self, Authentication, CalledSource, CallerSource, Config, Document, Target};
+use crate::edit::{each_rate, sheet_version};
+use crate::sql::Connection;
+use crate::store::lock;
+use crate::{Store, StoreError};
+use billing::rate::RateTableBuilder;
+use billing::{AccountTerms, RateGroup, RateTable};
+use routing::{Gateway, Guards, Plan};
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use switch::snapshot as brain;
+use switch::{Account, MappingGateway, RoutingGateway, Snapshot};
+use vocab::leg::{PlainCredentials, StoredSecret};
+use vocab::net::{Cidr, canonical};
+use vocab::{AccountId, MappingGatewayId, RateGroupId, RoutingGatewayId};
+
+impl Store {
+    /// Builds the snapshot of the current configuration. `resolved` holds the addresses of host names
+    /// ([`Store::host_names`]); a gateway whose name is missing is unreachable until a later snapshot.
+    pub fn snapshot(&self, resolved: &HashMap<String, IpAddr>) -> Result<Arc<Snapshot>, StoreError> {
+        let config = self.config();
+        let routing_gateways = self.routing_gateways(&config, resolved)?;
+        let plan = Plan::build(routing_gateways.values().map(|g| g.route.clone()).collect());
+        let plan =
+            plan.map_err(|(gateway, e)| StoreError::corrupt(format!("routing gateway {gateway:?}: {e}")))?;
+        let mapping_gateways: Result<Vec<_>, StoreError> =
+            config.mapping_gateways.iter().map(|g| mapping_gateway(&config, g).map(Arc::new)).collect();
+        let mut snapshot = Snapshot::default();
+        snapshot.version = config.version;
+        snapshot.params = config.params.clone();
+        snapshot.realm = config.realm.clone();
+        snapshot.accounts = config.accounts.iter().map(|a| account(&config, a)).collect();
+        snapshot.rate_groups = self.rate_groups(&config)?;
+        snapshot.routing_gateways = routing_gateways;
+        snapshot.plan = Arc::new(plan);
+        Ok(Arc::new(snapshot.with_mapping_gateways(mapping_gateways?)))
+    }
+
+    fn rate_groups(&self, config: &Config) -> Result<BTreeMap<RateGroupId, Arc<RateGroup>>, StoreError> {
+        let known = lock(&self.inner().sheets).clone();
+        let mut tables = BTreeMap::new();
+        let mut groups = BTreeMap::new();
+        for stored in config.rate_groups.iter() {
+            let (version, table) = self.read(|db| rate_table(db, stored.id, known.get(&stored.id)))?;
+            tables.insert(stored.id, (version, table.clone()));
+            let id = RateGroupId(stored.id);
+            let document = &stored.document;
+            let group =
+                RateGroup { id, name: document.name.as_str().into(), currency: document.currency, table };
+            groups.insert(id, Arc::new(group));
+        }
+        *lock(&self.inner().sheets) = tables;
+        Ok(groups)
+    }
+
+    fn routing_gateways(
+        &self,
+        config: &Config,
+        resolved: &HashMap<String, IpAddr>,
+    ) -> Result<BTreeMap<RoutingGatewayId, Arc<RoutingGateway>>, StoreError> {
+        config
+            .routing_gateways
+            .iter()
+            .map(|stored| {
+                let document = &stored.document;
+                let credentials = self.credentials(document)?;
+                let gateway = routing_gateway(config, stored.id, document, credentials, resolved)?;
+                Ok((RoutingGatewayId(stored.id), Arc::new(gateway)))
+            })
+            .collect()
+    }
+
+    /// What we present to a vendor, unsealed.
+    fn credentials(&self, gateway: &config::RoutingGateway) -> Result<Option<PlainCredentials>, StoreError> {
+        let Some(username) = gateway.username.clone().filter(|u| !u.is_empty()) else { return Ok(None) };
+        let Some(sealed) = &gateway.sealed_password else {
+            return Ok(Some(PlainCredentials { username, password: String::new() }));
+        };
+        let password = self.secrets().open(sealed).ok_or_else(|| {
+            StoreError::Key(format!("it does not open the password of routing gateway {:?}", gateway.name))
+        })?;
+        Ok(Some(PlainCredentials { username, password }))
+    }
+}
+
+/// The group's table, built anew only if its rates have changed.
+fn rate_table(
+    db: &Connection,
+    group: u32,
+    known: Option<&(u64, Arc<RateTable>)>,
+) -> Result<(u64, Arc<RateTable>), StoreError> {
+    let version = sheet_version(db, group)?;
+    if let Some((_, table)) = known.filter(|(v, _)| *v == version) {
+        return Ok((version, table.clone()));
+    }
+    let mut builder = RateTableBuilder::default();
+    each_rate(db, group, |rate| {
+        let added = builder.add(&rate.prefix, rate.to_billing());
+        added.map_err(|e| StoreError::corrupt(format!("rate {:?} of group {group}: {e}", rate.prefix)))
+    })?;
+    Ok((version, Arc::new(builder.build())))
+}
+
+fn account(config: &Config, stored: &config::Stored<config::Account>) -> (AccountId, Arc<Account>) {
+    let document = &stored.document;
+    let id = AccountId(stored.id);
+    let group = document.rate_group.as_ref().and_then(|name| config.rate_groups.named(name));
+    let account = Account {
+        id,
+        name: document.name.as_str().into(),
+        terms: AccountTerms {
+            currency: document.currency,
+            payment: document.payment,
+            credit_limit: document.credit_limit,
+        },
+        rate_group: group.map(|g| RateGroupId(g.id)),
+        locked: document.status == config::AccountStatus::Locked,
+        valid_until: document.valid_until,
+        anti_overdraft: document.anti_overdraft,
+        max_concurrency: document.max_concurrency,
+        max_cps: document.max_cps,
+    };
+    (id, Arc::new(account))
+}
+
+fn account_id(config: &Config, title: &str, gateway: &str, name: &str) -> Result<AccountId, StoreError> {
+    let found = config.accounts.named(name).map(|a| AccountId(a.id));
+    found.ok_or_else(|| StoreError::corrupt(format!("{title} {gateway:?}: there is no account {name:?}")))
+}
+
+/// System parameters with a gateway's own values; the common case shares them.
+fn params_of(
+    config: &Config,
+    title: &str,
+    gateway: &str,
+    own: &BTreeMap<String, String>,
+) -> Result<Arc<params::Params>, StoreError> {
+    if own.is_empty() {
+        return Ok(config.params.clone());
+    }
+    let pairs = own.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let params = config.params.with_overrides(pairs, true);
+    params.map(Arc::new).map_err(|e| StoreError::corrupt(format!("{title} {gateway:?}: {e}")))
+}
+
+fn mapping_gateway(
+    config: &Config,
+    stored: &config::Stored<config::MappingGateway>,
+) -> Result<MappingGateway, StoreError> {
+    let document = &stored.document;
+    let title = config::MappingGateway::TITLE;
+    Ok(MappingGateway {
+        id: MappingGatewayId(stored.id),
+        name: document.name.as_str().into(),
+        account: account_id(config, title, &document.name, &document.account)?,
+        enabled: document.enabled,
+        authentication: authentication(document)
+            .ok_or_else(|| StoreError::corrupt(format!("{title} {:?}: its authentication", document.name)))?,
+        called_prefixes: document.called_prefixes.clone(),
+        caller_source: match document.caller_source {
+            CallerSource::From => brain::CallerSource::From,
+            CallerSource::Display => brain::CallerSource::Display,
+            CallerSource::Asserted => brain::CallerSource::Asserted,
+            CallerSource::RemoteParty => brain::CallerSource::RemoteParty,
+        },
+        called_source: match document.called_source {
+            CalledSource::RequestUri => brain::CalledSource::RequestUri,
+            CalledSource::To => brain::CalledSource::To,
+        },
+        reply_address: document.reply_address,
+        request_address: document.request_address,
+        max_concurrency: document.max_concurrency,
+        max_cps: document.max_cps,
+        params: params_of(config, title, &document.name, &document.parameters)?,
+    })
+}
+
+fn authentication(gateway: &config::MappingGateway) -> Option<brain::Authentication> {
+    Some(match gateway.authentication {
+        Authentication::Ip => {
+            let blocks: Option<Vec<Cidr>> = gateway.addresses.iter().map(|a| Cidr::parse(a)).collect();
+            brain::Authentication::Ip(blocks?)
+        }
+        Authentication::IpPort => {
+            let list: Result<Vec<SocketAddr>, _> = gateway.addresses.iter().map(|a| a.parse()).collect();
+            brain::Authentication::IpPort(list.ok()?.into_iter().map(canonical).collect())
+        }
+        Authentication::Password => {
+            let secret = gateway.secret.as_ref()?;
+            let secret =
+                StoredSecret { ha1_md5: secret.ha1_md5.clone(), ha1_sha256: secret.ha1_sha256.clone() };
+            brain::Authentication::Password { username: gateway.username.clone()?, secret }
+        }
+    })
+}
+
+fn routing_gateway(
+    config: &Config,
+    id: u32,
+    document: &config::RoutingGateway,
+    credentials: Option<PlainCredentials>,
+    resolved: &HashMap<String, IpAddr>,
+) -> Result<RoutingGateway, StoreError> {
+    let title = config::RoutingGateway::TITLE;
+    let (target, host) = match document.target() {
+        Some(Target::Address(address)) => (Some(canonical(address)), None),
+        Some(Target::Name { host, port }) => {
+            (resolved.get(&host).map(|ip| SocketAddr::new(ip.to_canonical(), port)), Some(host))
+        }
+        None => return Err(StoreError::corrupt(format!("{title} {:?}: its address", document.name))),
+    };
+    let route = Gateway {
+        id: RoutingGatewayId(id),
+        name: document.name.as_str().into(),
+        account: account_id(config, title, &document.name, &document.account)?,
+        enabled: document.enabled,
+        prefixes: document.prefixes.clone(),
+        priority: document.priority,
+        max_concurrency: document.max_concurrency,
+        max_cps: document.max_cps,
+        guards: Guards {
+            lowest_profit_per_minute: document.lowest_profit_per_minute,
+            max_price_per_minute: document.max_price_per_minute,
+            check_rate: document.check_rate,
+        },
+    };
+    Ok(RoutingGateway {
+        route: Arc::new(route),
+        target,
+        host,
+        transport: document.transport,
+        credentials,
+        failover_codes: document.failover_codes.clone(),
+        follow_redirects: document.follow_redirects,
+        reply_address: document.reply_address,
+        request_address: document.request_address,
+        params: params_of(config, title, &document.name, &document.parameters)?,
+    })
+}
