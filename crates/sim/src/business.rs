@@ -1,0 +1,525 @@
+//! Configurations in a few words, for ladders and campaigns:
+//!
+//! ```text
+//! customer acme prepaid 10.00 retail 880=0.0300/60/6 44=0.012/1/1/fee:0.01
+//! caller alice of acme max_cps 5
+//! vendor v1 prio 1 880=0.02/1/1 max_calls 2 SS_SIP_TIMEOUT_RINGING=30
+//! param SS_MEDIAPROXYMODE=On
+//! ```
+//!
+//! One element ends at a line's end or a semicolon. The language is read by [`Business::change`]; elements of a name
+//! that is there already replace it, so that a configuration can change while calls run.
+
+use crate::digest;
+use billing::ledger::{AccountTerms, PaymentMode};
+use billing::rate::{Rate, RateGroup, RateTable};
+use params::Params;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::str::{FromStr, SplitWhitespace};
+use std::sync::Arc;
+use switch::snapshot::{Account, Authentication, MappingGateway, RoutingGateway, Snapshot};
+use vocab::leg::{PlainCredentials, ReplyAddress, RequestAddress};
+use vocab::net::Cidr;
+use vocab::{
+    AccountId, Currency, MappingGatewayId, Money, Price, RateGroupId, RoutingGatewayId, Transport, Utc,
+};
+
+pub const REALM: &str = "tandem";
+
+/// Where a simulated peer lives and how it proves itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Party {
+    pub address: SocketAddr,
+    pub transport: Transport,
+    pub role: Role,
+    pub credentials: Option<(String, String)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    Caller,
+    Vendor,
+    Stranger,
+}
+
+/// A whole configuration, with the peers that belong to it.
+#[derive(Clone, Debug, Default)]
+pub struct Business {
+    pub parties: BTreeMap<String, Party>,
+    accounts: BTreeMap<String, AccountWords>,
+    callers: BTreeMap<String, CallerWords>,
+    vendors: BTreeMap<String, VendorWords>,
+    system: Vec<(String, String)>,
+    version: u64,
+    next_id: u32,
+}
+
+#[derive(Clone, Debug)]
+struct AccountWords {
+    id: u32,
+    customer: bool,
+    payment: PaymentMode,
+    currency: Currency,
+    opening: Money,
+    credit: Option<Money>,
+    locked: bool,
+    expired: bool,
+    anti_overdraft: bool,
+    max_calls: Option<u32>,
+    max_cps: Option<u32>,
+    group: String,
+    rates: Vec<(String, Rate)>,
+}
+
+#[derive(Clone, Debug)]
+struct CallerWords {
+    id: u32,
+    account: String,
+    by_port: bool,
+    disabled: bool,
+    max_calls: Option<u32>,
+    max_cps: Option<u32>,
+    prefixes: Vec<String>,
+    params: Vec<(String, String)>,
+}
+
+#[derive(Clone, Debug)]
+struct VendorWords {
+    id: u32,
+    priority: u32,
+    prefixes: Option<Vec<String>>,
+    disabled: bool,
+    max_calls: Option<u32>,
+    max_cps: Option<u32>,
+    codes: Option<Vec<u16>>,
+    redirects: bool,
+    guards: routing::Guards,
+    params: Vec<(String, String)>,
+}
+
+impl Business {
+    pub fn parse(text: &str) -> Result<Business, String> {
+        let mut business = Business::default();
+        business.change(text)?;
+        Ok(business)
+    }
+
+    /// Adds or replaces elements.
+    pub fn change(&mut self, text: &str) -> Result<(), String> {
+        self.version += 1;
+        for element in text.split([';', '\n']).map(str::trim).filter(|e| !e.is_empty()) {
+            self.element(element).map_err(|e| format!("{element:?}: {e}"))?;
+        }
+        Ok(())
+    }
+
+    fn element(&mut self, element: &str) -> Result<(), String> {
+        let mut words = element.split_whitespace();
+        let kind = words.next().unwrap_or("");
+        if kind == "param" {
+            self.system.extend(words.map(setting).collect::<Result<Vec<_>, _>>()?);
+            return Ok(());
+        }
+        let name = words.next().ok_or("a name is missing")?.to_string();
+        match kind {
+            "customer" => self.customer(name, words),
+            "caller" => self.caller(name, words),
+            "vendor" => self.vendor(name, words),
+            "stranger" => {
+                self.party(&name, Role::Stranger);
+                words.next().map_or(Ok(()), |word| Err(format!("{word:?} is not known here")))
+            }
+            other => Err(format!("{other:?} is none of customer, caller, vendor, stranger, param")),
+        }
+    }
+
+    fn id(&mut self) -> u32 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    fn party(&mut self, name: &str, role: Role) -> &mut Party {
+        let net = match role {
+            Role::Caller => 1,
+            Role::Vendor => 2,
+            Role::Stranger => 9,
+        };
+        let others = self.parties.values().filter(|p| p.role == role).count();
+        let host = u8::try_from(others + 1).unwrap_or(u8::MAX);
+        let address = SocketAddr::from(([10, net, 0, host], 5060));
+        let party = Party { address, transport: Transport::Udp, role, credentials: None };
+        self.parties.entry(name.to_string()).or_insert(party)
+    }
+
+    fn customer(&mut self, name: String, words: SplitWhitespace<'_>) -> Result<(), String> {
+        let id = self.accounts.get(&name).map(|a| a.id);
+        let id = id.unwrap_or_else(|| self.id());
+        let account = AccountWords::read(id, true, &name, words)?;
+        let first = self.accounts.values().all(|a| !a.customer);
+        self.accounts.insert(name.clone(), account);
+        // The first customer has a trunk without further words.
+        if first { self.caller("alice".into(), format!("of {name}").split_whitespace()) } else { Ok(()) }
+    }
+
+    fn caller(&mut self, name: String, mut words: SplitWhitespace<'_>) -> Result<(), String> {
+        let id = self.callers.get(&name).map(|c| c.id);
+        let id = id.unwrap_or_else(|| self.id());
+        let (prefixes, params) = (Vec::new(), Vec::new());
+        let account = String::new();
+        let (max_calls, max_cps) = (None, None);
+        let mut caller =
+            CallerWords { id, account, by_port: false, disabled: false, max_calls, max_cps, prefixes, params };
+        self.party(&name, Role::Caller);
+        while let Some(word) = words.next() {
+            match word {
+                "of" => caller.account = value(&mut words)?,
+                "ip-port" => caller.by_port = true,
+                "disabled" => caller.disabled = true,
+                "max_calls" => caller.max_calls = Some(value(&mut words)?),
+                "max_cps" => caller.max_cps = Some(value(&mut words)?),
+                "takes" => caller.prefixes = list(&mut words)?,
+                other if other.contains('=') => caller.params.push(setting(other)?),
+                other => self.party_word(&name, Role::Caller, other, &mut words)?,
+            }
+        }
+        self.accounts.get(&caller.account).ok_or("of which customer?")?;
+        self.callers.insert(name, caller);
+        Ok(())
+    }
+
+    fn vendor(&mut self, name: String, words: SplitWhitespace<'_>) -> Result<(), String> {
+        let id = self.vendors.get(&name).map(|v| v.id);
+        let id = id.unwrap_or_else(|| self.id());
+        let account_id = self.accounts.get(&name).map(|a| a.id);
+        let account_id = account_id.unwrap_or_else(|| self.id());
+        self.party(&name, Role::Vendor);
+        let mut vendor = VendorWords {
+            id,
+            priority: 1,
+            prefixes: None,
+            disabled: false,
+            max_calls: None,
+            max_cps: None,
+            codes: None,
+            redirects: false,
+            guards: routing::Guards::default(),
+            params: Vec::new(),
+        };
+        let mut account_words = Vec::new();
+        let mut words = words;
+        while let Some(word) = words.next() {
+            match word {
+                "prio" => vendor.priority = value(&mut words)?,
+                "takes" => vendor.prefixes = Some(list(&mut words)?),
+                "disabled" => vendor.disabled = true,
+                "max_calls" => vendor.max_calls = Some(value(&mut words)?),
+                "max_cps" => vendor.max_cps = Some(value(&mut words)?),
+                "codes" => vendor.codes = Some(list(&mut words)?),
+                "redirects" => vendor.redirects = true,
+                "lowest_profit" => vendor.guards.lowest_profit_per_minute = Some(value(&mut words)?),
+                "max_price" => vendor.guards.max_price_per_minute = Some(value(&mut words)?),
+                "check_rate" => vendor.guards.check_rate = true,
+                "locked" | "expired" => account_words.push(word),
+                other if other.starts_with("SS_") => vendor.params.push(setting(other)?),
+                other if other.contains('=') => account_words.push(other),
+                other => self.party_word(&name, Role::Vendor, other, &mut words)?,
+            }
+        }
+        let account_words = format!("postpaid {}", account_words.join(" "));
+        let account = AccountWords::read(account_id, false, &name, account_words.split_whitespace())?;
+        self.accounts.insert(name.clone(), account);
+        self.vendors.insert(name, vendor);
+        Ok(())
+    }
+
+    fn party_word(
+        &mut self,
+        name: &str,
+        role: Role,
+        word: &str,
+        words: &mut SplitWhitespace<'_>,
+    ) -> Result<(), String> {
+        let party = self.party(name, role);
+        match word {
+            "tcp" => party.transport = Transport::Tcp,
+            "at" => party.address = value(words)?,
+            "password" => {
+                let text: String = value(words)?;
+                let (user, password) = text.split_once(':').ok_or("expected user:password")?;
+                party.credentials = Some((user.into(), password.into()));
+            }
+            other => return Err(format!("{other:?} is not known here")),
+        }
+        Ok(())
+    }
+
+    /// Opening balances that are to be paid in, with account names.
+    pub fn openings(&self) -> Vec<(AccountId, Money)> {
+        let all = self.accounts.values().filter(|a| a.opening != Money::ZERO);
+        all.map(|a| (AccountId(a.id), a.opening)).collect()
+    }
+
+    pub fn account(&self, name: &str) -> Option<AccountId> {
+        self.accounts.get(name).map(|a| AccountId(a.id))
+    }
+
+    pub fn account_names(&self) -> impl Iterator<Item = (&str, AccountId)> {
+        self.accounts.iter().map(|(name, a)| (name.as_str(), AccountId(a.id)))
+    }
+
+    pub fn mapping_gateway(&self, caller: &str) -> Option<MappingGatewayId> {
+        self.callers.get(caller).map(|c| MappingGatewayId(c.id))
+    }
+
+    pub fn parameters(&self) -> Result<Params, String> {
+        overridden(&Params::default(), &self.system, false)
+    }
+
+    /// The configuration as the brain takes it.
+    pub fn snapshot(&self) -> Result<Arc<Snapshot>, String> {
+        let params = Arc::new(self.parameters()?);
+        let mut snapshot =
+            Snapshot { version: self.version, params: params.clone(), realm: REALM.into(), ..Snapshot::default() };
+        for (name, words) in &self.accounts {
+            let group = words.rate_group()?;
+            snapshot.accounts.insert(AccountId(words.id), Arc::new(words.account(name)));
+            snapshot.rate_groups.insert(group.id, Arc::new(group));
+        }
+        for (name, words) in &self.vendors {
+            let gateway = self.routing_gateway(name, words, &params)?;
+            snapshot.routing_gateways.insert(RoutingGatewayId(words.id), Arc::new(gateway));
+        }
+        let routes = snapshot.routing_gateways.values().map(|g| g.route.clone()).collect();
+        let plan = routing::Plan::build(routes).map_err(|(name, e)| format!("{name}: {e:?}"))?;
+        snapshot.plan = Arc::new(plan);
+        let callers = self.callers.iter().map(|(name, words)| self.mapping(name, words, &params).map(Arc::new));
+        let callers = callers.collect::<Result<Vec<_>, _>>()?;
+        Ok(Arc::new(snapshot.with_mapping_gateways(callers)))
+    }
+
+    fn mapping(&self, name: &str, words: &CallerWords, params: &Params) -> Result<MappingGateway, String> {
+        let party = self.parties.get(name).ok_or("a caller without an address")?;
+        let authentication = match &party.credentials {
+            Some((username, password)) => Authentication::Password {
+                username: username.clone(),
+                secret: digest::secret(username, REALM, password),
+            },
+            None if words.by_port => Authentication::IpPort(vec![party.address]),
+            None => {
+                let length = if party.address.is_ipv4() { 32 } else { 128 };
+                Authentication::Ip(vec![Cidr { address: party.address.ip(), length }])
+            }
+        };
+        Ok(MappingGateway {
+            id: MappingGatewayId(words.id),
+            name: name.into(),
+            account: self.account(&words.account).ok_or("a caller without its customer")?,
+            enabled: !words.disabled,
+            authentication,
+            called_prefixes: words.prefixes.clone(),
+            caller_source: Default::default(),
+            called_source: Default::default(),
+            reply_address: ReplyAddress::Socket,
+            request_address: RequestAddress::Socket,
+            max_concurrency: words.max_calls,
+            max_cps: words.max_cps,
+            params: Arc::new(overridden(params, &words.params, true)?),
+        })
+    }
+
+    fn routing_gateway(&self, name: &str, words: &VendorWords, params: &Params) -> Result<RoutingGateway, String> {
+        let party = self.parties.get(name).ok_or("a vendor without an address")?;
+        let account = self.accounts.get(name).ok_or("a vendor without an account")?;
+        let rated = || account.rates.iter().map(|(prefix, _)| prefix.clone()).collect();
+        let credentials = party.credentials.clone();
+        Ok(RoutingGateway {
+            route: Arc::new(routing::Gateway {
+                id: RoutingGatewayId(words.id),
+                name: name.into(),
+                account: AccountId(account.id),
+                enabled: !words.disabled,
+                prefixes: words.prefixes.clone().unwrap_or_else(rated),
+                priority: words.priority,
+                max_concurrency: words.max_calls,
+                max_cps: words.max_cps,
+                guards: words.guards,
+            }),
+            target: Some(party.address),
+            host: None,
+            transport: party.transport,
+            credentials: credentials.map(|(username, password)| PlainCredentials { username, password }),
+            failover_codes: words.codes.clone(),
+            follow_redirects: words.redirects,
+            reply_address: ReplyAddress::Socket,
+            request_address: RequestAddress::Socket,
+            params: Arc::new(overridden(params, &words.params, true)?),
+        })
+    }
+}
+
+impl AccountWords {
+    fn read(id: u32, customer: bool, name: &str, mut words: SplitWhitespace<'_>) -> Result<AccountWords, String> {
+        let mut account = AccountWords {
+            id,
+            customer,
+            payment: PaymentMode::Prepaid,
+            currency: Currency::USD,
+            opening: Money::ZERO,
+            credit: None,
+            locked: false,
+            expired: false,
+            anti_overdraft: true,
+            max_calls: None,
+            max_cps: None,
+            group: name.to_string(),
+            rates: Vec::new(),
+        };
+        while let Some(word) = words.next() {
+            match word {
+                "prepaid" => account.opening = value(&mut words)?,
+                "postpaid" => account.payment = PaymentMode::Postpaid,
+                "credit" => account.credit = Some(value(&mut words)?),
+                "currency" => {
+                    let text: String = value(&mut words)?;
+                    account.currency = Currency::parse(&text).ok_or("not a currency")?;
+                }
+                "locked" => account.locked = true,
+                "expired" => account.expired = true,
+                "overdraft" => account.anti_overdraft = false,
+                "max_calls" => account.max_calls = Some(value(&mut words)?),
+                "max_cps" => account.max_cps = Some(value(&mut words)?),
+                rated if rated.contains('=') => account.rates.push(rate(rated)?),
+                group if words.clone().next().is_some_and(|next| next.contains('=')) => {
+                    account.group = group.to_string();
+                }
+                other => return Err(format!("{other:?} is not known here")),
+            }
+        }
+        Ok(account)
+    }
+
+    fn account(&self, name: &str) -> Account {
+        Account {
+            id: AccountId(self.id),
+            name: name.into(),
+            terms: AccountTerms { currency: self.currency, payment: self.payment, credit_limit: self.credit },
+            rate_group: Some(RateGroupId(self.id)),
+            locked: self.locked,
+            valid_until: self.expired.then_some(Utc(0)),
+            anti_overdraft: self.anti_overdraft,
+            max_concurrency: self.max_calls,
+            max_cps: self.max_cps,
+        }
+    }
+
+    fn rate_group(&self) -> Result<RateGroup, String> {
+        let rows = self.rates.iter().map(|(prefix, rate)| (prefix.as_str(), rate.clone()));
+        let table = RateTable::build(rows).map_err(|e| e.to_string())?;
+        Ok(RateGroup {
+            id: RateGroupId(self.id),
+            name: self.group.as_str().into(),
+            currency: self.currency,
+            table: Arc::new(table),
+        })
+    }
+}
+
+fn value<T: FromStr>(words: &mut SplitWhitespace<'_>) -> Result<T, String> {
+    let word = words.next().ok_or("a value is missing")?;
+    word.parse().map_err(|_| format!("{word:?} cannot be read"))
+}
+
+fn list<T: FromStr>(words: &mut SplitWhitespace<'_>) -> Result<Vec<T>, String> {
+    let text: String = value(words)?;
+    text.split(',').map(|item| item.parse().map_err(|_| format!("{item:?} cannot be read"))).collect()
+}
+
+fn setting(word: &str) -> Result<(String, String), String> {
+    let (name, value) = word.split_once('=').ok_or_else(|| format!("{word:?} is no setting"))?;
+    Ok((name.into(), value.into()))
+}
+
+fn overridden(base: &Params, settings: &[(String, String)], gateway: bool) -> Result<Params, String> {
+    let settings = settings.iter().map(|(name, text)| (name.as_str(), text.as_str()));
+    base.with_overrides(settings, gateway).map_err(|e| e.to_string())
+}
+
+/// `880=0.03/60/6/fee:0.01/min:0.02/free:3/first:0.05/locked`: price a minute, first period, cycle, then the rest.
+fn rate(word: &str) -> Result<(String, Rate), String> {
+    let bad = || format!("{word:?} is no rate; expected prefix=price/first/cycle");
+    let (prefix, terms) = word.split_once('=').ok_or_else(bad)?;
+    let mut terms = terms.split('/');
+    let mut next = || terms.next().ok_or_else(bad);
+    let price = |text: &str| Price::parse(text).map_err(|e| format!("{text:?}: {e}"));
+    let money = |text: &str| Money::parse(text).map_err(|e| format!("{text:?}: {e}"));
+    let mut rate = Rate {
+        area: format!("area {prefix}").into(),
+        price_per_minute: price(next()?)?,
+        first_period_s: next()?.parse().map_err(|_| bad())?,
+        first_period_price: None,
+        cycle_s: next()?.parse().map_err(|_| bad())?,
+        connection_fee: Money::ZERO,
+        minimum_charge: Money::ZERO,
+        free_seconds: 0,
+        locked: false,
+    };
+    for term in terms {
+        match term.split_once(':').unwrap_or((term, "")) {
+            ("fee", text) => rate.connection_fee = money(text)?,
+            ("min", text) => rate.minimum_charge = money(text)?,
+            ("first", text) => rate.first_period_price = Some(price(text)?),
+            ("free", text) => rate.free_seconds = text.parse().map_err(|_| bad())?,
+            ("locked", "") => rate.locked = true,
+            _ => return Err(bad()),
+        }
+    }
+    Ok((prefix.to_string(), rate))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_a_business() {
+        let mut b = Business::parse(
+            "customer acme prepaid 10.00 retail 880=0.0300/60/6 44=0.012/1/1/fee:0.01/free:3; \
+             vendor v1 prio 2 880=0.02/1/1 max_calls 3 SS_SIP_TIMEOUT_RINGING=30 codes 503,486\n\
+             vendor v2 prio 1 880=0.025/1/1 takes 880,44 tcp; stranger mallory; param SS_MEDIAPROXYMODE=MustOn",
+        )
+        .unwrap();
+        let s = b.snapshot().unwrap();
+        assert_eq!((s.accounts.len(), s.routing_gateways.len(), s.mapping_gateways().len()), (3, 2, 1));
+        let v1 = s.routing_by_source("10.2.0.1:5060".parse().unwrap()).unwrap();
+        assert_eq!((v1.params.sip_timeout_ringing_s, v1.route.max_concurrency), (30, Some(3)));
+        assert_eq!(v1.failover_codes, Some(vec![503, 486]));
+        assert!(s.mapping_by_source("10.1.0.1:9".parse().unwrap()).next().is_some());
+        assert_eq!(b.openings(), [(b.account("acme").unwrap(), Money::parse("10").unwrap())]);
+        let before = b.account("v1");
+        b.change("vendor v1 disabled 880=0.02/1/1").unwrap();
+        assert_eq!(b.account("v1"), before);
+        assert!(b.snapshot().unwrap().version > s.version);
+    }
+
+    #[test]
+    fn refuses_what_it_does_not_know() {
+        for text in [
+            "customer",
+            "customer acme prepaid",
+            "customer acme prepaid x",
+            "customer acme prepayed 10",
+            "customer acme prepaid 1 880=0.1/1",
+            "customer acme prepaid 1 880=0.1/1/1/free",
+            "caller bob of nobody",
+            "vendor v1 colour red",
+            "stranger m loud",
+            "gateway g",
+        ] {
+            assert!(Business::parse(text).is_err(), "{text}");
+        }
+        let wrong = Business::parse("customer a prepaid 1 88x=0.1/1/1").unwrap();
+        assert!(wrong.snapshot().is_err());
+        assert!(Business::parse("param SS_NOTHING=1").unwrap().snapshot().is_err());
+    }
+}
