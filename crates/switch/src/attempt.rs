@@ -345,10 +345,10 @@ impl Switch {
         }
         let contacts = refusal.contacts.iter().filter_map(|uri| sip::uri::Uri::parse(uri));
         let mut reachable = contacts.filter_map(|uri| {
-            let place = uri.ip().map(|ip| SocketAddr::new(ip, uri.port.unwrap_or(5060)));
+            let place = uri.host_ip().map(|ip| SocketAddr::new(ip, uri.port().unwrap_or(5060)));
             let own = place.is_some_and(|p| p.ip().to_canonical() == target.ip().to_canonical());
-            let number = DialString::parse(&uri.dialled()).ok()?;
-            (own || gateway.host.as_deref() == Some(uri.host)).then(|| (place.unwrap_or(target), number))
+            let number = DialString::parse(&uri.user_unescaped()).ok()?;
+            (own || gateway.host.as_deref() == Some(uri.host())).then(|| (place.unwrap_or(target), number))
         });
         let Some((place, number)) = reachable.next() else { return false };
         let leg = self.place(now, call, &gateway, place, Some(number.as_str().to_owned()));

@@ -49,6 +49,8 @@ pub struct Restore {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ControlId(pub u64);
 
+// An input lives on the stack for one call of `handle_input`; boxing a part of it would cost more than its size.
+#[allow(clippy::large_enum_variant)]
 pub enum Input<'a> {
     /// A datagram, or one framed message of a connection.
     Message {
