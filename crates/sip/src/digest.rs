@@ -193,9 +193,8 @@ pub(crate) struct DigestCredentials {
 impl DigestCredentials {
     /// The first Digest credentials of a request that use an algorithm we know.
     pub fn of(request: &Message, nonces: &NonceMaker, now: Tick) -> Option<DigestCredentials> {
-        let values = request
-            .all(HeaderName::ProxyAuthorization)
-            .chain(request.all(HeaderName::Authorization));
+        let values =
+            request.all(HeaderName::ProxyAuthorization).chain(request.all(HeaderName::Authorization));
         let params = values.filter_map(Params::parse).find(|p| p.algorithm().is_some())?;
         let fresh = nonces.is_fresh(&params.nonce, now);
         Some(DigestCredentials { params, method: request.method_name().to_owned(), fresh })
@@ -369,10 +368,30 @@ mod tests {
     fn both_sides_agree() {
         for (challenge, password, now, want) in [
             (r#"Digest realm="r, s", nonce="NONCE""#, "right", 0, CredentialsVerdict::Accepted),
-            (r#"Digest realm="r, s",nonce="NONCE",algorithm=MD5,qop="auth,auth-int""#, "right", 0, CredentialsVerdict::Accepted),
-            (r#"Digest realm="r, s", nonce="NONCE", algorithm=SHA-256, qop="auth", opaque="x""#, "right", 0, CredentialsVerdict::Accepted),
-            (r#"digest REALM="r, s", nonce="NONCE", algorithm=MD5-sess, qop=auth"#, "right", 0, CredentialsVerdict::Accepted),
-            (r#"Digest realm="r, s", nonce="NONCE", algorithm=SHA-256, qop="auth""#, "wrong", 0, CredentialsVerdict::Wrong),
+            (
+                r#"Digest realm="r, s",nonce="NONCE",algorithm=MD5,qop="auth,auth-int""#,
+                "right",
+                0,
+                CredentialsVerdict::Accepted,
+            ),
+            (
+                r#"Digest realm="r, s", nonce="NONCE", algorithm=SHA-256, qop="auth", opaque="x""#,
+                "right",
+                0,
+                CredentialsVerdict::Accepted,
+            ),
+            (
+                r#"digest REALM="r, s", nonce="NONCE", algorithm=MD5-sess, qop=auth"#,
+                "right",
+                0,
+                CredentialsVerdict::Accepted,
+            ),
+            (
+                r#"Digest realm="r, s", nonce="NONCE", algorithm=SHA-256, qop="auth""#,
+                "wrong",
+                0,
+                CredentialsVerdict::Wrong,
+            ),
             (r#"Digest realm="r, s", nonce="NONCE""#, "wrong", 0, CredentialsVerdict::Wrong),
             (r#"Digest realm="r, s", nonce="NONCE""#, "right", 1000, CredentialsVerdict::Stale),
             (r#"Digest realm="r, s", nonce="foreign", qop="auth""#, "right", 0, CredentialsVerdict::Stale),
@@ -383,7 +402,11 @@ mod tests {
 
     #[test]
     fn unknown_challenges_are_not_answered() {
-        for value in ["Basic realm=x", "Digest realm=\"x\", nonce=\"y\", algorithm=AKAv1-MD5", "Digest qop=\"auth-int\""] {
+        for value in [
+            "Basic realm=x",
+            "Digest realm=\"x\", nonce=\"y\", algorithm=AKAv1-MD5",
+            "Digest qop=\"auth-int\"",
+        ] {
             let mut b = Builder::response(401, "x");
             b.header("WWW-Authenticate", value);
             assert!(Answer::to(&Message::parse(&b.finish()).unwrap()).is_none(), "{value}");

@@ -7,9 +7,14 @@ use memchr::memchr;
 pub enum Frame {
     NeedMore,
     /// Blank lines between messages. A double CRLF asks for one CRLF back (RFC 5626 §4.4.1).
-    KeepAlive { length: usize, ping: bool },
+    KeepAlive {
+        length: usize,
+        ping: bool,
+    },
     /// One whole message of this length stands at the start.
-    Message { length: usize },
+    Message {
+        length: usize,
+    },
     /// Nothing sensible can follow: close the connection.
     Broken,
 }

@@ -132,7 +132,8 @@ impl<'a> Via<'a> {
         let mut parts = before_params.splitn(3, '/');
         let protocol = parts.next()?.trim();
         parts.next().filter(|version| version.trim() == "2.0")?;
-        let (transport, sent_by) = parts.next()?.trim_start().split_once(|c: char| c.is_ascii_whitespace())?;
+        let (transport, sent_by) =
+            parts.next()?.trim_start().split_once(|c: char| c.is_ascii_whitespace())?;
         let (host, port) = uri::host_and_port(sent_by)?;
         let holes = !params.is_empty() && split_outside(params, b';').any(str::is_empty);
         let ok = protocol.eq_ignore_ascii_case("SIP") && !transport.is_empty() && !holes;
@@ -223,7 +224,8 @@ pub fn reason(message: &Message) -> (Option<u8>, Option<String>) {
     for value in message.list(HeaderName::Reason) {
         let (protocol, rest) = value.split_once(';').unwrap_or((value, ""));
         if protocol.trim().eq_ignore_ascii_case("Q.850") && q850.is_none() {
-            q850 = param(rest, "cause").and_then(number).and_then(|n| u8::try_from(n).ok()).filter(|n| *n < 128);
+            q850 =
+                param(rest, "cause").and_then(number).and_then(|n| u8::try_from(n).ok()).filter(|n| *n < 128);
         }
         text = text.or_else(|| param(rest, "text").map(|t| unquote(t).into_owned()));
     }
@@ -267,7 +269,10 @@ mod tests {
     fn lists_are_cut_outside_quotes_and_brackets() {
         for (text, want) in [
             ("a, b ,c", vec!["a", "b", "c"]),
-            ("\"x, \\\", y\" <sip:a,b@h>;q=1, <sip:c@h>", vec!["\"x, \\\", y\" <sip:a,b@h>;q=1", "<sip:c@h>"]),
+            (
+                "\"x, \\\", y\" <sip:a,b@h>;q=1, <sip:c@h>",
+                vec!["\"x, \\\", y\" <sip:a,b@h>;q=1", "<sip:c@h>"],
+            ),
             ("", vec![""]),
             ("a,,", vec!["a", "", ""]),
         ] {
@@ -278,9 +283,18 @@ mod tests {
     #[test]
     fn vias() {
         for (text, want) in [
-            ("SIP/2.0/UDP 10.0.0.1:5070;branch=z9hG4bK1;rport", Some(("UDP", "10.0.0.1", Some(5070), Some("z9hG4bK1")))),
-            ("SIP  /   2.0 /UDP    192.0.2.2;branch=390skdjuw", Some(("UDP", "192.0.2.2", None, Some("390skdjuw")))),
-            ("SIP/2.0/TCP [2001:db8::9:1]:6050 ; branch = x", Some(("TCP", "2001:db8::9:1", Some(6050), Some("x")))),
+            (
+                "SIP/2.0/UDP 10.0.0.1:5070;branch=z9hG4bK1;rport",
+                Some(("UDP", "10.0.0.1", Some(5070), Some("z9hG4bK1"))),
+            ),
+            (
+                "SIP  /   2.0 /UDP    192.0.2.2;branch=390skdjuw",
+                Some(("UDP", "192.0.2.2", None, Some("390skdjuw"))),
+            ),
+            (
+                "SIP/2.0/TCP [2001:db8::9:1]:6050 ; branch = x",
+                Some(("TCP", "2001:db8::9:1", Some(6050), Some("x"))),
+            ),
             ("SIP/2.0/UDP host", Some(("UDP", "host", None, None))),
             ("SIP/2.0/UDP 192.0.2.15;;", None),
             ("", None),
@@ -316,7 +330,9 @@ mod tests {
 
     #[test]
     fn numbers_never_wrap() {
-        for (text, want) in [("0009\t INVITE", Some(9)), ("4294967296 INVITE", None), ("-1 INVITE", None), ("1", None)] {
+        for (text, want) in
+            [("0009\t INVITE", Some(9)), ("4294967296 INVITE", None), ("-1 INVITE", None), ("1", None)]
+        {
             assert_eq!(CSeq::parse(text).map(|c| c.number), want, "{text}");
         }
         assert_eq!(RAck::parse("776656 1 INVITE").map(|r| (r.rseq, r.cseq.number)), Some((776_656, 1)));
@@ -325,7 +341,9 @@ mod tests {
 
     #[test]
     fn quality_of_contacts() {
-        for (text, want) in [(None, 1000), (Some("0.5"), 500), (Some("1.0"), 1000), (Some("0"), 0), (Some("0.3333"), 333)] {
+        for (text, want) in
+            [(None, 1000), (Some("0.5"), 500), (Some("1.0"), 1000), (Some("0"), 0), (Some("0.3333"), 333)]
+        {
             assert_eq!(quality(text), want, "{text:?}");
         }
     }

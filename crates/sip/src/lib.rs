@@ -1,12 +1,26 @@
 //! SIP as a sans-IO endpoint: messages, transactions, dialogs, offers and answers, digest.
 
+mod body;
+mod core;
+mod dialog;
 pub mod digest;
+mod egress;
+mod endpoint;
 pub mod framing;
 pub mod header;
+mod ingress;
+mod leg;
 pub mod message;
 pub mod sdp;
 mod slab;
+mod timers;
+mod transaction;
 pub mod uri;
+
+pub use digest::stored_secret;
+pub use endpoint::{Config, Endpoint, ListenerConfig, Output, PeerPolicy, Statistics};
+pub use framing::{Frame, Framer};
+pub use message::{Builder, Message, Method, Peek, peek};
 
 /// 16 hexadecimal digits.
 pub(crate) fn hex_u64(n: u64) -> [u8; 16] {

@@ -274,9 +274,7 @@ impl Message {
     pub fn method(&self) -> Method {
         match self.start {
             Start::Request { method, .. } => method,
-            Start::Response { .. } => {
-                self.cseq().map_or(Method::Other, |c| Method::from_name(c.method))
-            }
+            Start::Response { .. } => self.cseq().map_or(Method::Other, |c| Method::from_name(c.method)),
         }
     }
 
@@ -475,7 +473,8 @@ impl Scan {
             return Err(ParseError::TooLarge);
         }
         let (start, problem) = start_line(first)?;
-        let mut scan = Scan { start, fields: Vec::with_capacity(24), head_length: at, unclean: false, problem };
+        let mut scan =
+            Scan { start, fields: Vec::with_capacity(24), head_length: at, unclean: false, problem };
         while let Some((text, next)) = line(bytes, at) {
             if next > MAX_HEAD {
                 return Err(ParseError::TooLarge);
@@ -564,7 +563,8 @@ fn status_line(text: &[u8]) -> Result<Start, ParseError> {
     let rest = rest.ok_or(ParseError::StartLine)?;
     let rest = rest.strip_prefix(b" ").ok_or(ParseError::StartLine)?;
     let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
-    let status = std::str::from_utf8(rest.get(..digits).unwrap_or_default()).ok().and_then(|d| d.parse().ok());
+    let status =
+        std::str::from_utf8(rest.get(..digits).unwrap_or_default()).ok().and_then(|d| d.parse().ok());
     let status = status.filter(|s| digits == 3 && (100..700).contains(s)).ok_or(ParseError::Status)?;
     let after = rest.get(3..).unwrap_or_default();
     if !after.is_empty() && after.first() != Some(&b' ') {
@@ -586,7 +586,10 @@ fn request_line(text: &[u8]) -> Result<(Start, Option<Problem>), ParseError> {
     let version_ok = version.eq_ignore_ascii_case(b"SIP/2.0");
     let name = text.get(..method_end).unwrap_or_default();
     let is_token = |b: &u8| b.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(b);
-    if name.is_empty() || !name.iter().all(is_token) || !version.get(..4).is_some_and(|v| v.eq_ignore_ascii_case(b"SIP/")) {
+    if name.is_empty()
+        || !name.iter().all(is_token)
+        || !version.get(..4).is_some_and(|v| v.eq_ignore_ascii_case(b"SIP/"))
+    {
         return Err(ParseError::StartLine);
     }
     let between = text.get(method_end..version_start).unwrap_or_default();
@@ -667,6 +670,12 @@ impl Builder {
         self
     }
 
+    /// Lines of another builder.
+    pub(crate) fn append(&mut self, lines: &Builder) -> &mut Builder {
+        self.bytes.extend_from_slice(&lines.bytes);
+        self
+    }
+
     /// Inside a quoted string.
     pub fn quoted(&mut self, text: &str) -> &mut Builder {
         self.raw("\"");
@@ -699,7 +708,9 @@ impl Builder {
 
     /// Ends the message with a body.
     pub fn finish_with(mut self, content_type: &str, body: &[u8]) -> Vec<u8> {
-        self.header("Content-Type", content_type).number_header("Content-Length", body.len() as u64).raw("\r\n");
+        self.header("Content-Type", content_type)
+            .number_header("Content-Length", body.len() as u64)
+            .raw("\r\n");
         self.bytes.extend_from_slice(body);
         self.bytes
     }
@@ -723,19 +734,14 @@ impl Message {
     }
 }
 
-/// What a packet looks like, from its first bytes and two headers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PeekKind {
-    Garbage,
-    /// Nothing but blank lines or zero bytes.
-    KeepAlive,
-    Request(Method),
-    Response,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a packet looks like, from its first line and three headers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Peek<'a> {
-    pub kind: PeekKind,
+    /// There is a request or status line.
+    pub looks_like_sip: bool,
+    pub is_response: bool,
+    /// Of a request, as written.
+    pub method: &'a str,
     /// There is a tag in To.
     pub in_dialog: bool,
     /// User part of From, as written.
@@ -748,12 +754,20 @@ const PEEK_BYTES: usize = 2048;
 
 /// A cheap look before any parsing, for the guard.
 pub fn peek(bytes: &[u8]) -> Peek<'_> {
-    let mut peek = Peek { kind: peek_kind(bytes), in_dialog: false, from_user: None, user_agent: None };
-    if !matches!(peek.kind, PeekKind::Request(_)) {
-        return peek;
-    }
+    let start = bytes.iter().take(8).take_while(|b| matches!(b, b'\r' | b'\n')).count();
+    let bytes = bytes.get(start..).unwrap_or_default();
     let head = bytes.get(..PEEK_BYTES).unwrap_or(bytes);
-    let mut at = line(head, 0).map_or(head.len(), |(_, next)| next);
+    let mut peek = Peek::default();
+    let Some((first, mut at)) = line(head, 0) else { return peek };
+    match start_line(first) {
+        Ok((Start::Request { method_end, .. }, _)) => {
+            let method = first.get(..usize::from(method_end)).unwrap_or_default();
+            peek.method = std::str::from_utf8(method).unwrap_or_default();
+            peek.looks_like_sip = true;
+        }
+        Ok((Start::Response { .. }, _)) => return Peek { looks_like_sip: true, is_response: true, ..peek },
+        Err(_) => return peek,
+    }
     while let Some((text, next)) = line(head, at) {
         at = next;
         let Ok(text) = std::str::from_utf8(text) else { continue };
@@ -766,19 +780,6 @@ pub fn peek(bytes: &[u8]) -> Peek<'_> {
     peek
 }
 
-fn peek_kind(bytes: &[u8]) -> PeekKind {
-    if bytes.iter().take(64).all(|b| matches!(b, b'\r' | b'\n' | 0)) {
-        return PeekKind::KeepAlive;
-    }
-    let start = bytes.iter().take(8).take_while(|b| matches!(b, b'\r' | b'\n')).count();
-    let rest = bytes.get(start..).unwrap_or_default();
-    match line(rest, 0).map(|(text, _)| start_line(text)) {
-        Some(Ok((Start::Request { method, .. }, _))) => PeekKind::Request(method),
-        Some(Ok((Start::Response { .. }, _))) => PeekKind::Response,
-        Some(Err(_)) | None => PeekKind::Garbage,
-    }
-}
-
 fn peek_header<'a>(peek: &mut Peek<'a>, name: &str, value: &'a str) {
     match HeaderName::from_name(name) {
         HeaderName::To => peek.in_dialog = NameAddr::parse(value).is_some_and(|n| n.tag().is_some()),
@@ -787,5 +788,92 @@ fn peek_header<'a>(peek: &mut Peek<'a>, name: &str, value: &'a str) {
         }
         HeaderName::UserAgent => peek.user_agent = Some(value.trim()),
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &str =
+        "Via: SIP/2.0/UDP h;branch=z9hG4bK1\r\nFrom: <sip:a@h>;tag=1\r\nTo: <sip:b@h>\r\nCall-ID: x\r\n";
+
+    fn request(line: &str, more: &str) -> Result<Result<(), Problem>, ParseError> {
+        Message::parse(format!("{line}\r\n{HEAD}{more}").as_bytes()).map(|m| m.check())
+    }
+
+    #[test]
+    fn what_is_wrong_is_found() {
+        let options = "OPTIONS sip:a@h SIP/2.0";
+        for (line, more, want) in [
+            (options, "CSeq: 1 OPTIONS\r\n\r\n", Ok(Ok(()))),
+            (options, "CSeq: 1 OPTIONS\r\n", Ok(Ok(()))),
+            ("OPTIONS  sip:a@h  SIP/2.0 ", "CSeq: 1 OPTIONS\r\n\r\n", Ok(Ok(()))),
+            (options, "cseq : 0009\r\n  OPTIONS\r\n\r\n", Ok(Ok(()))),
+            (options, "\r\n", Ok(Err(Problem::Missing("CSeq")))),
+            (options, "CSeq: 1 INVITE\r\n\r\n", Ok(Err(Problem::CSeqMethod))),
+            (options, "CSeq: 1 OPTIONS\r\ni: y\r\n\r\n", Ok(Err(Problem::Repeated("Call-ID")))),
+            (options, "CSeq: 1 OPTIONS\r\nnonsense\r\n\r\n", Ok(Err(Problem::HeaderLine))),
+            (options, "CSeq: 1 OPTIONS\r\nl: 9\r\n\r\nabc", Ok(Err(Problem::ShortBody))),
+            (options, "CSeq: 1 OPTIONS\r\nl: -9\r\n\r\nabc", Ok(Err(Problem::ContentLength))),
+            (options, "CSeq: 1 OPTIONS\r\nMax-Forwards: 256\r\n\r\n", Ok(Err(Problem::Bad("Max-Forwards")))),
+            ("OPTIONS sip:a@h SIP/3.0", "CSeq: 1 OPTIONS\r\n\r\n", Ok(Err(Problem::Version))),
+            ("OPTIONS sip:a@h?x=y SIP/2.0", "CSeq: 1 OPTIONS\r\n\r\n", Ok(Err(Problem::RequestUri))),
+            ("OPTIONS sip:a @h SIP/2.0", "CSeq: 1 OPTIONS\r\n\r\n", Ok(Err(Problem::RequestLine))),
+            ("SIP/2.0 200", "CSeq: 1 OPTIONS\r\n\r\n", Ok(Ok(()))),
+            ("SIP/2.0 099 x", "\r\n", Err(ParseError::Status)),
+            ("SIP/2.0 4294967301 x", "\r\n", Err(ParseError::Status)),
+            ("hello", "\r\n", Err(ParseError::StartLine)),
+        ] {
+            assert_eq!(request(line, more), want, "{line} {more}");
+        }
+    }
+
+    #[test]
+    fn folded_values_read_as_one_line() {
+        let text =
+            format!("OPTIONS sip:a@h SIP/2.0\r\n{HEAD}s: one\r\n two\r\n\tthree \r\nX-A: b\rc\r\n\r\n");
+        let m = Message::parse(text.as_bytes()).unwrap();
+        assert_eq!(m.header("s"), Some("one   two  \tthree"));
+        assert_eq!(m.header("x-a"), Some("b c"));
+        let lossy = Message::parse(
+            text.replace("one", "\u{1}")
+                .as_bytes()
+                .iter()
+                .map(|b| if *b == 1 { 0xe9 } else { *b })
+                .collect::<Vec<_>>()
+                .as_slice(),
+        )
+        .unwrap();
+        assert_eq!(lossy.header("s"), Some("\u{fffd}   two  \tthree"));
+    }
+
+    #[test]
+    fn limits_hold() {
+        let many = format!("OPTIONS sip:a@h SIP/2.0\r\n{}\r\n", "X: y\r\n".repeat(MAX_HEADERS + 1));
+        assert_eq!(Message::parse(many.as_bytes()).err(), Some(ParseError::TooManyHeaders));
+        let long = format!("OPTIONS sip:a@h SIP/2.0\r\nX: {}\r\n\r\n", "y".repeat(MAX_HEAD));
+        assert_eq!(Message::parse(long.as_bytes()).err(), Some(ParseError::TooLarge));
+        let body = format!("OPTIONS sip:a@h SIP/2.0\r\n\r\n{}", "y".repeat(MAX_BODY + 1));
+        assert_eq!(Message::parse(body.as_bytes()).err(), Some(ParseError::TooLarge));
+    }
+
+    #[test]
+    fn a_glance_at_a_packet() {
+        let text = format!("INVITE sip:a@h SIP/2.0\r\n{HEAD}User-Agent: friendly-scanner\r\n\r\n");
+        let invite = Peek {
+            looks_like_sip: true,
+            method: "INVITE",
+            from_user: Some("a"),
+            user_agent: Some("friendly-scanner"),
+            ..Peek::default()
+        };
+        assert_eq!(peek(text.as_bytes()), invite);
+        let bye = text.replace("INVITE", "BYE").replace("To: <sip:b@h>", "t: <sip:b@h>;tag=2");
+        assert!(peek(bye.as_bytes()).in_dialog && peek(bye.as_bytes()).method == "BYE");
+        assert!(peek(b"SIP/2.0 200 OK\r\n\r\n").is_response);
+        for garbage in [&b""[..], b"\r\n\r\n", b"HELLO", b"\0\0\0\0", b"\xff\xfe"] {
+            assert_eq!(peek(garbage), Peek::default());
+        }
     }
 }

@@ -44,7 +44,9 @@ fn take_line(session: &mut SessionDescription, kind: &str, value: &str) -> Resul
     }
     let (address, direction, bandwidth, attributes) = match session.media.last_mut() {
         Some(m) => (&mut m.address, &mut m.direction, &mut m.bandwidth, &mut m.attributes),
-        None => (&mut session.address, &mut session.direction, &mut session.bandwidth, &mut session.attributes),
+        None => {
+            (&mut session.address, &mut session.direction, &mut session.bandwidth, &mut session.attributes)
+        }
     };
     match kind {
         "c" => *address = parse_address(value).or(address.take()),
@@ -227,7 +229,9 @@ mod tests {
         assert_eq!(session.media_direction(1), Direction::SendOnly);
         assert_eq!(session.media[0].formats, ["8", "0", "101"]);
         let printed = print(&session, 5, 6);
-        assert!(printed.starts_with("v=0\r\no=- 5 6 IN IP4 10.0.0.1\r\ns=-\r\nc=IN IP4 10.0.0.1\r\nt=0 0\r\na=sendonly\r\n"));
+        assert!(printed.starts_with(
+            "v=0\r\no=- 5 6 IN IP4 10.0.0.1\r\ns=-\r\nc=IN IP4 10.0.0.1\r\nt=0 0\r\na=sendonly\r\n"
+        ));
         assert!(printed.contains("c=IN IP6 2001:db8::1\r\n"));
         assert_eq!(parse(printed.as_bytes()).unwrap(), session);
     }

@@ -34,6 +34,17 @@ impl<T> Slab<T> {
         }
     }
 
+    /// Uses up the next key without storing anything under it.
+    pub fn skip_key(&mut self) {
+        match self.free.last().and_then(|&place| self.entries.get_mut(place as usize)) {
+            Some(entry) => entry.0 = entry.0.wrapping_add(1).max(1),
+            None => {
+                self.free.push(u32::try_from(self.entries.len()).unwrap_or(0));
+                self.entries.push((2, None));
+            }
+        }
+    }
+
     pub fn insert(&mut self, value: T) -> Key {
         let key = self.next_key();
         self.len += 1;

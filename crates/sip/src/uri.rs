@@ -13,16 +13,12 @@ pub enum Scheme {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Uri<'a> {
-    pub scheme: Scheme,
-    /// As written, with escapes; of a tel URI the number.
-    pub user: Option<&'a str>,
-    /// Brackets of IPv6 removed; empty for tel and unknown schemes.
-    pub host: &'a str,
-    pub port: Option<u16>,
-    /// After the first `;`, as written.
-    pub params: &'a str,
-    /// After `?`.
-    pub headers: Option<&'a str>,
+    pub(crate) scheme: Scheme,
+    pub(crate) user: Option<&'a str>,
+    pub(crate) host: &'a str,
+    pub(crate) port: Option<u16>,
+    pub(crate) params: &'a str,
+    pub(crate) headers: Option<&'a str>,
 }
 
 impl<'a> Uri<'a> {
@@ -40,10 +36,24 @@ impl<'a> Uri<'a> {
             s if s.eq_ignore_ascii_case("sips") => Self::parse_sip(Scheme::Sips, rest),
             s if s.eq_ignore_ascii_case("tel") => {
                 let (number, params) = rest.split_once(';').unwrap_or((rest, ""));
-                let uri = Uri { scheme: Scheme::Tel, user: Some(number), host: "", port: None, params, headers: None };
+                let uri = Uri {
+                    scheme: Scheme::Tel,
+                    user: Some(number),
+                    host: "",
+                    port: None,
+                    params,
+                    headers: None,
+                };
                 (!number.is_empty()).then_some(uri)
             }
-            _ => Some(Uri { scheme: Scheme::Other, user: None, host: "", port: None, params: "", headers: None }),
+            _ => Some(Uri {
+                scheme: Scheme::Other,
+                user: None,
+                host: "",
+                port: None,
+                params: "",
+                headers: None,
+            }),
         }
     }
 
@@ -63,6 +73,25 @@ impl<'a> Uri<'a> {
         Some(Uri { scheme, user, host, port, params, headers })
     }
 
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// As written, with escapes; of a tel URI the number.
+    pub fn user(&self) -> Option<&'a str> {
+        self.user
+    }
+
+    /// Brackets of IPv6 removed; empty for tel and unknown schemes.
+    pub fn host(&self) -> &'a str {
+        self.host
+    }
+
+    pub fn port(&self) -> Option<u16> {
+        self.port
+    }
+
+    /// A parameter after the host; of a tel URI after the number.
     pub fn param(&self, name: &str) -> Option<&'a str> {
         self.params.split(';').find_map(|p| {
             let (n, value) = p.split_once('=').unwrap_or((p, ""));
@@ -70,13 +99,13 @@ impl<'a> Uri<'a> {
         })
     }
 
-    pub fn ip(&self) -> Option<IpAddr> {
+    pub fn host_ip(&self) -> Option<IpAddr> {
         self.host.parse::<IpAddr>().ok().map(|ip| ip.to_canonical())
     }
 
     /// The user part as a person dialled it: unescaped once, without the telephone parameters that routing
     /// proxies put there. Anything unknown stays, so that the reader of the number can refuse it.
-    pub fn dialled(&self) -> String {
+    pub fn user_unescaped(&self) -> String {
         let user = self.user.unwrap_or_default();
         let mut parts = user.split(';');
         let mut out = unescape(parts.next().unwrap_or_default()).into_owned();
@@ -91,8 +120,18 @@ impl<'a> Uri<'a> {
 /// RFC 3966 §3, RFC 4694, RFC 4904: parameters a telephone subscriber may carry.
 fn is_telephone_param(param: &str) -> bool {
     const KNOWN: [&str; 12] = [
-        "npdi", "rn", "rn-context", "cic", "cic-context", "tgrp", "trunk-context", "phone-context", "isub", "ext",
-        "cpc", "oli",
+        "npdi",
+        "rn",
+        "rn-context",
+        "cic",
+        "cic-context",
+        "tgrp",
+        "trunk-context",
+        "phone-context",
+        "isub",
+        "ext",
+        "cpc",
+        "oli",
     ];
     let name = param.split_once('=').map_or(param, |(n, _)| n);
     KNOWN.iter().any(|k| k.eq_ignore_ascii_case(name))
@@ -187,7 +226,10 @@ mod tests {
             ("SIP:8801@10.0.0.1:5070;user=phone", Some((Some("8801"), "10.0.0.1", Some(5070), "user=phone"))),
             ("sip:[2001:db8::10:5070]", Some((None, "2001:db8::10:5070", None, ""))),
             ("sip:[2001:db8::10]:5070", Some((None, "2001:db8::10", Some(5070), ""))),
-            ("sip:user;par=u%40example.net@example.com", Some((Some("user;par=u%40example.net"), "example.com", None, ""))),
+            (
+                "sip:user;par=u%40example.net@example.com",
+                Some((Some("user;par=u%40example.net"), "example.com", None, "")),
+            ),
             ("sip:u:secret@h;lr", Some((Some("u"), "h", None, "lr"))),
             ("tel:+4930123;phone-context=de", Some((Some("+4930123"), "", None, "phone-context=de"))),
             ("isbn:2983792873", Some((None, "", None, ""))),
@@ -218,7 +260,7 @@ mod tests {
             ("tel:+4930123;ext=5", "+4930123"),
             ("sip:h", ""),
         ] {
-            assert_eq!(Uri::parse(text).unwrap().dialled(), want, "{text}");
+            assert_eq!(Uri::parse(text).unwrap().user_unescaped(), want, "{text}");
         }
         let mut out = String::new();
         escape_user(&mut out, "*21# é");

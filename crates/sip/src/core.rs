@@ -1,0 +1,381 @@
+//! What transactions and legs share: the outside (configuration, randomness, time, outputs, timers) and the
+//! texts that every message needs.
+
+use crate::digest::NonceMaker;
+use crate::endpoint::{Config, Output, Statistics};
+use crate::message::{Builder, HeaderName, MAGIC_COOKIE, Message};
+use crate::slab::{Key, Slab};
+use crate::timers::{TimerOf, Timers};
+use crate::transaction::{ClientTransaction, ServerTransaction};
+use crate::uri;
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+use std::time::Duration;
+use vocab::leg::{FromLeg, LegEvent, Refusal, ReplyAddress};
+use vocab::{Flow, LegId, ListenerId, Now, Random, Transport};
+
+/// Methods we understand, as in Allow.
+pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO";
+pub(crate) const SUPPORTED: &str = "100rel";
+
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub config: Config,
+    pub random: Random,
+    pub nonces: NonceMaker,
+    pub now: Now,
+    pub timers: Timers,
+    pub outputs: VecDeque<Output>,
+    pub statistics: Statistics,
+    pub clients: Slab<ClientTransaction>,
+    /// Client transactions by branch; a CANCEL shares the branch of its INVITE.
+    pub branches: HashMap<(u64, bool), Key>,
+    pub servers: Slab<ServerTransaction>,
+    pub server_keys: HashMap<Arc<[u8]>, Key>,
+    /// INVITEs that opened a call, by what RFC 3261 §8.2.2.2 compares to find merged requests.
+    pub merge_keys: HashMap<Arc<[u8]>, Key>,
+}
+
+impl Core {
+    pub fn new(config: Config, mut random: Random) -> Core {
+        let nonces = NonceMaker::new(&mut random);
+        Core {
+            config,
+            random,
+            nonces,
+            now: Now::default(),
+            timers: Timers::default(),
+            outputs: VecDeque::new(),
+            statistics: Statistics::default(),
+            clients: Slab::default(),
+            branches: HashMap::new(),
+            servers: Slab::default(),
+            server_keys: HashMap::new(),
+            merge_keys: HashMap::new(),
+        }
+    }
+
+    pub fn send(&mut self, flow: Flow, bytes: Vec<u8>) {
+        self.statistics.sent += 1;
+        self.outputs.push_back(Output::Send { flow, bytes });
+    }
+
+    pub fn emit(&mut self, leg: Key, event: LegEvent) {
+        self.outputs.push_back(Output::Event(FromLeg { leg: LegId(leg), event }));
+    }
+
+    pub fn set_timer(&mut self, after: Duration, of: TimerOf, generation: u32) {
+        self.timers.set(self.now.tick + after, of, generation);
+    }
+
+    /// `host:port` of a listener as `remote` shall see it; `None` when the listener is unknown or no address of
+    /// ours fits the family of the peer.
+    pub fn here(&self, listener: ListenerId, remote: IpAddr) -> Option<String> {
+        let listener = self.config.listeners.iter().find(|l| l.id == listener)?;
+        let mut out = String::with_capacity(24);
+        match &listener.advertised {
+            Some(host) => match host.parse::<Ipv6Addr>() {
+                Ok(ip) => uri::push_ip(&mut out, IpAddr::V6(ip)),
+                Err(_) => {
+                    out.push_str(host);
+                    if uri::host_and_port(host).is_some_and(|(_, port)| port.is_some()) {
+                        return Some(out);
+                    }
+                }
+            },
+            None => uri::push_ip(&mut out, listener.local.toward(remote)?),
+        }
+        out.push(':');
+        out.push_str(itoa::Buffer::new().format(listener.port));
+        Some(out)
+    }
+
+    /// The first lines of a request of ours, up to Max-Forwards.
+    pub fn begin_request(&self, method: &str, uri: &str, via: &ViaLine, max_forwards: u8) -> Builder {
+        let mut b = Builder::request(method, uri);
+        via.write(&mut b);
+        b.number_header("Max-Forwards", u64::from(max_forwards));
+        b
+    }
+
+    pub fn write_user_agent(&self, b: &mut Builder, name: &str) {
+        if !self.config.user_agent.is_empty() {
+            b.header(name, &self.config.user_agent);
+        }
+    }
+
+    /// A response without any state: for requests that open nothing.
+    pub fn respond_statelessly(&mut self, way: Way, request: &Message, reply: &Reply<'_>) {
+        let tag = self.random.next_u64();
+        self.respond_with_tag(way, request, reply, tag);
+    }
+
+    pub fn respond_with_tag(&mut self, way: Way, request: &Message, reply: &Reply<'_>, tag: u64) {
+        if !is_sendable(way.reply.remote.ip()) {
+            return;
+        }
+        let mut b = Echo::of(request, way.source).begin(reply.status, reply.phrase(), tag);
+        self.write_user_agent(&mut b, "Server");
+        for (name, value) in reply.headers {
+            b.header(name, value);
+        }
+        self.send(way.reply, b.finish());
+    }
+}
+
+/// Where a request came from and where its responses go.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Way {
+    pub source: Flow,
+    pub reply: Flow,
+}
+
+/// A response that carries nothing but headers.
+pub(crate) struct Reply<'a> {
+    pub status: u16,
+    pub phrase: Option<&'a str>,
+    pub headers: &'a [(&'a str, &'a str)],
+}
+
+impl<'a> Reply<'a> {
+    pub fn status(status: u16) -> Reply<'a> {
+        Reply { status, phrase: None, headers: &[] }
+    }
+
+    pub fn with(status: u16, headers: &'a [(&'a str, &'a str)]) -> Reply<'a> {
+        Reply { status, phrase: None, headers }
+    }
+
+    fn phrase(&self) -> &'a str {
+        self.phrase.unwrap_or_else(|| standard_phrase(self.status))
+    }
+}
+
+/// The top Via of a request of ours.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ViaLine<'a> {
+    pub transport: Transport,
+    pub here: &'a str,
+    pub branch: u64,
+}
+
+impl ViaLine<'_> {
+    pub fn write(&self, b: &mut Builder) {
+        b.raw("Via: SIP/2.0/").raw(self.transport.via_name()).raw(" ").text(self.here);
+        // RFC 3581: answers shall find their way back through a NAT.
+        b.raw(";rport;branch=").raw(MAGIC_COOKIE).hex(self.branch).raw("\r\n");
+    }
+}
+
+/// A branch or tag of ours, if it looks like one.
+pub(crate) fn parse_hex(text: &str) -> Option<u64> {
+    let digits = text.len() == 16 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    digits.then(|| u64::from_str_radix(text, 16).ok())?
+}
+
+/// What every response copies from its request (RFC 3261 §8.2.6.2).
+#[derive(Clone, Debug)]
+pub(crate) struct Echo {
+    /// Via, From, Call-ID and CSeq lines, ready to send.
+    lines: Builder,
+    /// Record-Route lines, for responses that open a dialog.
+    record_routes: Vec<String>,
+    to: String,
+    has_tag: bool,
+}
+
+impl Echo {
+    pub fn of(request: &Message, flow: Flow) -> Echo {
+        let mut lines = Builder::default();
+        let mut first = true;
+        for value in request.all(HeaderName::Via) {
+            if std::mem::take(&mut first) {
+                write_top_via(&mut lines, value, flow);
+            } else {
+                lines.header("Via", value);
+            }
+        }
+        for (name, id) in
+            [("From", HeaderName::From), ("Call-ID", HeaderName::CallId), ("CSeq", HeaderName::CSeq)]
+        {
+            if let Some(value) = request.get(id) {
+                lines.header(name, value);
+            }
+        }
+        Echo {
+            lines,
+            record_routes: request.all(HeaderName::RecordRoute).map(str::to_owned).collect(),
+            to: request.get(HeaderName::To).unwrap_or_default().to_owned(),
+            has_tag: request.to().is_some_and(|t| t.tag().is_some()),
+        }
+    }
+
+    /// The beginning of a response.
+    pub fn begin(&self, status: u16, phrase: &str, tag: u64) -> Builder {
+        let mut b = Builder::response(status, phrase);
+        b.append(&self.lines);
+        if !self.to.is_empty() {
+            b.raw("To: ").text(&self.to);
+            if !self.has_tag && status > 100 {
+                b.raw(";tag=").hex(tag);
+            }
+            b.raw("\r\n");
+        }
+        b
+    }
+
+    pub fn write_record_routes(&self, b: &mut Builder) {
+        for value in &self.record_routes {
+            b.header("Record-Route", value);
+        }
+    }
+}
+
+/// RFC 3261 §18.2.1 and RFC 3581 §4: say where the request really came from. Whatever the sender wrote there
+/// itself is thrown away.
+fn write_top_via(b: &mut Builder, value: &str, flow: Flow) {
+    let mut values = crate::header::split_list(value);
+    let top = values.next().unwrap_or_default();
+    let Some(via) = crate::header::Via::parse(top) else {
+        b.header("Via", value);
+        return;
+    };
+    let source = flow.remote.ip().to_canonical();
+    let wants_port = via.param("rport").is_some();
+    let elsewhere = via.host.parse::<IpAddr>().map(|ip| ip.to_canonical()) != Ok(source);
+    b.raw("Via: ").text(via.before_params);
+    for (name, parameter) in crate::header::params(via.params) {
+        if name.eq_ignore_ascii_case("received") || name.eq_ignore_ascii_case("rport") {
+            continue;
+        }
+        b.raw(";").text(name);
+        if !parameter.is_empty() {
+            b.raw("=").text(parameter);
+        }
+    }
+    if wants_port || elsewhere {
+        // RFC 5118 §4.5: without brackets, though with them is read too.
+        b.raw(";received=").raw(&source.to_string());
+    }
+    if wants_port {
+        b.raw(";rport=").number(u64::from(flow.remote.port()));
+    }
+    values.for_each(|v| {
+        b.raw(", ").text(v);
+    });
+    b.raw("\r\n");
+}
+
+/// `SIG-13`: where a response goes.
+pub(crate) fn reply_flow(request: &Message, flow: Flow, policy: ReplyAddress) -> Flow {
+    // RFC 3261 §18.2.2: over a connection, back on it.
+    if flow.transport.is_reliable() || policy == ReplyAddress::Socket {
+        return flow;
+    }
+    let Some(via) = request.top_via() else { return flow };
+    let mut to = flow;
+    to.remote.set_port(via.port.unwrap_or(5060));
+    if policy == ReplyAddress::Via {
+        if let Some(ip) = via.host.parse::<IpAddr>().ok().filter(|ip| is_sendable(*ip)) {
+            to.remote.set_ip(ip.to_canonical());
+        }
+    }
+    to
+}
+
+/// Not broadcast, multicast or nowhere: those never answer for one peer.
+pub(crate) fn is_sendable(ip: IpAddr) -> bool {
+    let broadcast = matches!(ip.to_canonical(), IpAddr::V4(v4) if v4.is_broadcast());
+    !broadcast && !ip.is_multicast() && !ip.is_unspecified()
+}
+
+/// RFC 3326, of a request that ends something.
+pub(crate) fn write_reason(b: &mut Builder, q850: Option<u8>, text: Option<&str>, status: u16) {
+    match (q850, text) {
+        (None, None) => return,
+        (Some(cause), _) => b.raw("Reason: Q.850;cause=").number(u64::from(cause)),
+        (None, Some(_)) => b.raw("Reason: SIP;cause=").number(u64::from(status)),
+    };
+    if let Some(text) = text {
+        b.raw(";text=").quoted(text);
+    }
+    b.raw("\r\n");
+}
+
+/// What a final response of 300 and above says.
+pub(crate) fn refusal_of(response: &Message) -> Refusal {
+    let status = response.status().unwrap_or(500);
+    let (q850, text) = crate::header::reason(response);
+    Refusal {
+        status,
+        phrase: Some(response.phrase().to_owned()).filter(|p| !p.is_empty()),
+        q850,
+        text,
+        retry_after_s: crate::header::retry_after(response),
+        contacts: if status < 400 { crate::header::contacts(response) } else { Vec::new() },
+    }
+}
+
+pub(crate) fn standard_phrase(status: u16) -> &'static str {
+    match status {
+        100 => "Trying",
+        180 => "Ringing",
+        181 => "Call Is Being Forwarded",
+        182 => "Queued",
+        183 => "Session Progress",
+        200 => "OK",
+        202 => "Accepted",
+        300 => "Multiple Choices",
+        301 => "Moved Permanently",
+        302 => "Moved Temporarily",
+        305 => "Use Proxy",
+        380 => "Alternative Service",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        402 => "Payment Required",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        406 => "Not Acceptable",
+        407 => "Proxy Authentication Required",
+        408 => "Request Timeout",
+        410 => "Gone",
+        413 => "Request Entity Too Large",
+        414 => "Request-URI Too Long",
+        415 => "Unsupported Media Type",
+        416 => "Unsupported URI Scheme",
+        420 => "Bad Extension",
+        421 => "Extension Required",
+        422 => "Session Interval Too Small",
+        423 => "Interval Too Brief",
+        480 => "Temporarily Unavailable",
+        481 => "Call/Transaction Does Not Exist",
+        482 => "Loop Detected",
+        483 => "Too Many Hops",
+        484 => "Address Incomplete",
+        485 => "Ambiguous",
+        486 => "Busy Here",
+        487 => "Request Terminated",
+        488 => "Not Acceptable Here",
+        491 => "Request Pending",
+        493 => "Undecipherable",
+        500 => "Server Internal Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Server Time-out",
+        505 => "Version Not Supported",
+        513 => "Message Too Large",
+        600 => "Busy Everywhere",
+        603 => "Decline",
+        604 => "Does Not Exist Anywhere",
+        606 => "Not Acceptable",
+        s if s < 200 => "Progress",
+        s if s < 300 => "OK",
+        s if s < 400 => "Redirected",
+        s if s < 500 => "Request Failed",
+        s if s < 600 => "Server Failure",
+        _ => "Global Failure",
+    }
+}

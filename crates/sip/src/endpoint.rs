@@ -1,0 +1,411 @@
+//! Everything together: messages in, messages and events out.
+
+use crate::body::{Body, accepts_sdp};
+use crate::core::{ALLOW, Core, Reply, SUPPORTED, Way, parse_hex, reply_flow};
+use crate::header::{Via, number};
+use crate::ingress::Arrival;
+use crate::leg::{Leg, Offer, Phase};
+use crate::message::{HeaderName, Message, Method};
+use crate::sdp::CONTENT_TYPE;
+use crate::slab::{Key, Slab};
+use crate::timers::TimerOf;
+use crate::transaction::{ClientFailure, Delivery, Matched};
+use crate::uri::{Scheme, Uri};
+use std::collections::HashMap;
+use std::sync::Arc;
+use vocab::leg::{FromLeg, LegCommand, LegEvent, LegFailure, Placement, ReplyAddress, RequestAddress};
+use vocab::net::LocalAddresses;
+use vocab::{Flow, LegId, ListenerId, Now, Random, SessionDescription, Tick, Transport};
+
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// User-Agent and Server; not written when empty.
+    pub user_agent: String,
+    pub listeners: Vec<ListenerConfig>,
+    /// Waits between copies of an unanswered request inside the dialogs of arrived calls. Placed calls bring their own.
+    pub resend_intervals_ms: Arc<[u32]>,
+}
+
+#[derive(Clone, Debug)]
+pub struct ListenerConfig {
+    pub id: ListenerId,
+    pub transport: Transport,
+    pub port: u16,
+    /// `host` or `host:port` in Via and Contact, instead of the local address.
+    pub advertised: Option<String>,
+    pub local: LocalAddresses,
+}
+
+/// Habits of the peer a message comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PeerPolicy {
+    pub reply_address: ReplyAddress,
+    pub request_address: RequestAddress,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    Send { flow: Flow, bytes: Vec<u8> },
+    Event(FromLeg),
+}
+
+/// Counters since the start, and what there is now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    pub received: u64,
+    pub sent: u64,
+    /// Copies received and recognised.
+    pub retransmissions_in: u64,
+    pub retransmissions_out: u64,
+    /// Messages that could not be read; those that could be answered were.
+    pub malformed: u64,
+    pub transactions: usize,
+    /// Legs with an answer.
+    pub dialogs: usize,
+    pub legs: usize,
+}
+
+/// The engine. Every method is an input; afterwards the caller drains [`Endpoint::poll_output`] and asks
+/// [`Endpoint::poll_timeout`] when to come back.
+#[derive(Debug)]
+pub struct Endpoint {
+    core: Core,
+    legs: Slab<Box<Leg>>,
+    /// Legs by our tag, which is random and so cannot be guessed.
+    tags: HashMap<u64, Key>,
+}
+
+impl Endpoint {
+    pub fn new(config: Config, random: Random) -> Endpoint {
+        Endpoint { core: Core::new(config, random), legs: Slab::default(), tags: HashMap::new() }
+    }
+
+    pub fn set_config(&mut self, config: Config) {
+        self.core.config = config;
+    }
+
+    /// One datagram, or one message cut out of a stream.
+    pub fn handle_message(&mut self, now: Now, flow: Flow, policy: PeerPolicy, bytes: &[u8]) {
+        self.core.now = now;
+        if bytes.iter().all(|b| matches!(b, b'\r' | b'\n' | 0)) {
+            return;
+        }
+        self.core.statistics.received += 1;
+        match Message::parse(bytes) {
+            Ok(message) if message.is_request() => self.on_request(flow, policy, &message),
+            Ok(message) => self.on_response(flow, &message),
+            Err(_) => self.core.statistics.malformed += 1,
+        }
+    }
+
+    /// Bytes on a connection that cannot be framed. The shell closes it.
+    pub fn handle_stream_error(&mut self, now: Now, flow: Flow) {
+        self.core.now = now;
+        self.core.statistics.received += 1;
+        self.core.statistics.malformed += 1;
+        self.handle_flow_closed(now, flow);
+    }
+
+    /// A connection is gone or could not be made; for UDP, nobody listens there.
+    pub fn handle_flow_closed(&mut self, now: Now, flow: Flow) {
+        self.core.now = now;
+        for delivery in self.core.fail_flow(flow) {
+            self.with_leg(delivery.leg, |leg, core| {
+                leg.on_failure(core, delivery, ClientFailure::Unreachable)
+            });
+        }
+        if flow.transport.is_reliable() {
+            let keys: Vec<Key> = self.legs.iter().map(|(key, _)| key).collect();
+            for key in keys {
+                self.with_leg(key, |leg, _| leg.flow_closed(flow));
+            }
+        }
+    }
+
+    /// Places a call; its events come under the returned name.
+    pub fn place(&mut self, now: Now, placement: Placement) -> LegId {
+        self.core.now = now;
+        let key = self.legs.next_key();
+        let tag = self.core.random.next_u64();
+        match Leg::depart(&mut self.core, key, tag, placement) {
+            Some(leg) => {
+                self.legs.insert(Box::new(leg));
+                self.tags.insert(tag, key);
+            }
+            None => {
+                self.core.emit(key, LegEvent::Failed(LegFailure::Unreachable));
+                self.core.emit(key, LegEvent::Ended);
+                // The name is spent, though there never was a leg.
+                self.legs.skip_key();
+            }
+        }
+        LegId(key)
+    }
+
+    pub fn command(&mut self, now: Now, leg: LegId, command: LegCommand) {
+        self.core.now = now;
+        self.with_leg(leg.0, |leg, core| leg.command(core, command));
+    }
+
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.core.outputs.pop_front()
+    }
+
+    /// When [`Endpoint::handle_timeout`] wants to be called. Sometimes early, never late.
+    pub fn poll_timeout(&self) -> Option<Tick> {
+        self.core.timers.next_at()
+    }
+
+    pub fn handle_timeout(&mut self, now: Now) {
+        self.core.now = now;
+        while let Some((of, generation)) = self.core.timers.pop_due(now.tick) {
+            match of {
+                TimerOf::Server(key) => self.core.server_timer(key, generation),
+                TimerOf::Client(key) => {
+                    if let Some(delivery) = self.core.client_timer(key, generation) {
+                        self.with_leg(delivery.leg, |leg, core| {
+                            leg.on_failure(core, delivery, ClientFailure::Timeout);
+                        });
+                    }
+                }
+                TimerOf::Leg(key, timer) => {
+                    self.with_leg(key, |leg, core| leg.on_timer(core, timer, generation))
+                }
+            }
+        }
+    }
+
+    pub fn statistics(&self) -> Statistics {
+        let answered = |leg: &Leg| matches!(leg.phase, Phase::Established);
+        Statistics {
+            transactions: self.core.clients.len() + self.core.servers.len(),
+            dialogs: self.legs.iter().filter(|(_, leg)| answered(leg)).count(),
+            legs: self.legs.len(),
+            ..self.core.statistics
+        }
+    }
+
+    pub fn call_id(&self, leg: LegId) -> Option<&str> {
+        self.legs.get(leg.0).map(|l| &*l.call_id)
+    }
+
+    fn with_leg(&mut self, key: Key, act: impl FnOnce(&mut Leg, &mut Core)) {
+        let Some(leg) = self.legs.get_mut(key) else { return };
+        act(leg, &mut self.core);
+        if leg.gone {
+            self.remove_leg(key);
+        }
+    }
+
+    fn remove_leg(&mut self, key: Key) {
+        let Some(leg) = self.legs.remove(key) else { return };
+        self.tags.remove(&leg.local_tag);
+        if let Offer::Ours(offer) = &leg.offer {
+            self.core.abandon_client(offer.client);
+        }
+    }
+
+    fn on_response(&mut self, flow: Flow, response: &Message) {
+        if response.check().is_err() {
+            self.core.statistics.malformed += 1;
+            return;
+        }
+        let Some(delivery) = self.core.client_response(flow, response) else { return };
+        if self.legs.get(delivery.leg).is_some() {
+            self.with_leg(delivery.leg, |leg, core| leg.on_response(core, delivery, flow, response));
+        } else {
+            self.answer_for_lost_leg(delivery, flow, response);
+        }
+    }
+
+    /// A 2xx must be acknowledged even when the leg that asked is gone.
+    fn answer_for_lost_leg(&mut self, delivery: Delivery, flow: Flow, response: &Message) {
+        let accepted = response.status().is_some_and(|s| (200..300).contains(&s));
+        if accepted && delivery.purpose.method() == Method::Invite {
+            self.core.release_answer(delivery.client, flow, response);
+        }
+    }
+
+    fn on_request(&mut self, flow: Flow, policy: PeerPolicy, request: &Message) {
+        let method = request.method();
+        let way = Way { source: flow, reply: reply_flow(request, flow, policy.reply_address) };
+        if let Err(problem) = request.check() {
+            self.core.statistics.malformed += 1;
+            // Without a Via it is not even known what an answer should look like.
+            if method != Method::Ack && request.get(HeaderName::Via).is_some() {
+                let phrase = problem.to_string();
+                let answer = Reply { phrase: Some(&phrase), ..Reply::status(problem.status()) };
+                self.core.respond_statelessly(way, request, &answer);
+            }
+            return;
+        }
+        let Some(via) = request.top_via() else { return };
+        if self.core.server_request(request, &via, flow) == Matched::Absorbed {
+            return;
+        }
+        let hop = Hop { way, policy, via };
+        match method {
+            Method::Ack => self.on_ack(&hop, request),
+            Method::Cancel => self.on_cancel(&hop, request),
+            Method::Register | Method::Message | Method::Subscribe | Method::Notify => {
+                self.not_allowed(&hop, request)
+            }
+            Method::Refer | Method::Publish => self.not_allowed(&hop, request),
+            Method::Other => {
+                self.core.respond_statelessly(way, request, &Reply::with(501, &[("Allow", ALLOW)]))
+            }
+            Method::Invite
+            | Method::Bye
+            | Method::Options
+            | Method::Prack
+            | Method::Update
+            | Method::Info => {
+                if request.to().is_some_and(|t| t.tag().is_some()) {
+                    self.on_dialog_request(&hop, request);
+                } else {
+                    self.on_new_request(&hop, request);
+                }
+            }
+        }
+    }
+
+    fn not_allowed(&mut self, hop: &Hop<'_>, request: &Message) {
+        self.core.respond_statelessly(hop.way, request, &Reply::with(405, &[("Allow", ALLOW)]));
+    }
+
+    /// The leg whose dialog a request names, by both tags and the Call-ID.
+    fn dialog_of(&self, request: &Message) -> Option<Key> {
+        let (from, to) = (request.from()?, request.to()?);
+        let key = *self.tags.get(&parse_hex(to.tag()?)?)?;
+        let leg = self.legs.get(key).filter(|l| Some(&*l.call_id) == request.call_id())?;
+        let known =
+            leg.remote_tag.as_deref() == from.tag() || from.tag().is_some_and(|t| leg.is_early_tag(t));
+        known.then_some(key)
+    }
+
+    fn on_ack(&mut self, hop: &Hop<'_>, request: &Message) {
+        if let Some(key) = self.dialog_of(request) {
+            self.with_leg(key, |leg, core| leg.on_ack(core, request, hop.way.source));
+        }
+    }
+
+    fn on_cancel(&mut self, hop: &Hop<'_>, request: &Message) {
+        let Some((tag, leg)) = self.core.cancelled_invite(request, &hop.via, hop.way.source) else {
+            self.core.respond_statelessly(hop.way, request, &Reply::status(481));
+            return;
+        };
+        self.core.respond_with_tag(hop.way, request, &Reply::status(200), tag);
+        if let Some(key) = leg {
+            self.with_leg(key, |leg, core| leg.on_cancel(core, request));
+        }
+    }
+
+    fn on_dialog_request(&mut self, hop: &Hop<'_>, request: &Message) {
+        let Some(key) = self.dialog_of(request) else {
+            self.core.respond_statelessly(hop.way, request, &Reply::status(481));
+            return;
+        };
+        let Some(leg) = self.legs.get_mut(key) else { return };
+        let cseq = request.cseq().map_or(0, |c| c.number);
+        let refusal = match () {
+            // Tags cannot be guessed, but they can be overheard: the dialog stays with its peer.
+            () if !leg.accept_source(hop.way.source) => Some(Reply::status(403)),
+            () if leg.remote_cseq.is_some_and(|last| cseq <= last) => Some(Reply::status(500)),
+            () => None,
+        };
+        if let Some(refusal) = refusal {
+            self.core.respond_statelessly(hop.way, request, &refusal);
+            return;
+        }
+        leg.remote_cseq = Some(cseq);
+        let tag = leg.local_tag;
+        if self.refuse_extensions(hop, request) {
+            return;
+        }
+        let server = self.core.start_server(request, &hop.via, hop.way, tag);
+        self.core.set_server_leg(server, key);
+        self.with_leg(key, |leg, core| leg.on_request(core, request, server));
+    }
+
+    /// RFC 3261 §8.2.2.3. True when the request was refused.
+    fn refuse_extensions(&mut self, hop: &Hop<'_>, request: &Message) -> bool {
+        let unknown: Vec<&str> =
+            request.list(HeaderName::Require).filter(|t| !t.eq_ignore_ascii_case(SUPPORTED)).collect();
+        if unknown.is_empty() {
+            return false;
+        }
+        let list = unknown.join(", ");
+        self.core.respond_statelessly(hop.way, request, &Reply::with(420, &[("Unsupported", &list)]));
+        true
+    }
+
+    fn on_new_request(&mut self, hop: &Hop<'_>, request: &Message) {
+        let scheme = Uri::parse(request.request_uri()).map(|u| u.scheme());
+        if !matches!(scheme, Some(Scheme::Sip | Scheme::Sips | Scheme::Tel)) {
+            self.core.respond_statelessly(hop.way, request, &Reply::status(416));
+            return;
+        }
+        if self.refuse_extensions(hop, request) {
+            return;
+        }
+        match request.method() {
+            Method::Invite => self.on_invite(hop, request),
+            Method::Options => {
+                let headers = [("Allow", ALLOW), ("Accept", CONTENT_TYPE), ("Supported", SUPPORTED)];
+                self.core.respond_statelessly(hop.way, request, &Reply::with(200, &headers));
+            }
+            _ => self.core.respond_statelessly(hop.way, request, &Reply::status(481)),
+        }
+    }
+
+    fn on_invite(&mut self, hop: &Hop<'_>, request: &Message) {
+        let session = match self.invite_session(request) {
+            Ok(session) => session,
+            Err(reply) => {
+                self.core.respond_statelessly(hop.way, request, &reply);
+                return;
+            }
+        };
+        let Some(here) = self.core.here(hop.way.source.listener, hop.way.source.remote.ip()) else {
+            self.core.respond_statelessly(hop.way, request, &Reply::status(500));
+            return;
+        };
+        let tag = self.core.random.next_u64();
+        let server = self.core.start_server(request, &hop.via, hop.way, tag);
+        // At once: what the call needs first (an account, a disk) may take its time.
+        self.core.respond(server, 100, &[]);
+        let key = self.legs.next_key();
+        self.core.set_server_leg(server, key);
+        let arrival = Arrival { key, server, tag, flow: hop.way.source, here, policy: hop.policy, session };
+        if let Some(leg) = Leg::arrive(&mut self.core, request, arrival) {
+            self.legs.insert(Box::new(leg));
+            self.tags.insert(tag, key);
+        }
+    }
+
+    /// The offer of a new INVITE, or why it cannot be taken.
+    fn invite_session(&self, request: &Message) -> Result<Option<SessionDescription>, Reply<'static>> {
+        if request.get(HeaderName::MaxForwards).and_then(number) == Some(0) {
+            return Err(Reply::status(483));
+        }
+        if self.core.is_merged(request) {
+            return Err(Reply::status(482));
+        }
+        let body = match Body::of(request) {
+            Body::None => None,
+            Body::Session(session) => Some(session),
+            Body::BadSession(_) => {
+                return Err(Reply { phrase: Some("Bad Session Description"), ..Reply::status(400) });
+            }
+            Body::Unknown => return Err(Reply::with(415, &[("Accept", CONTENT_TYPE)])),
+        };
+        if accepts_sdp(request) { Ok(body) } else { Err(Reply::status(406)) }
+    }
+}
+
+/// How a request came and what is to be done about the way back.
+struct Hop<'a> {
+    way: Way,
+    policy: PeerPolicy,
+    via: Via<'a>,
+}
