@@ -4,10 +4,10 @@
 //! * `engine`: the media engine with its sessions, latching and statistics;
 //! * `rtpengine`: from apt, in user space, when it is installed.
 //!
-//! `cargo run --release -p tandem --example bench_relay [-- --streams 200 --seconds 5 --burst 1]`
+//! `cargo run --release -p tandem --example bench_relay [-- --streams 200 --seconds 5 --burst 1 --flood 0]`
 //!
 //! 200 calls with 50 packets a second each way are 20,000 packets a second; one arrives every 50 µs (`--burst N`: N
-//! at once, less often). Each relay is a process on the first core, of which the CPU time of all threads is read from
+//! at once, less often; `--flood N`: a stranger sends N packets for each of these to one port, `R-45`). Each relay is a process on the first core, of which the CPU time of all threads is read from
 //! /proc; the generator spins on the second core and is not counted. A packet that comes in and goes out is one packet.
 
 #![allow(clippy::print_stdout, reason = "a program that prints")]
@@ -45,11 +45,24 @@ fn main() -> Outcome<()> {
         Some("run-floor") => run_floor(streams, peers(1)?, Duration::ZERO),
         Some("run-floor-rounds") => run_floor(streams, peers(1)?, Duration::from_millis(1)),
         Some("run-engine") => run_engine(streams, peers(1)?),
-        _ => compare(streams, option("--seconds", 5), option("--burst", 1)),
+        _ => compare(Load {
+            streams,
+            seconds: option("--seconds", 5),
+            burst: option("--burst", 1),
+            flood: option("--flood", 0),
+        }),
     }
 }
 
 // ---------------------------------------------------------------------------------------------- the comparison
+
+#[derive(Clone, Copy)]
+struct Load {
+    streams: u32,
+    seconds: u32,
+    burst: u32,
+    flood: u32,
+}
 
 struct Measured {
     name: &'static str,
@@ -68,18 +81,21 @@ impl Measured {
     }
 }
 
-fn compare(streams: u32, seconds: u32, burst: u32) -> Outcome<()> {
+fn compare(load: Load) -> Outcome<()> {
     pin(std::process::id(), 1);
     let mut results = vec![
-        measure_own("floor", "run-floor", streams, seconds, burst)?,
-        measure_own("floor 1 ms", "run-floor-rounds", streams, seconds, burst)?,
-        measure_own("engine", "run-engine", streams, seconds, burst)?,
+        measure_own("floor", "run-floor", load)?,
+        measure_own("floor 1 ms", "run-floor-rounds", load)?,
+        measure_own("engine", "run-engine", load)?,
     ];
-    match measure_rtpengine(streams, seconds, burst) {
+    match measure_rtpengine(load) {
         Ok(result) => results.push(result),
         Err(error) => println!("rtpengine is not measured: {error}"),
     }
-    println!("{streams} streams, {PACKETS_PER_SECOND} packets/s each way, {seconds} s, bursts of {burst}\n");
+    let Load { streams, seconds, burst, flood } = load;
+    println!(
+        "{streams} streams, {PACKETS_PER_SECOND} packets/s each way, {seconds} s, bursts of {burst}, flood {flood}\n"
+    );
     println!(
         "{:<12}{:>10}{:>10}{:>14}{:>10}{:>14}",
         "", "sent", "relayed", "CPU ns/packet", "to floor", "delay p99 µs"
@@ -98,22 +114,22 @@ fn compare(streams: u32, seconds: u32, burst: u32) -> Outcome<()> {
                 "cpu_ns_per_packet": r.ns_per_packet(), "delay_p99_us": r.delay_p99_us})
         })
         .collect();
-    let what = serde_json::json!({"bench": "relay", "streams": streams, "seconds": seconds, "burst": burst, "results": figures});
+    let what = serde_json::json!({"bench": "relay", "streams": streams, "seconds": seconds, "burst": burst, "flood": flood, "results": figures});
     println!("\n{what}");
     Ok(())
 }
 
-fn measure_own(name: &'static str, mode: &str, streams: u32, seconds: u32, burst: u32) -> Outcome<Measured> {
+fn measure_own(name: &'static str, mode: &str, load: Load) -> Outcome<Measured> {
     let mut generator = Generator::new()?;
     let [a, b] = generator.peers()?;
     let mut command = Command::new(std::env::current_exe()?);
-    command.args([mode, &a.to_string(), &b.to_string(), "--streams", &streams.to_string()]);
+    command.args([mode, &a.to_string(), &b.to_string(), "--streams", &load.streams.to_string()]);
     let mut child = Running(command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?);
     pin(child.0.id(), 0);
     let mut line = String::new();
     BufReader::new(child.0.stdout.take().ok_or("no output")?).read_line(&mut line)?;
     let ports = line.split_whitespace().map(str::parse).collect::<Result<Vec<SocketAddr>, _>>()?;
-    generator.measure(name, child.0.id(), &ports, seconds, burst)
+    generator.measure(name, child.0.id(), &ports, load)
 }
 
 /// A relay under test, ended with the measurement.
@@ -146,6 +162,8 @@ fn cpu_ns(process: u32) -> Outcome<u64> {
 /// Both peers of all calls: one socket for each side.
 struct Generator {
     sockets: [UdpSocket; 2],
+    /// Sends what nobody asked for.
+    stranger: UdpSocket,
     batch: Batch,
     /// Delays of the packets that came back, in µs.
     delays: Vec<u64>,
@@ -161,7 +179,8 @@ impl Generator {
             Ok(socket)
         };
         let (sockets, started) = ([socket()?, socket()?], Instant::now());
-        Ok(Generator { sockets, batch: Batch::default(), delays: Vec::new(), started })
+        let stranger = UdpSocket::bind("127.0.0.9:0")?;
+        Ok(Generator { sockets, stranger, batch: Batch::default(), delays: Vec::new(), started })
     }
 
     fn peers(&self) -> Outcome<[SocketAddr; 2]> {
@@ -174,13 +193,12 @@ impl Generator {
         name: &'static str,
         process: u32,
         ports: &[SocketAddr],
-        seconds: u32,
-        burst: u32,
+        load: Load,
     ) -> Outcome<Measured> {
-        self.send_for(Duration::from_secs(1), ports, burst)?;
+        self.send_for(Duration::from_secs(1), ports, load)?;
         self.delays.clear();
         let before = cpu_ns(process)?;
-        let sent = self.send_for(Duration::from_secs(seconds.into()), ports, burst)?;
+        let sent = self.send_for(Duration::from_secs(load.seconds.into()), ports, load)?;
         let cpu_ns = cpu_ns(process)? - before;
         self.delays.sort_unstable();
         let delay_p99_us = self.delays.get(self.delays.len() * 99 / 100).copied().unwrap_or(0);
@@ -188,9 +206,9 @@ impl Generator {
         Ok(Measured { name, sent, relayed, cpu_ns, delay_p99_us })
     }
 
-    fn send_for(&mut self, time: Duration, ports: &[SocketAddr], burst: u32) -> Outcome<u64> {
+    fn send_for(&mut self, time: Duration, ports: &[SocketAddr], load: Load) -> Outcome<u64> {
         let flows = u64::try_from(ports.len())?;
-        let interval = Duration::from_secs(1) * burst / (PACKETS_PER_SECOND * u32::try_from(flows)?);
+        let interval = Duration::from_secs(1) * load.burst / (PACKETS_PER_SECOND * u32::try_from(flows)?);
         let (begin, mut due, mut sent) = (Instant::now(), Instant::now(), 0u64);
         let mut packet = [0xd5; PACKET];
         while begin.elapsed() < time {
@@ -198,13 +216,16 @@ impl Generator {
                 self.receive();
             }
             due += interval;
-            for _ in 0..burst {
+            for _ in 0..load.burst {
                 let flow = usize::try_from(sent % flows)?;
                 let sequence = u16::try_from((sent / flows) & 0xffff)?;
                 self.fill(&mut packet, flow, sequence)?;
                 // A full buffer is the relay's loss.
                 let _ = self.sockets[flow % 2].send_to(&packet, ports[flow]);
                 sent += 1;
+            }
+            for _ in 0..load.flood {
+                let _ = self.stranger.send_to(&packet, ports[0]);
             }
         }
         let end = Instant::now() + Duration::from_millis(100);
@@ -385,7 +406,7 @@ impl Bare {
 
 // ------------------------------------------------------------------------------------------------- rtpengine
 
-fn measure_rtpengine(streams: u32, seconds: u32, burst: u32) -> Outcome<Measured> {
+fn measure_rtpengine(load: Load) -> Outcome<Measured> {
     let mut command = Command::new("rtpengine");
     command.args(["--foreground", "--log-stderr", "--log-level=1", "--table=-1", "--interface=127.0.0.1"]);
     command
@@ -399,7 +420,7 @@ fn measure_rtpengine(streams: u32, seconds: u32, burst: u32) -> Outcome<Measured
     control.set_read_timeout(Some(Duration::from_millis(200)))?;
     wait_for_pong(&control)?;
     let mut ports = Vec::new();
-    for n in 0..streams {
+    for n in 0..load.streams {
         let call = format!("call-{n}");
         // Towards B the offer goes out with the port that B sends to, and the answer with A's.
         let offer = ng(&control, &call, &[("command", "offer"), ("from-tag", "a")], a)?;
@@ -407,7 +428,7 @@ fn measure_rtpengine(streams: u32, seconds: u32, burst: u32) -> Outcome<Measured
         ports.extend([answer, offer]);
     }
     pin(child.0.id(), 0);
-    generator.measure("rtpengine", child.0.id(), &ports, seconds, burst)
+    generator.measure("rtpengine", child.0.id(), &ports, load)
 }
 
 fn wait_for_pong(control: &UdpSocket) -> Outcome<()> {

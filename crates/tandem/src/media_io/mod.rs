@@ -73,10 +73,11 @@ impl Doorbell {
         }
     }
 
-    /// To be called before the commands are taken, so that one put in meanwhile rings anew.
+    /// To be called before the commands are taken: a command put in before is then seen, one put in after rings anew.
+    /// A swap and not a store, because a store might become visible only after the commands were looked at.
     fn silence(&self) {
         let _ = rustix::io::read(&self.event, &mut [0; 8]);
-        self.rung.store(false, Ordering::Release);
+        self.rung.swap(false, Ordering::AcqRel);
     }
 }
 

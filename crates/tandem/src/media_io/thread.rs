@@ -329,7 +329,7 @@ impl MediaThread {
     /// Takes the pair from its side, throws away what waits in it, and lets it rest.
     fn disconnect(&mut self, lease: PortLease, slot: usize) {
         let Some(port) = self.port_mut(lease) else { return };
-        if !port.user.is_some_and(|(user, _)| user == slot) {
+        if port.user.is_none_or(|(user, _)| user != slot) {
             return;
         }
         port.user = None;
