@@ -279,8 +279,8 @@ impl Business {
     /// The configuration as the brain takes it.
     pub fn snapshot(&self) -> Result<Arc<Snapshot>, String> {
         let params = Arc::new(self.parameters()?);
-        let mut snapshot =
-            Snapshot { version: self.version, params: params.clone(), realm: REALM.into(), ..Snapshot::default() };
+        let mut snapshot = Snapshot::default();
+        (snapshot.version, snapshot.params, snapshot.realm) = (self.version, params.clone(), REALM.into());
         for (name, words) in &self.accounts {
             let group = words.rate_group()?;
             snapshot.accounts.insert(AccountId(words.id), Arc::new(words.account(name)));

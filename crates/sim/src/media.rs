@@ -187,8 +187,10 @@ impl MediaPlane {
         }
         if now >= self.report && !self.sessions.is_empty() {
             self.report = now + REPORT_INTERVAL;
-            let changed = self.sessions.iter_mut().filter(|(_, s)| std::mem::take(&mut s.changed));
-            let figures: Vec<_> = changed.map(|(id, s)| s.figures(*id)).collect();
+            let figures = |(id, s): (&MediaSessionId, &mut Session)| {
+                std::mem::take(&mut s.changed).then(|| s.figures(*id))
+            };
+            let figures: Vec<_> = self.sessions.iter_mut().filter_map(figures).collect();
             if !figures.is_empty() {
                 events.push(MediaEvent::Statistics(figures));
             }
@@ -199,7 +201,7 @@ impl MediaPlane {
     /// Counts the packets that have been sent since the last look.
     fn advance(&mut self, now: Tick) {
         for (from, sender) in &mut self.senders {
-            let due = now.since(sender.next + Duration::ZERO).as_micros() / PACKET_INTERVAL.as_micros();
+            let due = now.since(sender.next).as_micros() / PACKET_INTERVAL.as_micros();
             if sender.next > now {
                 continue;
             }
