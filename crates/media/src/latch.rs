@@ -16,8 +16,9 @@ use vocab::Tick;
 
 /// Packets in a row that make a stranger the peer: 80 ms of a usual stream.
 const PROBATION: u8 = 4;
-/// Between two packets of a row; longer than any packetisation time, shorter than a sprayer's round over the ports.
-const PROBATION_GAP: Duration = Duration::from_millis(250);
+/// Longest pause within a row: above the usual packetisation times and their jitter, below the rounds of one who sprays
+/// 20,000 packets a second over the ports of 500 calls (`R-40`).
+const PROBATION_GAP: Duration = Duration::from_millis(90);
 /// Lost packets forgiven within a row.
 const PROBATION_MISSING: u16 = 3;
 /// `R-42`: after this silence the peer may come back from another port of its address.
@@ -136,6 +137,7 @@ impl Path {
     /// The same for RTCP on a port of its own, which has no row of sequence numbers: a stranger is learned when it has
     /// the IP that the media is locked to.
     pub fn admit_beside(&mut self, now: Tick, media: &Path, latch: Latch, source: SocketAddr) -> bool {
+        self.stay_beside(media);
         if self.admit_known(now, source) {
             return true;
         }
@@ -145,6 +147,14 @@ impl Path {
         }
         self.lock_to(now, source);
         true
+    }
+
+    /// Forgets an address that was learned beside media that has since moved to another IP.
+    pub fn stay_beside(&mut self, media: &Path) {
+        let ip = media.locked().map(|m| m.ip());
+        if self.lock.is_some_and(|l| Some(l.address.ip()) != ip && !self.is_signalled(l.address)) {
+            self.lock = None;
+        }
     }
 
     /// The locked address, and the signalled one.

@@ -186,6 +186,7 @@ impl SideState {
 
     /// RTCP flows on hold too (RFC 3264 §5.1).
     fn send_rtcp(&mut self, now: Tick, sender_time: Option<u32>) -> Verdict {
+        self.rtcp.stay_beside(&self.rtp);
         let (path, rtcp) = if self.config.rtcp_mux { (&self.rtp, false) } else { (&self.rtcp, true) };
         let Some(to) = path.destination() else { return Verdict::Drop(DropReason::NoDestination) };
         self.rtcp_out += 1;

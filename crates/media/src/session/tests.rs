@@ -155,6 +155,18 @@ fn latching_scenarios() {
             "0 0 0 0 0",
         ),
         (
+            "a sprayer of ten packets a second never locks",
+            Latch::Learn,
+            "attacker 1 1, wait 80, attacker 1 1, wait 80, attacker 1 1, wait 80, attacker 1 1, wait 80, attacker 1 1",
+            "0 0 0 0 0",
+        ),
+        (
+            "60 ms of audio in each packet",
+            Latch::Learn,
+            "nat 1 1, wait 40, nat 1 1, wait 40, nat 1 1, wait 40, nat 1 1, to?",
+            "0 0 0 1 198.51.100.7:62000",
+        ),
+        (
             "two streams of one source are no row",
             Latch::Learn,
             "nat 0 1, nat 1 1, nat 0 1, nat 1 1, nat 0 1, nat 1 1",
@@ -281,6 +293,16 @@ fn rtcp_paths() {
     assert_eq!(from_a(&mut w, true, nat_rtcp), forward("10.0.0.2:5001", true), "beside the learned media");
     assert_eq!(from_b(&mut w), forward(nat_rtcp, true));
     assert_eq!(from_a(&mut w, true, ATTACKER), wrong);
+
+    // An attacker was first; the right peer's first media packet takes the RTCP from it too.
+    let mut w = World::new(Latch::Learn);
+    w.send(ATTACKER, 1, 4);
+    let attacker_rtcp = "127.0.0.9:9001";
+    assert_eq!(from_a(&mut w, true, attacker_rtcp), forward("10.0.0.2:5001", true));
+    assert_eq!(from_b(&mut w), forward(attacker_rtcp, true));
+    w.send(RIGHT, 0, 1);
+    assert_eq!(from_b(&mut w), forward(RIGHT_RTCP, true));
+    assert_eq!(from_a(&mut w, true, attacker_rtcp), wrong);
 
     // One side multiplexes, the other does not.
     let mut w = World::new(Latch::Learn);
