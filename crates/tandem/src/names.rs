@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use store::Store;
 use switch::Snapshot;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 /// How long an answer of the name service is used.
@@ -38,8 +38,9 @@ pub async fn keep_configured(
     store: Store,
     inbox: Arc<Inbox>,
     mut changes: mpsc::Receiver<()>,
-    mut resolved: Resolved,
+    in_force: watch::Sender<u64>,
 ) {
+    let mut resolved = Resolved::new();
     let mut ticks = tokio::time::interval(REFRESH);
     loop {
         let changed = tokio::select! {
@@ -51,21 +52,25 @@ pub async fn keep_configured(
         };
         // A change is in force at once with the addresses that are known; unknown names follow.
         if changed {
-            configure(&store, &inbox, resolved.clone()).await;
+            configure(&store, &inbox, &in_force, resolved.clone()).await;
         }
         let fresh = resolve(store.host_names(), &resolved).await;
         if fresh != resolved {
             resolved = fresh;
-            configure(&store, &inbox, resolved.clone()).await;
+            configure(&store, &inbox, &in_force, resolved.clone()).await;
         }
     }
 }
 
-async fn configure(store: &Store, inbox: &Inbox, resolved: Resolved) {
+async fn configure(store: &Store, inbox: &Inbox, in_force: &watch::Sender<u64>, resolved: Resolved) {
     let store = store.clone();
     // A large rate group takes a while to build: not on a thread that serves the API.
     match tokio::task::spawn_blocking(move || build(&store, &resolved)).await {
-        Ok(Ok(snapshot)) => inbox.configure(snapshot),
+        Ok(Ok(snapshot)) => {
+            let version = snapshot.version;
+            inbox.configure(snapshot);
+            in_force.send_replace(version);
+        }
         Ok(Err(error)) => tracing::error!(%error, "the configuration cannot be put into force"),
         Err(error) => tracing::error!(%error, "building the configuration"),
     }

@@ -51,6 +51,8 @@ pub struct Taken {
     pub journal_stopped: Option<bool>,
     /// Leave the loop.
     pub stop: bool,
+    /// Nobody will take anything any more.
+    stopped: bool,
 }
 
 #[derive(Debug)]
@@ -98,10 +100,10 @@ impl Inbox {
         }
     }
 
-    /// False when there are too many already.
+    /// False when there are too many already, or none is taken any more.
     pub fn control(&self, control: Control) -> bool {
         let mut waiting = self.lock();
-        let room = waiting.controls.len() < CONTROLS;
+        let room = waiting.controls.len() < CONTROLS && !waiting.stopped;
         if room {
             waiting.controls.push_back(control);
             self.filled(waiting);
@@ -135,7 +137,9 @@ impl Inbox {
     /// For the signalling thread: takes all that waits, in exchange for an empty value.
     pub fn take(&self, empty: &mut Taken) {
         if self.filled.swap(false, Ordering::AcqRel) {
-            std::mem::swap(&mut *self.lock(), empty);
+            let mut waiting = self.lock();
+            std::mem::swap(&mut *waiting, empty);
+            waiting.stopped = empty.stop;
             empty.stream_bytes = 0;
         }
     }

@@ -105,7 +105,7 @@ impl Signalling {
             self.handle_taken(&mut taken);
             self.handle_datagrams();
             self.handle_time();
-            self.let_out();
+            self.let_out()?;
             if taken.stop {
                 return Ok(());
             }
@@ -175,11 +175,15 @@ impl Signalling {
         }
     }
 
-    fn let_out(&mut self) {
+    fn let_out(&mut self) -> io::Result<()> {
         while let Some(output) = self.brain.poll_output() {
             match output {
                 Output::Send { flow, bytes } => self.send(flow, bytes),
-                Output::Media(command) => self.outlets.media.send(command),
+                Output::Media(command) => self
+                    .outlets
+                    .media
+                    .send(command)
+                    .map_err(|_| io::Error::other("the media threads are gone"))?,
                 Output::Journal { seq, record } => self.records.push((seq, record)),
                 Output::Live(update) => self.updates.push(update),
                 Output::Reply { id, reply } => {
@@ -191,6 +195,7 @@ impl Signalling {
         self.outlets.journal.push(&mut self.records);
         self.listeners.iter_mut().for_each(|l| l.socket.flush());
         self.outlets.live.push(&mut self.updates);
+        Ok(())
     }
 
     fn send(&mut self, flow: Flow, bytes: Vec<u8>) {

@@ -1,0 +1,80 @@
+//! `tandem serve`.
+
+use crate::cli::{Failure, ServeArgs};
+use crate::program::{Program, reachable};
+use crate::settings::Settings;
+use std::io::{IsTerminal, Write};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tracing_subscriber::EnvFilter;
+
+pub fn serve(args: ServeArgs) -> Result<(), Failure> {
+    let settings = Settings::load(args.config.clone().as_deref(), args.overrides())?;
+    start_log(&settings.log)?;
+    let program = Program::start(&settings, false).map_err(Failure::new)?;
+    let stops = stop_requests(&program)?;
+    introduce(&program);
+    end(program.run(stops))
+}
+
+pub fn openapi() -> String {
+    api::openapi_json()
+}
+
+/// Log lines on stderr.
+pub fn start_log(filter: &str) -> Result<(), Failure> {
+    let filter = EnvFilter::try_new(filter).map_err(|e| Failure::new(format!("log {filter:?}: {e}")))?;
+    let colours = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
+    Ok(())
+}
+
+/// One message for each SIGINT or SIGTERM.
+pub fn stop_requests(program: &Program) -> Result<mpsc::Receiver<()>, Failure> {
+    let (sender, receiver) = mpsc::channel(4);
+    let _in_runtime = program.runtime().enter();
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    program.runtime().spawn(async move {
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if sender.send(()).await.is_err() {
+                return;
+            }
+        }
+    });
+    Ok(receiver)
+}
+
+/// What a person needs to know after the start.
+fn introduce(program: &Program) {
+    let mut lines = vec![format!("console and API: http://{}", reachable(program.addresses.api))];
+    for listener in &program.addresses.listeners {
+        lines.push(format!("SIP: {} {}", listener.transport, listener.address));
+    }
+    let ports = program.addresses.media_ports;
+    lines.push(format!("media: ports {} to {}", ports.first, ports.last));
+    if let Some(password) = &program.first_password {
+        lines.push(format!("sign in as \"admin\" with the password {password} (it is shown only this once)"));
+    }
+    say(&lines);
+}
+
+/// Lines for the person who started the program, beside its log.
+pub fn say(lines: &[String]) {
+    let mut stderr = std::io::stderr().lock();
+    for line in lines {
+        let _ = writeln!(stderr, "{line}");
+    }
+}
+
+/// A switch of which a part failed may not go through an orderly end: what that part owns is in an unknown state.
+pub fn end(outcome: Result<(), String>) -> Result<(), Failure> {
+    if let Err(fault) = outcome {
+        say(&[format!("tandem: {fault}")]);
+        std::process::exit(1);
+    }
+    Ok(())
+}
