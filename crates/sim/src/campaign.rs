@@ -339,7 +339,8 @@ impl Campaign {
     }
 
     fn judge_talk(&self, truth: &Truth, answered: Tick, cdr: &Cdr) -> Result<(), Verdict> {
-        let Some(ended) = truth.ended.filter(|_| self.perfect && self.world.crashes == 0) else { return Ok(()) };
+        let exact = self.perfect && self.world.crashes == 0 && !truth.unacknowledged;
+        let Some(ended) = truth.ended.filter(|_| exact) else { return Ok(()) };
         let seen = i64::try_from(ended.since(answered).as_millis()).unwrap_or(i64::MAX);
         let told = i64::try_from(cdr.talk_ms).unwrap_or(i64::MAX);
         // The caller hangs up some ms after the switch answers it; the way there and the disk are in between.

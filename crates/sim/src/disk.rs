@@ -81,6 +81,11 @@ impl Disk {
         &self.durable
     }
 
+    /// Durable records and those that are not yet: what the switch has said.
+    pub fn written(&self) -> impl Iterator<Item = &(Seq, Record)> {
+        self.durable.iter().chain(&self.pending)
+    }
+
     /// Nothing waits to be written.
     pub fn is_idle(&self) -> bool {
         self.pending.is_empty()
@@ -88,7 +93,7 @@ impl Disk {
 }
 
 /// A reader of the journal, independent of the switch and of the store: what a start must know.
-pub fn restore(records: &[(Seq, Record)]) -> Restore {
+pub fn restore<'a>(records: impl IntoIterator<Item = &'a (Seq, Record)>) -> Restore {
     let mut balances: BTreeMap<Book, Money> = BTreeMap::new();
     let mut open: BTreeMap<CallId, cdr::Cdr> = BTreeMap::new();
     let mut restore = Restore::default();

@@ -119,7 +119,7 @@ pub fn idle(world: &World) -> Result<(), String> {
 
 /// I1: entries sum to zero, and every balance is the sum of its entries.
 pub fn books(world: &World) -> Result<(), String> {
-    let restored = crate::disk::restore(world.disk.records());
+    let restored = crate::disk::restore(world.disk.written());
     let ledger = world.switch().ledger();
     if !ledger.sum_is_zero() {
         return Err(format!("the books do not sum to zero: {:?}", ledger.sums()));
@@ -129,7 +129,7 @@ pub fn books(world: &World) -> Result<(), String> {
             return Err(format!("{book:?} is {}, its entries sum to {balance}", ledger.balance(*book)));
         }
     }
-    for (_, record) in world.disk.records() {
+    for (_, record) in world.disk.written() {
         if let Some(posting) = crate::disk::postings(record).iter().find(|p| !p.is_balanced()) {
             return Err(format!("a posting that is not balanced: {posting:?}"));
         }

@@ -70,6 +70,8 @@ pub struct Truth {
     pub ended: Option<Tick>,
     /// Final response to the INVITE; 0 for none.
     pub status: u16,
+    /// This side withholds its ACK, so the other may not hang up for a while (RFC 3261 §15).
+    pub unacknowledged: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -167,7 +169,8 @@ impl Agent {
         let offer = (!plan.delayed_offer).then(Offer::default);
         let invite = dialog.request("INVITE", offer.as_ref());
         let id = dialog.id.clone();
-        let truth = Truth { call_id: id.clone(), placed: now, ..Truth::default() };
+        let unacknowledged = !plan.acknowledges;
+        let truth = Truth { call_id: id.clone(), placed: now, unacknowledged, ..Truth::default() };
         if let Some(after) = plan.cancel_after {
             self.timers.put(now + after, (id.clone(), Timer::Cancel));
         }
