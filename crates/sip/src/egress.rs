@@ -275,7 +275,10 @@ impl Leg {
         self.authentication_tries = 0;
         if offered {
             self.send_ack(core, client, cseq, None);
-            self.offer = Offer::Closed;
+            // An UPDATE of the early dialog may still be open, with its own end.
+            if matches!(self.offer, Offer::InInvite { .. }) {
+                self.offer = Offer::Closed;
+            }
         } else {
             self.offer = Offer::InInvite { ours: false };
             self.unconfirmed = Some(Unconfirmed { client, cseq });

@@ -174,7 +174,7 @@ impl Leg {
         };
         let session = session.filter(|_| fits);
         let Some(mut b) = core.begin_response(server, status, None) else { return };
-        self.contact(&mut b);
+        self.abilities(&mut b, true);
         if !reliable {
             let bytes = self.finish(b, session.as_ref());
             core.send_response(server, status, bytes);
