@@ -1,1 +1,38 @@
-//! REST resources, sign-in, OpenAPI, live streams, and the console's files.
+//! The one door: REST resources, sign-in, OpenAPI document, live views, and the console's files.
+//!
+//! The program gives a [`Store`](store::Store), a [`Brain`] and a [`LiveBoard`] that it feeds; [`ApiServer`] makes the
+//! router. Console, command line and importers come in through it alike. Each resource is one file in `resources`:
+//! its documents, their conversion from and to the inner types, and its handlers.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | `server` | what all requests share: state, layers, versions |
+//! | `sign_in` | users, tokens, the guard in front of everything |
+//! | `body`, `problem` | strict reading, and the one form of refusals |
+//! | `listing`, `grid` | pages, filters, orders |
+//! | `documents` | what accounts, gateways and rate groups have in common |
+//! | `live` | the board, the views and the WebSocket |
+//! | `console` | the console's files |
+//! | `openapi` | the document, written from the code |
+
+mod body;
+mod brain;
+mod clock;
+mod console;
+mod documents;
+mod grid;
+mod listing;
+mod live;
+mod openapi;
+mod problem;
+mod resources;
+mod server;
+mod sign_in;
+mod token;
+
+pub use brain::{Brain, BrainGone, Listener, Reply, ShellStatus};
+pub use clock::{Clock, Timestamp, system_clock};
+pub use live::board::LiveBoard;
+pub use openapi::openapi_json;
+pub use server::{ApiServer, Settings};
+pub use sign_in::SetUpError;

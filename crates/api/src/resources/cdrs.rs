@@ -1,0 +1,387 @@
+//! Call detail records (`BIL-19`).
+
+use super::calls::MediaPath;
+use super::calls::{call_id, jitter_ms};
+use super::same_variants;
+use super::simulate;
+use super::simulate::RouteExplanation;
+use crate::body::Asked;
+use crate::clock::Timestamp;
+use crate::documents;
+use crate::grid::{Cell, Column, Direction, Grid};
+use crate::listing::Page;
+use crate::listing::list_query;
+use crate::problem::Problem;
+use crate::server::Answer;
+use crate::server::Api;
+use axum::Json;
+use axum::extract::Path;
+use axum::extract::State;
+use cdr::{LegRecord, Named, Priced};
+use serde::Deserialize;
+use serde::Serialize;
+use store::{CdrFilter, config};
+use utoipa::ToSchema;
+use vocab::{AccountId, EndReason, MappingGatewayId, RoutingGatewayId};
+use vocab::{Money, Price};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EndedBy {
+    Caller,
+    Callee,
+    Switch,
+}
+
+/// The terms by which one side of a call was priced.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct CdrRate {
+    pub rate_group: String,
+    pub prefix: String,
+    pub area: String,
+    #[schema(value_type = String)]
+    pub price_per_minute: Price,
+    pub first_period: u32,
+    pub cycle: u32,
+    #[schema(value_type = Option<String>)]
+    pub first_period_price: Option<Price>,
+    #[schema(value_type = String)]
+    pub connection_fee: Money,
+    #[schema(value_type = String)]
+    pub minimum_charge: Money,
+    pub free_seconds: u32,
+    pub currency: String,
+    /// Talk time in whole seconds after rounding.
+    pub billed_s: u64,
+    /// Seconds charged after periods and cycles.
+    pub charged_s: u64,
+    #[schema(value_type = String)]
+    pub amount: Money,
+}
+
+/// Media of one side as the relay saw it.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct MediaFigures {
+    /// From the peer.
+    pub packets_in: u64,
+    /// To the peer.
+    pub packets_out: u64,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+    /// Packets that the peer sent and that never came.
+    pub lost: u64,
+    /// From a wrong source, dropped.
+    pub rejected: u64,
+    pub jitter_ms: f64,
+    pub remote: Option<String>,
+}
+
+/// One try at one routing gateway.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct Attempt {
+    pub gateway: String,
+    pub account: String,
+    pub called: String,
+    pub caller: String,
+    pub start: Timestamp,
+    pub ringing: Option<Timestamp>,
+    pub end: Timestamp,
+    /// "answered" or the key of an end reason.
+    pub result: String,
+    /// Status from the gateway; 0 when none came.
+    pub sip_code: u16,
+    pub q850: u8,
+    pub text: Option<String>,
+    pub call_id: String,
+    pub remote: Option<String>,
+}
+
+/// A call detail record.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct Cdr {
+    pub id: String,
+    pub start: Timestamp,
+    pub ringing: Option<Timestamp>,
+    pub answer: Option<Timestamp>,
+    pub end: Timestamp,
+    pub pdd_ms: Option<u64>,
+    pub duration_ms: u64,
+    /// Seconds charged to the customer.
+    pub billed_s: u64,
+    pub caller: String,
+    pub callee: String,
+    pub caller_sent: Option<String>,
+    pub callee_sent: Option<String>,
+    pub account: Option<String>,
+    pub vendor: Option<String>,
+    pub mapping_gateway: Option<String>,
+    pub routing_gateway: Option<String>,
+    /// Key of the table of end reasons.
+    pub end_reason: String,
+    pub ended_by: EndedBy,
+    /// Status sent to the caller before the answer; 200 when answered.
+    pub sip_code: u16,
+    pub q850: u8,
+    /// The peer's own words, or the owner of a limit, or the operator's reason.
+    pub end_text: Option<String>,
+    pub rate: Option<CdrRate>,
+    pub cost_rate: Option<CdrRate>,
+    /// What the customer pays.
+    #[schema(value_type = Option<String>)]
+    pub fee: Option<Money>,
+    /// What the vendor is owed.
+    #[schema(value_type = Option<String>)]
+    pub cost: Option<Money>,
+    /// `null` where fee and cost stand in different currencies.
+    #[schema(value_type = Option<String>)]
+    pub profit: Option<Money>,
+    pub currency: Option<String>,
+    pub codec_a: Option<String>,
+    pub codec_b: Option<String>,
+    pub media: MediaPath,
+    pub media_a: MediaFigures,
+    pub media_b: MediaFigures,
+    pub call_id_a: String,
+    pub call_id_b: String,
+    pub remote_a: Option<String>,
+    pub remote_b: Option<String>,
+    pub user_agent_a: Option<String>,
+    pub user_agent_b: Option<String>,
+    /// How many gateways were tried.
+    pub attempts_count: u32,
+}
+
+/// A call detail record with its attempts and the explanation of its route.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct CdrDetail {
+    #[serde(flatten)]
+    pub cdr: Cdr,
+    pub attempts: Vec<Attempt>,
+    pub route: RouteExplanation,
+}
+
+list_query! {
+    pub struct CdrsQuery {
+        /// Calls that began at this time or later.
+        pub from: Option<Timestamp>,
+        /// Calls that began before this time.
+        pub to: Option<Timestamp>,
+        /// The customer's, by name or id.
+        pub account: Option<String>,
+        /// The vendor's account, by name or id.
+        pub vendor: Option<String>,
+        pub mapping_gateway: Option<String>,
+        pub routing_gateway: Option<String>,
+        /// Begin of the caller's number.
+        pub caller: Option<String>,
+        /// Begin of the called number, as received or as sent.
+        pub callee: Option<String>,
+        /// Part of the caller's or the called number.
+        pub number: Option<String>,
+        pub end_reason: Option<String>,
+        pub ended_by: Option<EndedBy>,
+        pub answered: Option<bool>,
+        pub min_duration_s: Option<u32>,
+    }
+}
+
+/// Lists call detail records, the newest first.
+#[utoipa::path(get, path = "/cdrs", tag = "cdrs", params(CdrsQuery), responses((status = 200, body = Page<Cdr>)))]
+pub(crate) async fn list_cdrs(State(api): State<Api>, Asked(query): Asked<CdrsQuery>) -> Answer<Page<Cdr>> {
+    let asked = query.list();
+    asked.only_sort("-start")?;
+    let limit = asked.limit()?;
+    let filter = filter(&api, query)?;
+    let page = api.store(move |store| store.cdrs(&filter, asked.cursor.as_deref(), limit)).await?;
+    let items = page.items.iter().map(summary).collect();
+    Ok(Json(Page { items, next_cursor: page.next, total: None }))
+}
+
+/// Reads a call detail record with its attempts and the explanation of its route.
+#[utoipa::path(get, path = "/cdrs/{id}", tag = "cdrs", params(("id" = String, Path)), responses((status = 200, body = CdrDetail)))]
+pub(crate) async fn get_cdr(State(api): State<Api>, Path(id): Path<String>) -> Answer<CdrDetail> {
+    let call = call_id(&id)?;
+    let found = api.store(move |store| store.cdr(call)).await?;
+    let record = found.ok_or_else(|| Problem::not_found("call detail record", &id))?;
+    Ok(Json(CdrDetail {
+        cdr: summary(&record),
+        attempts: record.attempts.iter().map(attempt).collect(),
+        route: simulate::explanation(&record.route),
+    }))
+}
+
+fn filter(api: &Api, query: CdrsQuery) -> Result<CdrFilter, Problem> {
+    let account = |field: &str, key: Option<String>| {
+        named::<config::Account>(api, field, key).map(|id| id.map(AccountId))
+    };
+    let end_reason = query.end_reason.map(|key| {
+        EndReason::from_key(&key)
+            .ok_or_else(|| Problem::field("end_reason", "is not in the table of end reasons"))
+    });
+    Ok(CdrFilter {
+        from: query.from.map(|t| t.0),
+        to: query.to.map(|t| t.0),
+        account: account("account", query.account)?,
+        vendor: account("vendor", query.vendor)?,
+        mapping_gateway: named::<config::MappingGateway>(api, "mapping_gateway", query.mapping_gateway)?
+            .map(MappingGatewayId),
+        routing_gateway: named::<config::RoutingGateway>(api, "routing_gateway", query.routing_gateway)?
+            .map(RoutingGatewayId),
+        caller: query.caller,
+        callee: query.callee,
+        number: query.number,
+        end_reason: end_reason.transpose()?,
+        ended_by: query.ended_by.map(vocab::EndedBy::from),
+        answered: query.answered,
+        min_talk_ms: query.min_duration_s.map(|s| u64::from(s) * 1000),
+        text: query.q.filter(|q| !q.is_empty()),
+    })
+}
+
+/// The id of the document that a filter names. A name that nobody has is said, not taken for "no calls".
+fn named<T: store::Document>(api: &Api, field: &str, key: Option<String>) -> Result<Option<u32>, Problem> {
+    let found = key.map(|key| documents::find::<T>(api, &key).map(|stored| stored.id));
+    found.transpose().map_err(|problem| Problem::field(field, problem.detail))
+}
+
+/// Columns of the live tail.
+pub(crate) static GRID: Grid<cdr::Cdr> = Grid {
+    columns: &[
+        Column::plain("start", |c| Cell::number(c.start.0)),
+        Column::plain("end", |c| Cell::number(c.end.0)),
+        Column::plain("id", |c| Cell::number(c.call.0)),
+        Column::dialled("caller", |c| Cell::text(&c.caller.received)),
+        Column::dialled("callee", |c| Cell::text(&c.called.received)),
+        Column::text("account", |c| name(c.account.as_ref())),
+        Column::text("vendor", |c| name(c.vendor.as_ref())),
+        Column::text("mapping_gateway", |c| name(c.mapping_gateway.as_ref())),
+        Column::text("routing_gateway", |c| name(c.routing_gateway.as_ref())),
+        Column::plain("end_reason", |c| Cell::text(c.end_reason.key())),
+        Column::plain("ended_by", |c| Cell::text(EndedBy::from(c.ended_by).key())),
+        Column::plain("answered", |c| Cell::switch(c.answer.is_some())),
+        Column::plain("sip_code", |c| Cell::number(c.sip_code)),
+        Column::plain("q850", |c| Cell::number(c.q850)),
+        Column::plain("duration_ms", |c| Cell::number(c.talk_ms)),
+        Column::plain("pdd_ms", |c| Cell::maybe_number(c.pdd_ms)),
+        Column::plain("fee", |c| Cell::maybe_number(c.sale.as_ref().map(|s| s.amount.0))),
+        Column::plain("cost", |c| Cell::maybe_number(c.cost.as_ref().map(|s| s.amount.0))),
+        Column::plain("profit", |c| Cell::maybe_number(c.profit.map(|p| p.0))),
+    ],
+    key: |c| c.call.0,
+    default_sort: &[("start", Direction::Desc), ("id", Direction::Desc)],
+};
+
+fn name<I>(named: Option<&Named<I>>) -> Cell<'_> {
+    Cell::maybe(named.map(|n| n.name.as_ref()))
+}
+
+impl EndedBy {
+    fn key(self) -> &'static str {
+        match self {
+            EndedBy::Caller => "caller",
+            EndedBy::Callee => "callee",
+            EndedBy::Switch => "switch",
+        }
+    }
+}
+
+/// A record without its attempts and its route.
+pub(crate) fn summary(record: &cdr::Cdr) -> Cdr {
+    fn text<I>(named: &Option<Named<I>>) -> Option<String> {
+        named.as_ref().map(|n| n.name.to_string())
+    }
+    let currency = record.sale.as_ref().or(record.cost.as_ref()).map(|p| p.currency.to_string());
+    Cdr {
+        id: record.call.to_string(),
+        start: record.start.into(),
+        ringing: record.ringing.map(Timestamp),
+        answer: record.answer.map(Timestamp),
+        end: record.end.into(),
+        pdd_ms: record.pdd_ms,
+        duration_ms: record.talk_ms,
+        billed_s: record.sale.as_ref().map_or(0, |s| s.charged_s),
+        caller: record.caller.received.clone(),
+        callee: record.called.received.clone(),
+        caller_sent: record.caller.sent.clone(),
+        callee_sent: record.called.sent.clone(),
+        account: text(&record.account),
+        vendor: text(&record.vendor),
+        mapping_gateway: text(&record.mapping_gateway),
+        routing_gateway: text(&record.routing_gateway),
+        end_reason: record.end_reason.key().to_string(),
+        ended_by: record.ended_by.into(),
+        sip_code: record.sip_code,
+        q850: record.q850,
+        end_text: record.end_text.clone(),
+        rate: record.sale.as_ref().map(rate),
+        cost_rate: record.cost.as_ref().map(rate),
+        fee: record.sale.as_ref().map(|s| s.amount),
+        cost: record.cost.as_ref().map(|c| c.amount),
+        profit: record.profit,
+        currency,
+        codec_a: record.a.codec.clone(),
+        codec_b: record.b.codec.clone(),
+        media: if record.media_relayed { MediaPath::Relayed } else { MediaPath::Direct },
+        media_a: media(&record.a),
+        media_b: media(&record.b),
+        call_id_a: record.a.call_id.clone(),
+        call_id_b: record.b.call_id.clone(),
+        remote_a: record.a.remote.map(|r| r.to_string()),
+        remote_b: record.b.remote.map(|r| r.to_string()),
+        user_agent_a: record.a.user_agent.clone(),
+        user_agent_b: record.b.user_agent.clone(),
+        attempts_count: u32::try_from(record.attempts.len()).unwrap_or(u32::MAX),
+    }
+}
+
+pub(crate) fn rate(priced: &Priced) -> CdrRate {
+    CdrRate {
+        rate_group: priced.rate_group.name.to_string(),
+        prefix: priced.prefix.clone(),
+        area: priced.area.to_string(),
+        price_per_minute: priced.price_per_minute,
+        first_period: priced.first_period_s,
+        cycle: priced.cycle_s,
+        first_period_price: priced.first_period_price,
+        connection_fee: priced.connection_fee,
+        minimum_charge: priced.minimum_charge,
+        free_seconds: priced.free_seconds,
+        currency: priced.currency.to_string(),
+        billed_s: priced.billed_s,
+        charged_s: priced.charged_s,
+        amount: priced.amount,
+    }
+}
+
+fn media(leg: &LegRecord) -> MediaFigures {
+    MediaFigures {
+        packets_in: leg.media.packets_in,
+        packets_out: leg.media.packets_out,
+        bytes_in: leg.media.bytes_in,
+        bytes_out: leg.media.bytes_out,
+        lost: leg.media.lost,
+        rejected: leg.media.rejected,
+        jitter_ms: jitter_ms(&leg.media),
+        remote: leg.media.remote.map(|r| r.to_string()),
+    }
+}
+
+fn attempt(attempt: &cdr::Attempt) -> Attempt {
+    Attempt {
+        gateway: attempt.gateway.name.to_string(),
+        account: attempt.account.name.to_string(),
+        called: attempt.called.clone(),
+        caller: attempt.caller.clone(),
+        start: attempt.start.into(),
+        ringing: attempt.ringing.map(Timestamp),
+        end: attempt.end.into(),
+        result: attempt.result.key().to_string(),
+        sip_code: attempt.sip_code,
+        q850: attempt.q850,
+        text: attempt.text.clone(),
+        call_id: attempt.call_id.clone(),
+        remote: attempt.remote.map(|r| r.to_string()),
+    }
+}
+
+same_variants!(EndedBy, vocab::EndedBy { Caller, Callee, Switch });

@@ -1,0 +1,233 @@
+//! Payments into accounts, and the ledger: every change of a balance (`BIL-3`).
+
+use super::{same_variants, unexpected};
+use crate::body::Asked;
+use crate::body::Body;
+use crate::clock::Timestamp;
+use crate::documents;
+use crate::listing::Page;
+use crate::listing::list_query;
+use crate::problem::FieldProblem;
+use crate::problem::Problem;
+use crate::server::Answer;
+use crate::server::Api;
+use crate::sign_in::Caller;
+use axum::Json;
+use axum::extract::Path;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::http::StatusCode;
+use billing::{Book, Posting, PostingKind};
+use serde::Deserialize;
+use serde::Serialize;
+use store::{LedgerLine, config};
+use switch::{ControlReply, ControlRequest};
+use utoipa::ToSchema;
+use vocab::Money;
+use vocab::{AccountId, Seq};
+
+/// Why an operator moves money.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PaymentKind {
+    Payment,
+    Refund,
+    Correction,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PaymentInput {
+    /// Above zero for payments and refunds; a correction may have either sign.
+    #[schema(value_type = String, examples("12.50"))]
+    pub amount: Money,
+    pub kind: PaymentKind,
+    #[serde(default)]
+    pub note: String,
+}
+
+/// The payment as it stands in the ledger, and the balance after it.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct PaymentResult {
+    pub entry: LedgerEntry,
+    #[schema(value_type = String)]
+    pub balance: Money,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LedgerKind {
+    Opening,
+    Payment,
+    Refund,
+    Correction,
+    /// A customer's call.
+    CallCharge,
+    /// What a vendor is owed for a call.
+    CallCost,
+}
+
+/// One change of a balance. Entries are never changed.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct LedgerEntry {
+    pub seq: String,
+    pub at: Timestamp,
+    pub kind: LedgerKind,
+    #[schema(value_type = String)]
+    pub amount: Money,
+    #[schema(value_type = String)]
+    pub balance_after: Money,
+    pub call_id: Option<String>,
+    pub by: String,
+    pub note: String,
+    /// The Idempotency-Key it was sent with.
+    pub key: Option<String>,
+}
+
+list_query! {
+    pub struct LedgerQuery {}
+}
+
+/// Pays into an account, or corrects its balance. The same Idempotency-Key with the same body is carried out once, and answered alike each time.
+#[utoipa::path(post, path = "/accounts/{id}/payments", tag = "accounts", params(("id" = String, Path, description = "Id or name"), ("Idempotency-Key" = Option<String>, Header, description = "Chosen by the client, up to 64 characters")), request_body = PaymentInput, responses((status = 200, body = PaymentResult)))]
+pub(crate) async fn pay(
+    State(api): State<Api>,
+    caller: Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    Body(input): Body<PaymentInput>,
+) -> Answer<PaymentResult> {
+    let account = AccountId(documents::find::<config::Account>(&api, &id)?.id);
+    let key = idempotency_key(&headers)?;
+    check(&input)?;
+    let (kind, note) = (input.kind.into(), input.note);
+    let request = ControlRequest::Pay {
+        account,
+        kind,
+        amount: input.amount,
+        by: caller.user,
+        note: note.clone(),
+        key: key.clone(),
+    };
+    match api.control(request).await? {
+        ControlReply::Paid { posting, repeated: true, .. } if posting.note != note => Err(key_used()),
+        ControlReply::Paid { seq, posting, .. } => paid(account, seq, posting).map(Json),
+        ControlReply::Refused(words) => Err(refused(&api, key, words).await),
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// Lists the changes of an account's balance, the newest first.
+#[utoipa::path(get, path = "/accounts/{id}/ledger", tag = "accounts", params(("id" = String, Path, description = "Id or name"), LedgerQuery), responses((status = 200, body = Page<LedgerEntry>)))]
+pub(crate) async fn list_ledger(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    Asked(query): Asked<LedgerQuery>,
+) -> Answer<Page<LedgerEntry>> {
+    let account = AccountId(documents::find::<config::Account>(&api, &id)?.id);
+    let asked = query.list();
+    asked.only_sort("-seq")?;
+    let limit = asked.limit()?;
+    if asked.q.is_some() {
+        return Err(Problem::field("q", "the ledger cannot be searched"));
+    }
+    let page = api.store(move |store| store.ledger(account, asked.cursor.as_deref(), limit)).await?;
+    let items = page.items.into_iter().map(LedgerEntry::from).collect();
+    Ok(Json(Page { items, next_cursor: page.next, total: None }))
+}
+
+const LONGEST_KEY: usize = 64;
+const LONGEST_NOTE: usize = 500;
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default().trim();
+    let fits = (1..=LONGEST_KEY).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+    match fits {
+        // Opening balances have keys of their own; a client must not take one of theirs.
+        true if !text.starts_with("opening:") => Ok(Some(text.to_string())),
+        _ => Err(Problem::field(
+            "Idempotency-Key",
+            format!("expected 1–{LONGEST_KEY} printable characters, not beginning with \"opening:\""),
+        )),
+    }
+}
+
+fn check(input: &PaymentInput) -> Result<(), Problem> {
+    let wrong = match input.kind {
+        PaymentKind::Payment | PaymentKind::Refund if input.amount <= Money::ZERO => {
+            Some("expected an amount above zero")
+        }
+        PaymentKind::Correction if input.amount == Money::ZERO => {
+            Some("a correction of nothing changes nothing")
+        }
+        PaymentKind::Payment | PaymentKind::Refund | PaymentKind::Correction => None,
+    };
+    if let Some(words) = wrong {
+        return Err(Problem::field("amount", words));
+    }
+    match input.note.chars().count() {
+        0..=LONGEST_NOTE => Ok(()),
+        _ => Err(Problem::field("note", format!("longer than {LONGEST_NOTE} characters"))),
+    }
+}
+
+fn key_used() -> Problem {
+    Problem::fields(vec![FieldProblem::new("Idempotency-Key", "was used for another payment")])
+        .with_status(StatusCode::CONFLICT)
+}
+
+/// The brain refuses in words; whether the key is to blame, the store knows.
+async fn refused(api: &Api, key: Option<String>, words: String) -> Problem {
+    let known = api.store(move |store| key.map(|k| store.posting_by_key(&k)).transpose()).await;
+    match known {
+        Ok(Some(Some(_))) => key_used(),
+        _ if words.contains("idempotency key") => key_used(),
+        _ => Problem::field("amount", words),
+    }
+}
+
+fn paid(account: AccountId, seq: Seq, posting: Posting) -> Result<PaymentResult, Problem> {
+    let own = posting.entries.iter().find(|e| e.book == Book::Account(account));
+    let own = own.ok_or_else(|| Problem::internal("a payment without an entry of its account"))?;
+    let entry = LedgerEntry {
+        seq: seq.to_string(),
+        at: posting.at.into(),
+        kind: posting.kind.into(),
+        amount: own.amount,
+        balance_after: own.balance_after,
+        call_id: None,
+        by: posting.by,
+        note: posting.note,
+        key: posting.key,
+    };
+    Ok(PaymentResult { balance: entry.balance_after, entry })
+}
+
+impl From<LedgerLine> for LedgerEntry {
+    fn from(line: LedgerLine) -> LedgerEntry {
+        LedgerEntry {
+            seq: line.seq.to_string(),
+            at: line.at.into(),
+            kind: line.kind.into(),
+            amount: line.amount,
+            balance_after: line.balance_after,
+            call_id: line.call.map(|c| c.to_string()),
+            by: line.by,
+            note: line.note,
+            key: line.key,
+        }
+    }
+}
+
+impl From<PaymentKind> for PostingKind {
+    fn from(kind: PaymentKind) -> PostingKind {
+        match kind {
+            PaymentKind::Payment => PostingKind::Payment,
+            PaymentKind::Refund => PostingKind::Refund,
+            PaymentKind::Correction => PostingKind::Correction,
+        }
+    }
+}
+
+same_variants!(LedgerKind, PostingKind { Opening, Payment, Refund, Correction, CallCharge, CallCost });

@@ -1,0 +1,104 @@
+//! The resources: each file has its documents, their conversion from and to the inner types, and its handlers.
+
+pub(crate) mod accounts;
+pub(crate) mod apply;
+pub(crate) mod calls;
+pub(crate) mod cdrs;
+pub(crate) mod check;
+pub(crate) mod end_reasons;
+pub(crate) mod ledger;
+pub(crate) mod live;
+pub(crate) mod mapping_gateways;
+pub(crate) mod overview;
+pub(crate) mod parameters;
+pub(crate) mod rate_groups;
+pub(crate) mod rates;
+pub(crate) mod routing_gateways;
+pub(crate) mod session;
+pub(crate) mod simulate;
+pub(crate) mod status;
+
+use crate::problem::{FieldProblem, Problem};
+use crate::server::Api;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// Every route below `/api/v1`, with its document.
+pub(crate) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(session::sign_in, session::get_session, session::sign_out))
+        .routes(routes!(status::get_status))
+        .routes(routes!(overview::get_overview))
+        .routes(routes!(accounts::list_accounts, accounts::create_account))
+        .routes(routes!(accounts::get_account, accounts::update_account, accounts::delete_account))
+        .routes(routes!(ledger::pay))
+        .routes(routes!(ledger::list_ledger))
+        .routes(routes!(rate_groups::list_rate_groups, rate_groups::create_rate_group))
+        .routes(routes!(
+            rate_groups::get_rate_group,
+            rate_groups::update_rate_group,
+            rate_groups::delete_rate_group
+        ))
+        .routes(routes!(rates::list_rates, rates::replace_rates))
+        .routes(routes!(rates::put_rate, rates::delete_rate))
+        .routes(routes!(mapping_gateways::list_mapping_gateways, mapping_gateways::create_mapping_gateway))
+        .routes(routes!(
+            mapping_gateways::get_mapping_gateway,
+            mapping_gateways::update_mapping_gateway,
+            mapping_gateways::delete_mapping_gateway
+        ))
+        .routes(routes!(routing_gateways::list_routing_gateways, routing_gateways::create_routing_gateway))
+        .routes(routes!(
+            routing_gateways::get_routing_gateway,
+            routing_gateways::update_routing_gateway,
+            routing_gateways::delete_routing_gateway
+        ))
+        .routes(routes!(calls::list_calls))
+        .routes(routes!(calls::get_call))
+        .routes(routes!(calls::disconnect_call))
+        .routes(routes!(cdrs::list_cdrs))
+        .routes(routes!(cdrs::get_cdr))
+        .routes(routes!(simulate::simulate_route))
+        .routes(routes!(parameters::list_parameters))
+        .routes(routes!(parameters::set_parameter))
+        .routes(routes!(end_reasons::list_end_reasons))
+        .routes(routes!(apply::apply_files))
+        .routes(routes!(apply::export))
+        .routes(routes!(check::check))
+        .routes(routes!(live::open_live))
+}
+
+/// Default of fields that are on until switched off.
+fn yes() -> bool {
+    true
+}
+
+/// Default of fields that count from one.
+fn one() -> u32 {
+    1
+}
+
+/// Conversions both ways between an enum of the API and its inner twin. A variant that only one has is an error.
+macro_rules! same_variants {
+    ($outer:ty, $inner:ty { $($variant:ident),+ $(,)? }) => {
+        impl From<$outer> for $inner {
+            fn from(outer: $outer) -> $inner {
+                match outer { $(<$outer>::$variant => <$inner>::$variant,)+ }
+            }
+        }
+        impl From<$inner> for $outer {
+            fn from(inner: $inner) -> $outer {
+                match inner { $(<$inner>::$variant => <$outer>::$variant,)+ }
+            }
+        }
+    };
+}
+pub(crate) use same_variants;
+
+/// The brain answered something else than was asked: a fault of ours, or its words.
+pub(crate) fn unexpected(reply: &switch::ControlReply) -> Problem {
+    match reply {
+        switch::ControlReply::Refused(words) => Problem::fields(vec![FieldProblem::new("", words.clone())]),
+        other => Problem::internal(format!("an unexpected reply of the brain: {other:?}")),
+    }
+}

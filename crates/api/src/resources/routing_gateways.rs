@@ -1,0 +1,308 @@
+//! Routing gateways: trunks on the vendors' side.
+
+use super::mapping_gateways::{ReplyAddress, RequestAddress};
+use super::{same_variants, unexpected};
+use crate::body::Asked;
+use crate::body::Body;
+use crate::body::unique_keys;
+use crate::documents;
+use crate::grid::{Cell, Column, Direction, Grid};
+use crate::listing;
+use crate::listing::Page;
+use crate::listing::list_query;
+use crate::live::day::{acd_s, asr};
+use crate::problem::Problem;
+use crate::server::Answer;
+use crate::server::Api;
+use crate::server::{Inner, versioned};
+use crate::sign_in::Caller;
+use axum::Json;
+use axum::extract::Path;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use store::{Stored, config};
+use switch::interface::Load;
+use switch::{ControlReply, ControlRequest};
+use utoipa::ToSchema;
+use vocab::Price;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Transport {
+    #[default]
+    Udp,
+    Tcp,
+}
+
+/// What an operator decides about a routing gateway.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RoutingGatewayInput {
+    pub name: String,
+    /// The vendor's clearing account.
+    pub account: String,
+    #[serde(default = "super::yes")]
+    pub enabled: bool,
+    /// `host:port`; the port may be left out.
+    #[schema(examples("192.0.2.10:5060"))]
+    pub address: String,
+    #[serde(default)]
+    pub transport: Transport,
+    #[serde(default)]
+    pub username: Option<String>,
+    /// Write only. Absent or `null`: stays as it is.
+    #[serde(default, skip_serializing)]
+    pub password: Option<String>,
+    /// Called prefixes that it takes; the empty prefix takes everything.
+    pub prefixes: Vec<String>,
+    /// Lower is tried first.
+    #[serde(default = "super::one")]
+    pub priority: u32,
+    #[serde(default)]
+    pub max_cps: Option<u32>,
+    #[serde(default)]
+    pub max_concurrency: Option<u32>,
+    /// Statuses after which the next gateway is tried; `null`: by the table of end reasons.
+    #[serde(default)]
+    pub failover_codes: Option<Vec<u16>>,
+    #[serde(default)]
+    pub follow_redirects: bool,
+    /// The caller's price less the cost may not be below this.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub lowest_profit_per_minute: Option<Price>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub max_price_per_minute: Option<Price>,
+    /// Leave the gateway out when its account has no rate for the number.
+    #[serde(default)]
+    pub check_rate: bool,
+    #[serde(default)]
+    pub reply_address: ReplyAddress,
+    #[serde(default)]
+    pub request_address: RequestAddress,
+    /// System parameters with a value of this gateway's own.
+    #[serde(default, deserialize_with = "unique_keys")]
+    pub parameters: BTreeMap<String, String>,
+    #[serde(default)]
+    pub notes: String,
+}
+
+/// A trunk on the vendor's side, with its load of this moment.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct RoutingGateway {
+    pub id: String,
+    pub name: String,
+    pub account: String,
+    pub enabled: bool,
+    pub address: String,
+    pub transport: Transport,
+    pub username: Option<String>,
+    pub has_password: bool,
+    pub prefixes: Vec<String>,
+    pub priority: u32,
+    pub max_cps: Option<u32>,
+    pub max_concurrency: Option<u32>,
+    pub failover_codes: Option<Vec<u16>>,
+    pub follow_redirects: bool,
+    #[schema(value_type = Option<String>)]
+    pub lowest_profit_per_minute: Option<Price>,
+    #[schema(value_type = Option<String>)]
+    pub max_price_per_minute: Option<Price>,
+    pub check_rate: bool,
+    pub reply_address: ReplyAddress,
+    pub request_address: RequestAddress,
+    pub parameters: BTreeMap<String, String>,
+    pub notes: String,
+    pub version: String,
+    /// Calls in progress.
+    pub calls: u32,
+    pub cps: u32,
+    /// Answered of a hundred attempts since the start of the switch, with one decimal.
+    pub asr: Option<String>,
+    /// Average length of an answered call since the start of the switch, in seconds.
+    pub acd_s: Option<u64>,
+}
+
+list_query! {
+    pub struct RoutingGatewaysQuery {
+        pub account: Option<String>,
+        pub enabled: Option<bool>,
+        pub transport: Option<Transport>,
+    }
+}
+
+/// Lists routing gateways.
+#[utoipa::path(get, path = "/routing-gateways", tag = "routing_gateways", params(RoutingGatewaysQuery), responses((status = 200, body = Page<RoutingGateway>)))]
+pub(crate) async fn list_routing_gateways(
+    State(api): State<Api>,
+    Asked(query): Asked<RoutingGatewaysQuery>,
+) -> Answer<Page<RoutingGateway>> {
+    let load = load(&api).await?;
+    let config = api.store.config();
+    let all = config.routing_gateways.iter().map(|stored| view(stored, &load));
+    let asked = query
+        .list()
+        .with("account", query.account.as_ref())
+        .with("enabled", query.enabled)
+        .with("transport", query.transport.map(Transport::key));
+    listing::page(&GRID, all, |gateway| gateway, &asked).map(Json)
+}
+
+/// Creates a routing gateway.
+#[utoipa::path(post, path = "/routing-gateways", tag = "routing_gateways", request_body = RoutingGatewayInput, responses((status = 201, body = RoutingGateway, headers(("ETag" = String)))))]
+pub(crate) async fn create_routing_gateway(
+    State(api): State<Api>,
+    caller: Caller,
+    Body(input): Body<RoutingGatewayInput>,
+) -> Result<Response, Problem> {
+    let stored = documents::create::<config::RoutingGateway>(&api, caller, input.into()).await?;
+    Ok(versioned(StatusCode::CREATED, stored.version, view(&stored, &load(&api).await.unwrap_or_default())))
+}
+
+/// Reads a routing gateway, by id or name.
+#[utoipa::path(get, path = "/routing-gateways/{id}", tag = "routing_gateways", params(("id" = String, Path, description = "Id or name")), responses((status = 200, body = RoutingGateway, headers(("ETag" = String)))))]
+pub(crate) async fn get_routing_gateway(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let stored = documents::find::<config::RoutingGateway>(&api, &id)?;
+    Ok(versioned(StatusCode::OK, stored.version, view(&stored, &load(&api).await?)))
+}
+
+/// Replaces a routing gateway.
+#[utoipa::path(put, path = "/routing-gateways/{id}", tag = "routing_gateways", params(("id" = String, Path, description = "Id or name"), ("If-Match" = String, Header, description = "The version that was read, in quotes")), request_body = RoutingGatewayInput, responses((status = 200, body = RoutingGateway, headers(("ETag" = String)))))]
+pub(crate) async fn update_routing_gateway(
+    State(api): State<Api>,
+    caller: Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    Body(input): Body<RoutingGatewayInput>,
+) -> Result<Response, Problem> {
+    let stored =
+        documents::replace::<config::RoutingGateway>(&api, caller, &id, &headers, input.into()).await?;
+    Ok(versioned(StatusCode::OK, stored.version, view(&stored, &load(&api).await.unwrap_or_default())))
+}
+
+/// Deletes a routing gateway that nothing refers to.
+#[utoipa::path(delete, path = "/routing-gateways/{id}", tag = "routing_gateways", params(("id" = String, Path, description = "Id or name"), ("If-Match" = Option<String>, Header, description = "The version that was read, in quotes")), responses((status = 204)))]
+pub(crate) async fn delete_routing_gateway(
+    State(api): State<Api>,
+    caller: Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<StatusCode, Problem> {
+    documents::delete::<config::RoutingGateway>(&api, caller, &id, &headers).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+static GRID: Grid<RoutingGateway> = Grid {
+    columns: &[
+        Column::text("name", |g| Cell::text(&g.name)),
+        Column::plain("id", |g| Cell::maybe_number(g.id.parse::<u32>().ok())),
+        Column::text("account", |g| Cell::text(&g.account)),
+        Column::plain("enabled", |g| Cell::switch(g.enabled)),
+        Column::text("address", |g| Cell::text(&g.address)),
+        Column::plain("transport", |g| Cell::text(g.transport.key())),
+        Column::text("prefixes", |g| Cell::Text(g.prefixes.join(", ").into())),
+        Column::plain("priority", |g| Cell::number(g.priority)),
+        Column::plain("max_cps", |g| Cell::maybe_number(g.max_cps)),
+        Column::plain("max_concurrency", |g| Cell::maybe_number(g.max_concurrency)),
+        Column::plain("calls", |g| Cell::number(g.calls)),
+        Column::plain("cps", |g| Cell::number(g.cps)),
+        Column::plain("asr", |g| {
+            Cell::maybe_number(g.asr.as_ref().and_then(|a| a.replace('.', "").parse::<u32>().ok()))
+        }),
+        Column::plain("acd_s", |g| Cell::maybe_number(g.acd_s)),
+        Column::text("notes", |g| Cell::text(&g.notes)),
+    ],
+    key: |g| g.id.parse().unwrap_or_default(),
+    default_sort: &[("priority", Direction::Asc), ("name", Direction::Asc)],
+};
+
+/// Load of all gateways of this side, by id.
+async fn load(api: &Inner) -> Result<BTreeMap<u32, Load>, Problem> {
+    match api.control(ControlRequest::GatewayLoad).await? {
+        ControlReply::GatewayLoad { routing, .. } => {
+            Ok(routing.into_iter().map(|(id, load)| (id.0, load)).collect())
+        }
+        other => Err(unexpected(&other)),
+    }
+}
+
+impl Transport {
+    fn key(self) -> &'static str {
+        match self {
+            Transport::Udp => "udp",
+            Transport::Tcp => "tcp",
+        }
+    }
+}
+
+fn view(stored: &Stored<config::RoutingGateway>, load: &BTreeMap<u32, Load>) -> RoutingGateway {
+    let load = load.get(&stored.id).copied().unwrap_or_default();
+    let document = stored.document.clone();
+    RoutingGateway {
+        id: stored.id.to_string(),
+        name: document.name,
+        account: document.account,
+        enabled: document.enabled,
+        address: document.address,
+        transport: document.transport.into(),
+        username: document.username,
+        has_password: document.sealed_password.is_some(),
+        prefixes: document.prefixes,
+        priority: document.priority,
+        max_cps: document.max_cps,
+        max_concurrency: document.max_concurrency,
+        failover_codes: document.failover_codes,
+        follow_redirects: document.follow_redirects,
+        lowest_profit_per_minute: document.lowest_profit_per_minute,
+        max_price_per_minute: document.max_price_per_minute,
+        check_rate: document.check_rate,
+        reply_address: document.reply_address.into(),
+        request_address: document.request_address.into(),
+        parameters: document.parameters,
+        notes: document.notes,
+        version: stored.version.to_string(),
+        calls: load.calls,
+        cps: load.cps,
+        asr: asr(load.attempts, load.answered),
+        acd_s: acd_s(load.answered, load.talk_ms),
+    }
+}
+
+impl From<RoutingGatewayInput> for config::RoutingGateway {
+    fn from(input: RoutingGatewayInput) -> config::RoutingGateway {
+        config::RoutingGateway {
+            name: input.name,
+            account: input.account,
+            enabled: input.enabled,
+            address: input.address,
+            transport: input.transport.into(),
+            username: input.username,
+            password: input.password.map(config::Password::new),
+            sealed_password: None,
+            prefixes: input.prefixes,
+            priority: input.priority,
+            max_cps: input.max_cps,
+            max_concurrency: input.max_concurrency,
+            failover_codes: input.failover_codes,
+            follow_redirects: input.follow_redirects,
+            lowest_profit_per_minute: input.lowest_profit_per_minute,
+            max_price_per_minute: input.max_price_per_minute,
+            check_rate: input.check_rate,
+            reply_address: input.reply_address.into(),
+            request_address: input.request_address.into(),
+            parameters: input.parameters,
+            notes: input.notes,
+        }
+    }
+}
+
+same_variants!(Transport, vocab::Transport { Udp, Tcp });

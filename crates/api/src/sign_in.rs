@@ -1,0 +1,379 @@
+//! Who is asking: passwords, tokens, and what keeps strangers out (`SEC-8`, `R-70`, `R-72`).
+//!
+//! Everything below `/api/v1` goes through [`guard`], which lets nothing pass that is not signed in, but for the few
+//! requests named in [`is_public`]: a new route is closed until somebody opens it.
+
+use crate::openapi::PREFIX;
+use crate::problem::Problem;
+use crate::server::{Api, Inner};
+use crate::token;
+use argon2::Argon2;
+use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
+use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use std::collections::HashMap;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use store::{Store, StoreError, Token, User};
+use tokio::sync::Semaphore;
+use vocab::Utc;
+
+pub(crate) const COOKIE: &str = "tandem_session";
+/// A header that a form or an image of another site cannot send.
+const WRITE_HEADER: &str = "x-tandem";
+pub(crate) const ADMINISTRATOR: &str = "administrator";
+const LOCAL_NOTE: &str = "command line";
+const SESSION_NOTE: &str = "console";
+
+/// Tries with one name from one address within a minute.
+const TRIES_PER_NAME: usize = 10;
+/// Tries from one address within a minute, whatever the names: each costs the processor a good part of a second.
+const TRIES_PER_SOURCE: usize = 30;
+const WINDOW: Duration = Duration::from_secs(60);
+/// Names and addresses that are remembered; the oldest are forgotten first.
+const REMEMBERED: usize = 10_000;
+/// Longest wait for a turn at the hash function.
+const TURN: Duration = Duration::from_secs(10);
+const LONGEST_PASSWORD: usize = 256;
+
+/// Who sent the request.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    pub user: String,
+    pub role: String,
+    /// Hash of the token in use.
+    pub token: String,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Caller, Problem> {
+        parts.extensions.get::<Caller>().cloned().ok_or_else(not_signed_in)
+    }
+}
+
+/// Where a request came from; an address that is not known counts as one.
+pub(crate) struct Source(pub IpAddr);
+
+impl<S: Send + Sync> FromRequestParts<S> for Source {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Source, Self::Rejection> {
+        let info = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        Ok(Source(info.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |c| c.0.ip().to_canonical())))
+    }
+}
+
+/// State of signing in.
+pub(crate) struct SignIn {
+    /// One password at a time is hashed, so that calls keep their processors.
+    turn: Semaphore,
+    tries: Mutex<Tries>,
+}
+
+impl Default for SignIn {
+    fn default() -> SignIn {
+        SignIn { turn: Semaphore::new(1), tries: Mutex::default() }
+    }
+}
+
+/// Times of the latest tries, by name and address, and by address alone.
+#[derive(Default)]
+struct Tries {
+    by_name: HashMap<(String, IpAddr), Vec<Utc>>,
+    by_source: HashMap<IpAddr, Vec<Utc>>,
+}
+
+impl Tries {
+    /// Counts a try. `Err`: too many; seconds until the next one is heard.
+    fn count(&mut self, name: &str, source: IpAddr, now: Utc) -> Result<(), u64> {
+        self.forget(now);
+        let by_source = self.by_source.entry(source).or_default();
+        let by_name = self.by_name.entry((name.chars().take(64).collect(), source)).or_default();
+        by_source.retain(|at| *at + WINDOW > now);
+        by_name.retain(|at| *at + WINDOW > now);
+        for (tries, most) in [(&*by_name, TRIES_PER_NAME), (&*by_source, TRIES_PER_SOURCE)] {
+            if let Some(first) = tries.len().checked_sub(most).and_then(|i| tries.get(i)) {
+                let wait = (*first + WINDOW).0.saturating_sub(now.0).max(1);
+                return Err(u64::try_from(wait).unwrap_or(0).div_ceil(1_000_000));
+            }
+        }
+        by_name.push(now);
+        by_source.push(now);
+        Ok(())
+    }
+
+    fn forget(&mut self, now: Utc) {
+        let recent = |tries: &mut Vec<Utc>| {
+            tries.retain(|at| *at + WINDOW > now);
+            !tries.is_empty()
+        };
+        // Looking at all is dear; a full table is looked at each time, which slows down only who fills it.
+        if self.by_name.len() >= REMEMBERED || self.by_source.len() >= REMEMBERED {
+            self.by_name.retain(|_, tries| recent(tries));
+            self.by_source.retain(|_, tries| recent(tries));
+        }
+        if self.by_name.len() >= REMEMBERED || self.by_source.len() >= REMEMBERED {
+            self.by_name.clear();
+            self.by_source.clear();
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn not_signed_in() -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, "Sign in first.")
+}
+
+/// Checks name and password and makes a session: the user and the token.
+pub(crate) async fn sign_in(
+    api: &Inner,
+    name: &str,
+    password: String,
+    source: IpAddr,
+) -> Result<(User, String), Response> {
+    let now = api.now();
+    let counted = lock(&api.sign_in.tries).count(name, source, now);
+    if let Err(seconds) = counted {
+        let mut refusal =
+            Problem::new(StatusCode::TOO_MANY_REQUESTS, "Too many tries; wait a little.").into_response();
+        refusal.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        return Err(refusal);
+    }
+    let wrong = || Problem::new(StatusCode::UNAUTHORIZED, "Wrong name or password.").into_response();
+    if password.len() > LONGEST_PASSWORD {
+        return Err(wrong());
+    }
+    let busy = || {
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Too many are signing in; try again.").into_response()
+    };
+    let Ok(Ok(_turn)) = tokio::time::timeout(TURN, api.sign_in.turn.acquire()).await else {
+        return Err(busy());
+    };
+    let name = name.to_string();
+    let known = api
+        .store(move |store| known_user(store, &name, &password))
+        .await
+        .map_err(IntoResponse::into_response)?;
+    let user = known.ok_or_else(wrong)?;
+    let token = new_token(api, &user.name).await.map_err(IntoResponse::into_response)?;
+    Ok((user, token))
+}
+
+/// The user, if the password is right. An unknown name takes the same time as a wrong password.
+fn known_user(store: &Store, name: &str, password: &str) -> Result<Option<User>, StoreError> {
+    let user = store.user(name)?;
+    let hash = user.as_ref().map_or(NOBODY, |u| &u.password_hash);
+    let right = PasswordHash::new(hash)
+        .is_ok_and(|h| Argon2::default().verify_password(password.as_bytes(), &h).is_ok());
+    Ok(user.filter(|_| right))
+}
+
+/// Hash of a random password that nobody has, with the parameters of all others.
+const NOBODY: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5bm9ib2R5bm9ib2R5$QyqKZtBTgJqN0iGhOg7vNnYhAFbgk35gXAnWyPCS7lc";
+
+async fn new_token(api: &Inner, user: &str) -> Result<String, Problem> {
+    let text = token::random().ok_or_else(no_randomness)?;
+    let now = api.now();
+    let expires_at = Some(now + api.settings.session_length);
+    let hash = token::hash(&text);
+    let record =
+        Token { hash, user: user.to_string(), note: SESSION_NOTE.to_string(), created_at: now, expires_at };
+    api.store(move |store| {
+        store.delete_expired_tokens(now)?;
+        store.add_token(&record)
+    })
+    .await?;
+    Ok(text)
+}
+
+fn no_randomness() -> Problem {
+    Problem::internal("the system gives no random numbers")
+}
+
+/// Does the token that a connection began with still hold?
+pub(crate) async fn still_valid(api: &Inner, token: &str) -> bool {
+    matches!(caller_of(api, token.to_string()).await, Ok(Some(_)))
+}
+
+async fn caller_of(api: &Inner, hash: String) -> Result<Option<Caller>, Problem> {
+    let now = api.now();
+    api.store(move |store| {
+        let token = store.token(&hash)?.filter(|t| t.expires_at.is_none_or(|until| now < until));
+        let user = token.map(|t| store.user(&t.user)).transpose()?.flatten();
+        Ok::<_, StoreError>(user.map(|u| Caller { user: u.name, role: u.role, token: hash }))
+    })
+    .await
+}
+
+pub(crate) async fn sign_out(api: &Inner, caller: Caller) -> Result<(), Problem> {
+    api.store(move |store| store.delete_token(&caller.token)).await.map(|_| ())
+}
+
+/// The cookie of a new session, or with an empty token and no time left, of one that is over.
+pub(crate) fn cookie(api: &Inner, token: &str, length: Duration) -> String {
+    let secure = if api.settings.secure_cookies { "; Secure" } else { "" };
+    format!("{COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}{secure}", length.as_secs())
+}
+
+/// The door of everything below `/api/v1`.
+pub(crate) async fn guard(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    match admit(&api, &parts).await {
+        Ok(caller) => {
+            if let Some(caller) = caller {
+                parts.extensions.insert(caller);
+            }
+            next.run(Request::from_parts(parts, body)).await
+        }
+        Err(problem) => problem.into_response(),
+    }
+}
+
+/// Who sent the request; nobody is needed for what is public.
+async fn admit(api: &Inner, request: &Parts) -> Result<Option<Caller>, Problem> {
+    let (method, headers) = (&request.method, &request.headers);
+    let path = request.uri.path().strip_prefix(PREFIX).unwrap_or_default();
+    if is_public(method, path) {
+        // Signing somebody in from another site would be an attack as well.
+        return if method.is_safe() { Ok(None) } else { same_origin(headers).map(|()| None) };
+    }
+    let (token, by_cookie) = match (bearer(headers), cookie_token(headers)) {
+        (Some(token), _) => (token, false),
+        (None, Some(token)) => (token, true),
+        (None, None) => return Err(not_signed_in()),
+    };
+    let caller = caller_of(api, token::hash(&token)).await?.ok_or_else(not_signed_in)?;
+    let opens_socket = headers.contains_key(header::UPGRADE);
+    if by_cookie && (!method.is_safe() || opens_socket) {
+        same_origin(headers)?;
+    }
+    if by_cookie && !method.is_safe() && headers.get(WRITE_HEADER).is_none_or(|v| v != "1") {
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "A change with the cookie needs the header X-Tandem: 1.",
+        ));
+    }
+    if !method.is_safe() && caller.role != ADMINISTRATOR && !is_for_everybody(method, path) {
+        return Err(Problem::new(StatusCode::FORBIDDEN, "You may look, but change nothing."));
+    }
+    Ok(Some(caller))
+}
+
+/// What needs no sign-in.
+fn is_public(method: &Method, path: &str) -> bool {
+    matches!((method, path), (&Method::POST, "/session") | (&Method::GET, "/openapi.json"))
+}
+
+/// What changes nothing but the caller's own session, or nothing at all.
+fn is_for_everybody(method: &Method, path: &str) -> bool {
+    matches!(
+        (method, path),
+        (&Method::DELETE, "/session") | (&Method::POST, "/route/simulate") | (&Method::POST, "/check")
+    )
+}
+
+/// Browsers name the site that a request comes from. Programs that are no browsers need not.
+fn same_origin(headers: &HeaderMap) -> Result<(), Problem> {
+    let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
+    let site = origin.to_str().unwrap_or_default();
+    let site = site.strip_prefix("http://").or_else(|| site.strip_prefix("https://"));
+    let host = headers.get(header::HOST).and_then(|h| h.to_str().ok());
+    match (site, host) {
+        (Some(site), Some(host)) if site.eq_ignore_ascii_case(host) => Ok(()),
+        _ => Err(Problem::new(StatusCode::FORBIDDEN, "The request comes from another site.")),
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_string())
+}
+
+fn cookie_token(headers: &HeaderMap) -> Option<String> {
+    let lines = headers.get_all(header::COOKIE).iter().filter_map(|v| v.to_str().ok());
+    let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.into_iter().find(|(name, _)| *name == COOKIE).map(|(_, token)| token.to_string())
+}
+
+/// Why users or tokens could not be set up.
+#[derive(Debug)]
+pub enum SetUpError {
+    Store(StoreError),
+    /// The system gives no random numbers.
+    Randomness,
+    Hash(argon2::password_hash::Error),
+    /// A local token acts for an administrator, and there is none.
+    NoAdministrator,
+}
+
+impl From<StoreError> for SetUpError {
+    fn from(error: StoreError) -> SetUpError {
+        SetUpError::Store(error)
+    }
+}
+
+impl fmt::Display for SetUpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SetUpError::Store(error) => error.fmt(f),
+            SetUpError::Randomness => f.write_str("the system gives no random numbers"),
+            SetUpError::Hash(error) => write!(f, "a password could not be hashed: {error}"),
+            SetUpError::NoAdministrator => {
+                f.write_str("there is no administrator whom a local token could act for")
+            }
+        }
+    }
+}
+
+impl std::error::Error for SetUpError {}
+
+pub(crate) fn bootstrap(api: &Inner) -> Result<Option<String>, SetUpError> {
+    if !api.store.users()?.is_empty() {
+        return Ok(None);
+    }
+    // 96 bits: nobody guesses it, and it can still be typed.
+    let password: String = token::random().ok_or(SetUpError::Randomness)?.chars().take(24).collect();
+    let password_hash = hash_password(&password)?;
+    let user =
+        User { name: "admin".into(), role: ADMINISTRATOR.into(), password_hash, created_at: api.now() };
+    api.store.set_user(&user)?;
+    Ok(Some(password))
+}
+
+pub(crate) fn create_local_token(api: &Inner) -> Result<String, SetUpError> {
+    let users = api.store.users()?;
+    let owner = users.iter().find(|u| u.role == ADMINISTRATOR).ok_or(SetUpError::NoAdministrator)?;
+    for old in api.store.tokens(&owner.name)?.iter().filter(|t| t.note == LOCAL_NOTE) {
+        api.store.delete_token(&old.hash)?;
+    }
+    let text = token::random().ok_or(SetUpError::Randomness)?;
+    let hash = token::hash(&text);
+    let user = owner.name.clone();
+    api.store.add_token(&Token {
+        hash,
+        user,
+        note: LOCAL_NOTE.into(),
+        created_at: api.now(),
+        expires_at: None,
+    })?;
+    Ok(text)
+}
+
+fn hash_password(password: &str) -> Result<String, SetUpError> {
+    let mut salt = [0u8; 16];
+    getrandom::fill(&mut salt).map_err(|_| SetUpError::Randomness)?;
+    let salt = SaltString::encode_b64(&salt).map_err(SetUpError::Hash)?;
+    Ok(Argon2::default().hash_password(password.as_bytes(), &salt).map_err(SetUpError::Hash)?.to_string())
+}
