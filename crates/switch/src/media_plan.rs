@@ -102,8 +102,8 @@ pub(crate) struct MediaPlan {
     streams: Vec<Option<Stream>>,
     /// Silence after which a talking side is reported; off before the answer.
     watch_ms: Option<u32>,
-    /// Families of the two sides.
-    v6: [bool; 2],
+    /// Where the signalling of the two sides comes from.
+    signalling: [Option<IpAddr>; 2],
     pub statistics: Vec<SessionStatistics>,
     /// Sessions whose final figures have not come yet.
     pub closing: u32,
@@ -111,7 +111,7 @@ pub(crate) struct MediaPlan {
 
 impl MediaPlan {
     pub fn new(a: IpAddr, b: IpAddr) -> MediaPlan {
-        MediaPlan { v6: [a.to_canonical().is_ipv6(), b.to_canonical().is_ipv6()], ..MediaPlan::default() }
+        MediaPlan { signalling: [Some(a.to_canonical()), Some(b.to_canonical())], ..MediaPlan::default() }
     }
 
     /// Leases ports for every stream of a description that has none yet. On failure nothing stays leased by this call.
@@ -129,8 +129,8 @@ impl MediaPlan {
             if media.port == 0 || self.streams[index].is_some() {
                 continue;
             }
-            let a = pool.lease(self.v6[0]).ok_or(NoPorts)?;
-            let Some(b) = pool.lease_beside(self.v6[1], a) else {
+            let a = pool.lease(self.is_v6(Side::A)).ok_or(NoPorts)?;
+            let Some(b) = pool.lease_beside(self.is_v6(Side::B), a) else {
                 pool.put_back(a);
                 return Err(NoPorts);
             };
@@ -154,9 +154,10 @@ impl MediaPlan {
         pool: &mut PortPool,
         out: &mut dyn FnMut(MediaCommand),
     ) -> Result<(), NoPorts> {
-        self.v6[1] = b.to_canonical().is_ipv6();
+        self.signalling[1] = Some(b.to_canonical());
+        let v6 = self.is_v6(Side::B);
         for stream in self.streams.iter_mut().flatten() {
-            let lease = pool.lease_beside(self.v6[1], stream.a.lease).ok_or(NoPorts)?;
+            let lease = pool.lease_beside(v6, stream.a.lease).ok_or(NoPorts)?;
             let old = std::mem::replace(&mut stream.b, SideConfig::new(lease));
             stream.directions[1] = Direction::SendRecv;
             if stream.opened {
@@ -171,6 +172,7 @@ impl MediaPlan {
 
     /// A description came from `side`: its media goes to the addresses it names from now on.
     pub fn apply(&mut self, side: Side, session: &SessionDescription, out: &mut dyn FnMut(MediaCommand)) {
+        let signalling = self.signalling[usize::from(side == Side::B)];
         for (index, slot) in self.streams.iter_mut().enumerate() {
             let (Some(stream), Some(media)) = (slot, session.media.get(index)) else { continue };
             let direction =
@@ -183,12 +185,13 @@ impl MediaPlan {
             config.relearn = moved && config.remote.is_some();
             config.remote = remote.or(config.remote);
             config.rtcp_remote = remote.and_then(|at| rtcp_address(media, at));
-            config.rtcp_mux = media.attribute("rtcp-mux").is_some();
             config.sends = direction.sends();
             config.receives = direction.receives();
             config.rtp = media.is_rtp();
             config.clock_rate = clock_rate(media);
-            config.latch = Latch::Learn;
+            // `MED-3`: the address in the description at once, another one only where the signalling comes from
+            // (a peer behind NAT). Nobody else can take the stream (`R-40`).
+            config.latch = signalling.map_or(Latch::Fixed, Latch::LearnFrom);
             stream.send(side, self.watch_ms, out);
         }
     }
@@ -229,7 +232,7 @@ impl MediaPlan {
             }
         }
         // With every stream refused the line still needs an address; the unspecified one promises nothing.
-        let refused = if self.v6[usize::from(toward == Side::B)] {
+        let refused = if self.is_v6(toward) {
             IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED)
         } else {
             IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED)
@@ -252,6 +255,10 @@ impl MediaPlan {
                 pool.put_back(stream.b.lease);
             }
         }
+    }
+
+    fn is_v6(&self, side: Side) -> bool {
+        self.signalling[usize::from(side == Side::B)].is_some_and(|ip| ip.is_ipv6())
     }
 
     /// Keeps the latest figures of a session.
