@@ -11,9 +11,11 @@ export type RateGroup = Schemas['RateGroup'];
 export type RateGroupInput = Schemas['RateGroupInput'];
 export type Rate = Schemas['Rate'];
 export type MappingGateway = Schemas['MappingGateway'];
-export type MappingGatewayInput = Schemas['MappingGatewayInput'];
+/** Written and never read: absent or `null` keeps the password. */
+type WithPassword = { password?: string | null };
+export type MappingGatewayInput = Schemas['MappingGatewayInput'] & WithPassword;
 export type RoutingGateway = Schemas['RoutingGateway'];
-export type RoutingGatewayInput = Schemas['RoutingGatewayInput'];
+export type RoutingGatewayInput = Schemas['RoutingGatewayInput'] & WithPassword;
 export type Call = Schemas['Call'];
 export type CallLeg = Schemas['CallLeg'];
 export type Cdr = Schemas['Cdr'];

@@ -1,368 +1,3233 @@
-/** The REST contract in the shape that openapi-typescript writes; `npm run gen` replaces this file. */
-type Json<T> = { content: { 'application/json': T } };
-type Answer<T> = { headers: { [name: string]: unknown }; content: { 'application/json': T } };
-type NoBody = { headers: { [name: string]: unknown }; content?: never };
-type Refused = { default: { headers: { [name: string]: unknown }; content: { 'application/problem+json': Schemas['Problem'] } } };
-type None = never;
-type InPath<P> = [P] extends [never] ? { path?: never } : { path: P };
-type InHeader<H> = [H] extends [never] ? { header?: never } : { header: H };
-type Parameters_<P, H> = { query?: never; cookie?: never } & InPath<P> & InHeader<H>;
-type Read<T, Q = None, P = None> = {
-  parameters: { query?: Q; header?: never; cookie?: never } & InPath<P>;
-  requestBody?: never;
-  responses: { 200: Answer<T> } & Refused;
-};
-type Write<B, T, P = None, H = None> = {
-  parameters: Parameters_<P, H>;
-  requestBody: Json<B>;
-  responses: { 200: Answer<T> } & Refused;
-};
-type Remove<P = None> = { parameters: Parameters_<P, never>; requestBody?: never; responses: { 204: NoBody } & Refused };
-type Id = { id: string };
-type IfMatch = { 'If-Match': string };
-type ListQuery = { limit?: number; cursor?: string; sort?: string; q?: string };
-type Page<T> = { items: T[]; next_cursor?: string | null; total?: number | null };
-type Collection<View, Input, Q = ListQuery> = { get: Read<Page<View>, Q>; post: Write<Input, View> };
-type Document_<View, Input> = { get: Read<View, never, Id>; put: Write<Input, View, Id, IfMatch>; delete: Remove<Id> };
-
-interface Schemas {
-  Problem: {
-    type?: string;
-    title: string;
-    status: number;
-    detail?: string | null;
-    request_id?: string | null;
-    errors?: { field?: string | null; file?: string | null; line?: number | null; message: string }[];
-  };
-  User: { name: string; role: string };
-  Status: {
-    version: string;
-    started_at: string;
-    now: string;
-    listeners: { transport: string; address: string; advertised?: string | null }[];
-    media: { ports_from: number; ports_to: number; ports_used: number };
-    journal: { last_seq: string | number; applied_seq: string | number; state: string };
-    demo: boolean;
-  };
-  Totals: {
-    t: string;
-    calls: number;
-    cps: number;
-    attempts: number;
-    answered: number;
-    asr?: string | null;
-    acd_s?: number | null;
-    revenue: string;
-    cost: string;
-    profit: string;
-    alarms: number;
-  };
-  SeriesPoint: {
-    t: string;
-    calls: number;
-    cps: number;
-    attempts: number;
-    answered: number;
-    revenue: string;
-    cost: string;
-    profit: string;
-  };
-  TopCustomer: { account: string; calls: number; minutes_s: number; revenue: string };
-  GatewayFigures: { gateway: string; attempts: number; answered: number; asr?: string | null; acd_s?: number | null };
-  Overview: {
-    totals: Schemas['Totals'];
-    series: Schemas['SeriesPoint'][];
-    top_customers: Schemas['TopCustomer'][];
-    gateways: Schemas['GatewayFigures'][];
-    currency: string;
-  };
-  AccountInput: {
-    name: string;
-    kind: string;
-    payment: string;
-    currency: string;
-    credit_limit?: string | null;
-    rate_group?: string | null;
-    status: string;
-    valid_until?: string | null;
-    anti_overdraft: boolean;
-    max_concurrency?: number | null;
-    max_cps?: number | null;
-    notes: string;
-    opening_balance?: string | null;
-  };
-  Account: Omit<Schemas['AccountInput'], 'opening_balance'> & {
-    id: string;
-    version: string;
-    balance: string;
-    reserved: string;
-    available?: string | null;
-    calls: number;
-    state: string;
-  };
-  LedgerEntry: {
-    seq: string;
-    at: string;
-    kind: string;
-    amount: string;
-    balance_after: string;
-    call_id?: string | null;
-    by?: string | null;
-    note?: string | null;
-    key?: string | null;
-  };
-  PaymentInput: { amount: string; kind: string; note: string };
-  PaymentResult: { entry: Schemas['LedgerEntry']; balance: string };
-  RateGroupInput: { name: string; currency: string; notes: string };
-  RateGroup: Schemas['RateGroupInput'] & { id: string; rates_count: number; version: string };
-  Rate: {
-    prefix: string;
-    area: string;
-    price_per_minute: string;
-    first_period: number;
-    cycle: number;
-    first_period_price?: string | null;
-    connection_fee: string;
-    minimum_charge: string;
-    free_seconds: number;
-    locked: boolean;
-  };
-  MappingGatewayInput: {
-    name: string;
-    account: string;
-    enabled: boolean;
-    authentication: string;
-    addresses: string[];
-    username?: string | null;
-    password?: string | null;
-    called_prefixes: string[];
-    caller_source: string;
-    called_source: string;
-    reply_address: string;
-    request_address: string;
-    max_cps?: number | null;
-    max_concurrency?: number | null;
-    parameters: { [name: string]: string };
-    notes: string;
-  };
-  GatewayLive: {
-    id: string;
-    version: string;
-    has_password?: boolean;
-    calls: number;
-    cps: number;
-    asr?: string | null;
-    acd_s?: number | null;
-  };
-  MappingGateway: Omit<Schemas['MappingGatewayInput'], 'password'> & Schemas['GatewayLive'];
-  RoutingGatewayInput: {
-    name: string;
-    account: string;
-    enabled: boolean;
-    address: string;
-    transport: string;
-    username?: string | null;
-    password?: string | null;
-    prefixes: string[];
-    priority: number;
-    max_cps?: number | null;
-    max_concurrency?: number | null;
-    failover_codes?: number[] | null;
-    follow_redirects: boolean;
-    lowest_profit_per_minute?: string | null;
-    max_price_per_minute?: string | null;
-    check_rate: boolean;
-    request_address: string;
-    parameters: { [name: string]: string };
-    notes: string;
-  };
-  RoutingGateway: Omit<Schemas['RoutingGatewayInput'], 'password'> & Schemas['GatewayLive'];
-  CallLeg: {
-    call_id: string;
-    remote?: string | null;
-    codec?: string | null;
-    packets_in: number;
-    packets_out: number;
-    loss_percent?: number | null;
-    jitter_ms?: number | null;
-    media_remote?: string | null;
-  };
-  Call: {
-    id: string;
-    state: string;
-    start: string;
-    answer?: string | null;
-    duration_s: number;
-    caller: string;
-    callee: string;
-    account?: string | null;
-    mapping_gateway?: string | null;
-    routing_gateway?: string | null;
-    vendor?: string | null;
-    attempt: number;
-    codec?: string | null;
-    pdd_ms?: number | null;
-    a: Schemas['CallLeg'];
-    b: Schemas['CallLeg'];
-    rate?: string | null;
-    cost_rate?: string | null;
-    charged_so_far?: string | null;
-    reserved?: string | null;
-    media: string;
-  };
-  CdrRate: {
-    prefix: string;
-    area: string;
-    price_per_minute: string;
-    first_period: number;
-    cycle: number;
-    first_period_price?: string | null;
-    connection_fee?: string | null;
-    minimum_charge?: string | null;
-    free_seconds?: number | null;
-    rate_group?: string | null;
-  };
-  MediaFigures: {
-    packets_in: number;
-    packets_out: number;
-    bytes_in: number;
-    bytes_out: number;
-    lost: number;
-    jitter_ms: number;
-    remote?: string | null;
-  };
-  Cdr: {
-    id: string;
-    start: string;
-    ringing?: string | null;
-    answer?: string | null;
-    end: string;
-    pdd_ms?: number | null;
-    duration_ms: number;
-    billed_s: number;
-    caller: string;
-    callee: string;
-    callee_sent?: string | null;
-    account?: string | null;
-    vendor?: string | null;
-    mapping_gateway?: string | null;
-    routing_gateway?: string | null;
-    end_reason: string;
-    ended_by: string;
-    sip_code: number;
-    q850: number;
-    rate?: Schemas['CdrRate'] | null;
-    cost_rate?: Schemas['CdrRate'] | null;
-    fee?: string | null;
-    cost?: string | null;
-    profit?: string | null;
-    currency?: string | null;
-    codec_a?: string | null;
-    codec_b?: string | null;
-    media_a?: Schemas['MediaFigures'] | null;
-    media_b?: Schemas['MediaFigures'] | null;
-    call_id_a?: string | null;
-    call_id_b?: string | null;
-    remote_a?: string | null;
-    remote_b?: string | null;
-  };
-  Attempt: {
-    gateway: string;
-    account?: string | null;
-    called: string;
-    caller: string;
-    start: string;
-    ringing?: string | null;
-    end: string;
-    result: string;
-    sip_code: number;
-    q850: number;
-    text?: string | null;
-    call_id?: string | null;
-    remote?: string | null;
-  };
-  RouteStep: { step: string; outcome: string; detail: string };
-  Candidate: {
-    gateway: string;
-    verdict: string;
-    reason?: string | null;
-    priority: number;
-    prefix: string;
-    cost_per_minute?: string | null;
-    margin_per_minute?: string | null;
-  };
-  RouteExplanation: { steps: Schemas['RouteStep'][]; candidates: Schemas['Candidate'][] };
-  CdrDetail: Schemas['Cdr'] & { attempts: Schemas['Attempt'][]; route: Schemas['RouteExplanation'] };
-  SimulateInput: { gateway: string; caller: string; called: string; at?: string | null };
-  Simulation: Schemas['RouteExplanation'] & { outcome: string; rate?: Schemas['CdrRate'] | null; plan: string[] };
-  Parameter: {
-    name: string;
-    aliases: string[];
-    group: string;
-    type: string;
-    value: string;
-    default: string;
-    unit?: string | null;
-    range: string;
-    gateway: boolean;
-    start: boolean;
-    help: string;
-    changed: boolean;
-  };
-  EndReason: { key: string; by?: string; sip?: number; q850?: number; words: string };
-  CheckResult: { ok: boolean; findings: { check: string; ok: boolean; detail: string }[] };
-}
-
-export interface components {
-  schemas: Schemas;
-}
-
-type CdrQuery = ListQuery & {
-  from?: string;
-  to?: string;
-  account?: string;
-  mapping_gateway?: string;
-  routing_gateway?: string;
-  caller?: string;
-  callee?: string;
-  number?: string;
-  end_reason?: string;
-  ended_by?: string;
-  answered?: boolean;
-  min_duration_s?: number;
-};
+/**
+ * This file was auto-generated by openapi-typescript.
+ * Do not make direct changes to the file.
+ */
 
 export interface paths {
-  '/api/v1/session': {
-    get: Read<{ user: Schemas['User'] }>;
-    post: Write<{ username: string; password: string }, { user: Schemas['User']; token: string }>;
-    delete: Remove;
-  };
-  '/api/v1/status': { get: Read<Schemas['Status']> };
-  '/api/v1/overview': { get: Read<Schemas['Overview']> };
-  '/api/v1/accounts': Collection<Schemas['Account'], Schemas['AccountInput'], ListQuery & { kind?: string; state?: string }>;
-  '/api/v1/accounts/{id}': Document_<Schemas['Account'], Schemas['AccountInput']>;
-  '/api/v1/accounts/{id}/payments': { post: Write<Schemas['PaymentInput'], Schemas['PaymentResult'], Id, { 'Idempotency-Key': string }> };
-  '/api/v1/accounts/{id}/ledger': { get: Read<Page<Schemas['LedgerEntry']>, ListQuery, Id> };
-  '/api/v1/rate-groups': Collection<Schemas['RateGroup'], Schemas['RateGroupInput']>;
-  '/api/v1/rate-groups/{id}': Document_<Schemas['RateGroup'], Schemas['RateGroupInput']>;
-  '/api/v1/rate-groups/{id}/rates': { get: Read<Page<Schemas['Rate']>, ListQuery & { prefix?: string }, Id> };
-  '/api/v1/rate-groups/{id}/rates/{prefix}': {
-    put: Write<Schemas['Rate'], Schemas['Rate'], { id: string; prefix: string }>;
-    delete: Remove<{ id: string; prefix: string }>;
-  };
-  '/api/v1/mapping-gateways': Collection<Schemas['MappingGateway'], Schemas['MappingGatewayInput']>;
-  '/api/v1/mapping-gateways/{id}': Document_<Schemas['MappingGateway'], Schemas['MappingGatewayInput']>;
-  '/api/v1/routing-gateways': Collection<Schemas['RoutingGateway'], Schemas['RoutingGatewayInput']>;
-  '/api/v1/routing-gateways/{id}': Document_<Schemas['RoutingGateway'], Schemas['RoutingGatewayInput']>;
-  '/api/v1/calls': { get: Read<Page<Schemas['Call']>, ListQuery> };
-  '/api/v1/calls/{id}': { get: Read<Schemas['Call'], never, Id> };
-  '/api/v1/calls/{id}/disconnect': { post: Write<{ reason: string }, unknown, Id> };
-  '/api/v1/cdrs': { get: Read<Page<Schemas['Cdr']>, CdrQuery> };
-  '/api/v1/cdrs/{id}': { get: Read<Schemas['CdrDetail'], never, Id> };
-  '/api/v1/route/simulate': { post: Write<Schemas['SimulateInput'], Schemas['Simulation']> };
-  '/api/v1/parameters': { get: Read<Schemas['Parameter'][]> };
-  '/api/v1/parameters/{name}': { put: Write<{ value: string }, Schemas['Parameter'], { name: string }> };
-  '/api/v1/end-reasons': { get: Read<Schemas['EndReason'][]> };
-  '/api/v1/check': { post: { parameters: Parameters_<never, never>; requestBody?: never; responses: { 200: Answer<Schemas['CheckResult']> } & Refused } };
+    "/api/v1/accounts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists accounts. */
+        get: operations["list_accounts"];
+        put?: never;
+        /** Creates an account. */
+        post: operations["create_account"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/accounts/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Reads an account, by id or name. */
+        get: operations["get_account"];
+        /** Replaces an account. */
+        put: operations["update_account"];
+        post?: never;
+        /** Deletes an account that nothing refers to. */
+        delete: operations["delete_account"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/accounts/{id}/ledger": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the changes of an account's balance, the newest first. */
+        get: operations["list_ledger"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/accounts/{id}/payments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Pays into an account, or corrects its balance. The same Idempotency-Key with the same body is carried out once, and answered alike each time. */
+        post: operations["pay"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/apply": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Applies business files: all of it or nothing. */
+        post: operations["apply_files"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/calls": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists calls in progress, the oldest first. */
+        get: operations["list_calls"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/calls/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Reads a call in progress. */
+        get: operations["get_call"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/calls/{id}/disconnect": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ends a call. */
+        post: operations["disconnect_call"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/cdrs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists call detail records, the newest first. */
+        get: operations["list_cdrs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/cdrs/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Reads a call detail record with its attempts and the explanation of its route. */
+        get: operations["get_cdr"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Verifies stored data: balances against entries, answered calls against CDRs. */
+        post: operations["check"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/end-reasons": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the end reasons. */
+        get: operations["list_end_reasons"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Writes the whole configuration as a business file. */
+        get: operations["export"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/live": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Opens the live WebSocket: takes `LiveCommand`, sends `LiveFrame`, `LiveTotals` (each second) and `LiveError`. */
+        get: operations["open_live"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/mapping-gateways": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists mapping gateways. */
+        get: operations["list_mapping_gateways"];
+        put?: never;
+        /** Creates a mapping gateway. */
+        post: operations["create_mapping_gateway"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/mapping-gateways/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Reads a mapping gateway, by id or name. */
+        get: operations["get_mapping_gateway"];
+        /** Replaces a mapping gateway. */
+        put: operations["update_mapping_gateway"];
+        post?: never;
+        /** Deletes a mapping gateway that nothing refers to. */
+        delete: operations["delete_mapping_gateway"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/overview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Reads the figures of the first page. */
+        get: operations["get_overview"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/parameters": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists all system parameters. */
+        get: operations["list_parameters"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/parameters/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Sets a system parameter, by its name or an alias. */
+        put: operations["set_parameter"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rate-groups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists rate groups. */
+        get: operations["list_rate_groups"];
+        put?: never;
+        /** Creates a rate group. */
+        post: operations["create_rate_group"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rate-groups/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Reads a rate group, by id or name. */
+        get: operations["get_rate_group"];
+        /** Replaces a rate group. */
+        put: operations["update_rate_group"];
+        post?: never;
+        /** Deletes a rate group that nothing refers to. */
+        delete: operations["delete_rate_group"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rate-groups/{id}/rates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the rates of a group in the order of their prefixes. */
+        get: operations["list_rates"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rate-groups/{id}/rates/{prefix}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Creates or replaces the rate of a prefix. */
+        put: operations["put_rate"];
+        post?: never;
+        /** Deletes the rate of a prefix. */
+        delete: operations["delete_rate"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/route/simulate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Says what would happen to a call, by the code that decides about calls. Nothing is changed. */
+        post: operations["simulate_route"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/routing-gateways": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists routing gateways. */
+        get: operations["list_routing_gateways"];
+        put?: never;
+        /** Creates a routing gateway. */
+        post: operations["create_routing_gateway"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/routing-gateways/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Reads a routing gateway, by id or name. */
+        get: operations["get_routing_gateway"];
+        /** Replaces a routing gateway. */
+        put: operations["update_routing_gateway"];
+        post?: never;
+        /** Deletes a routing gateway that nothing refers to. */
+        delete: operations["delete_routing_gateway"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/session": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Says who is signed in. */
+        get: operations["get_session"];
+        put?: never;
+        /** Signs in. At most ten tries a minute for a name from one address. */
+        post: operations["sign_in"];
+        /** Signs out: the token is worth nothing from now on. */
+        delete: operations["sign_out"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/status": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Reads the state of the program. */
+        get: operations["get_status"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+}
+export type webhooks = Record<string, never>;
+export interface components {
+    schemas: {
+        /** @description An account with its money of this moment. */
+        Account: {
+            anti_overdraft: boolean;
+            /** @description What may still be spent; `null`: no bound. */
+            available?: string | null;
+            balance: string;
+            /**
+             * Format: int32
+             * @description Calls in progress.
+             */
+            calls: number;
+            credit_limit?: string | null;
+            currency: string;
+            id: string;
+            kind: components["schemas"]["AccountKind"];
+            /** Format: int32 */
+            max_concurrency?: number | null;
+            /** Format: int32 */
+            max_cps?: number | null;
+            name: string;
+            notes: string;
+            payment: components["schemas"]["PaymentTerms"];
+            rate_group?: string | null;
+            /** @description Held for calls in progress. */
+            reserved: string;
+            state: components["schemas"]["AccountState"];
+            status: components["schemas"]["AccountStatus"];
+            valid_until?: null | components["schemas"]["Timestamp"];
+            version: string;
+        };
+        /** @description What an operator decides about an account. */
+        AccountInput: {
+            /** @description Money is reserved and calls end when it ends. Off: the balance may go below. */
+            anti_overdraft?: boolean;
+            /**
+             * @description How far the balance may go below zero; `null`: as far as it likes.
+             * @example 0.00
+             */
+            credit_limit?: string | null;
+            /**
+             * @description Three letters, ISO 4217.
+             * @example USD
+             */
+            currency: string;
+            kind: components["schemas"]["AccountKind"];
+            /** Format: int32 */
+            max_concurrency?: number | null;
+            /** Format: int32 */
+            max_cps?: number | null;
+            name: string;
+            notes?: string;
+            /**
+             * @description Paid in once, when the account is created.
+             * @example 10.00
+             */
+            opening_balance?: string | null;
+            payment?: components["schemas"]["PaymentTerms"];
+            /** @description What the account pays, or for a vendor, is paid. */
+            rate_group?: string | null;
+            status?: components["schemas"]["AccountStatus"];
+            valid_until?: null | components["schemas"]["Timestamp"];
+        };
+        /** @enum {string} */
+        AccountKind: "customer" | "vendor" | "agent";
+        /**
+         * @description May the account call now, and if not, why?
+         * @enum {string}
+         */
+        AccountState: "normal" | "locked" | "expired" | "no_money";
+        /** @enum {string} */
+        AccountStatus: "normal" | "locked";
+        ApplyFile: {
+            /** @description As it shall stand in messages. */
+            name: string;
+            /** @description The whole file, TOML. */
+            text: string;
+        };
+        ApplyInput: {
+            /** @description Say what would change, and change nothing. */
+            dry_run?: boolean;
+            files: components["schemas"]["ApplyFile"][];
+        };
+        ApplyResult: {
+            /** @description False for a dry run. */
+            applied: boolean;
+            /** @description Empty when everything stood like this already. */
+            changes: components["schemas"]["Change"][];
+        };
+        /** @description One try at one routing gateway. */
+        Attempt: {
+            account: string;
+            call_id: string;
+            called: string;
+            caller: string;
+            end: components["schemas"]["Timestamp"];
+            gateway: string;
+            /** Format: int32 */
+            q850: number;
+            remote?: string | null;
+            /** @description "answered" or the key of an end reason. */
+            result: string;
+            ringing?: null | components["schemas"]["Timestamp"];
+            /**
+             * Format: int32
+             * @description Status from the gateway; 0 when none came.
+             */
+            sip_code: number;
+            start: components["schemas"]["Timestamp"];
+            text?: string | null;
+        };
+        /** @enum {string} */
+        Authentication: "ip" | "ip-port" | "password";
+        /** @description A call in progress. */
+        Call: {
+            a: components["schemas"]["CallLeg"];
+            account?: string | null;
+            answer?: null | components["schemas"]["Timestamp"];
+            /**
+             * Format: int32
+             * @description Number of the gateway now tried, from 1; 0 before the first.
+             */
+            attempt: number;
+            b: components["schemas"]["CallLeg"];
+            callee: string;
+            caller: string;
+            /** @description Talk time at the price per minute; periods, fees and rounding come at the end. */
+            charged_so_far?: string | null;
+            /** @description Of the caller's side, and with a slash of the other side where it differs. */
+            codec?: string | null;
+            /** @description Per minute. */
+            cost_rate?: string | null;
+            /**
+             * Format: int64
+             * @description Since the answer; 0 before.
+             */
+            duration_s: number;
+            /** @description Set when the call is over: why. */
+            end_reason?: string | null;
+            id: string;
+            mapping_gateway?: string | null;
+            media: components["schemas"]["MediaPath"];
+            /** Format: int64 */
+            pdd_ms?: number | null;
+            /** @description Per minute. */
+            rate?: string | null;
+            /** @description Money held for the call. */
+            reserved: string;
+            routing_gateway?: string | null;
+            start: components["schemas"]["Timestamp"];
+            state: components["schemas"]["CallState"];
+            vendor?: string | null;
+        };
+        /** @description One side of a call in progress. */
+        CallLeg: {
+            call_id: string;
+            codec?: string | null;
+            /** Format: double */
+            jitter_ms?: number | null;
+            /**
+             * Format: double
+             * @description Of what the peer sent; `null` before its first packet.
+             */
+            loss_percent?: number | null;
+            media_remote?: string | null;
+            /**
+             * Format: int64
+             * @description From the peer.
+             */
+            packets_in: number;
+            /**
+             * Format: int64
+             * @description To the peer.
+             */
+            packets_out: number;
+            /** @description Signalling address of the peer. */
+            remote?: string | null;
+        };
+        /** @enum {string} */
+        CallState: "setup" | "ringing" | "talking" | "held" | "ending" | "ended";
+        /**
+         * @description Where the called number is read.
+         * @enum {string}
+         */
+        CalledSource: "request_uri" | "to";
+        /**
+         * @description Where the caller's number is read.
+         * @enum {string}
+         */
+        CallerSource: "from" | "display" | "asserted" | "remote_party";
+        /** @description One routing gateway that matched, in the order of trying, then those left out. */
+        Candidate: {
+            cost_per_minute?: string | null;
+            gateway: string;
+            margin_per_minute?: string | null;
+            prefix: string;
+            /** Format: int32 */
+            priority: number;
+            /** @description Why it was left out, in words with the figures. */
+            reason?: string | null;
+            verdict: components["schemas"]["CandidateVerdict"];
+        };
+        /** @enum {string} */
+        CandidateVerdict: "kept" | "disabled" | "unreachable" | "concurrency_full" | "cps_full" | "no_clearing_rate" | "margin_too_low" | "price_too_high" | "currency_differs" | "account_unusable";
+        /** @description A call detail record. */
+        Cdr: {
+            account?: string | null;
+            answer?: null | components["schemas"]["Timestamp"];
+            /**
+             * Format: int32
+             * @description How many gateways were tried.
+             */
+            attempts_count: number;
+            /**
+             * Format: int64
+             * @description Seconds charged to the customer.
+             */
+            billed_s: number;
+            call_id_a: string;
+            call_id_b: string;
+            callee: string;
+            callee_sent?: string | null;
+            caller: string;
+            caller_sent?: string | null;
+            codec_a?: string | null;
+            codec_b?: string | null;
+            /** @description What the vendor is owed. */
+            cost?: string | null;
+            cost_rate?: null | components["schemas"]["CdrRate"];
+            currency?: string | null;
+            /** Format: int64 */
+            duration_ms: number;
+            end: components["schemas"]["Timestamp"];
+            /** @description Key of the table of end reasons. */
+            end_reason: string;
+            /** @description The peer's own words, or the owner of a limit, or the operator's reason. */
+            end_text?: string | null;
+            ended_by: components["schemas"]["EndedBy"];
+            /** @description What the customer pays. */
+            fee?: string | null;
+            id: string;
+            mapping_gateway?: string | null;
+            media: components["schemas"]["MediaPath"];
+            media_a: components["schemas"]["MediaFigures"];
+            media_b: components["schemas"]["MediaFigures"];
+            /** Format: int64 */
+            pdd_ms?: number | null;
+            /** @description `null` where fee and cost stand in different currencies. */
+            profit?: string | null;
+            /** Format: int32 */
+            q850: number;
+            rate?: null | components["schemas"]["CdrRate"];
+            remote_a?: string | null;
+            remote_b?: string | null;
+            ringing?: null | components["schemas"]["Timestamp"];
+            routing_gateway?: string | null;
+            /**
+             * Format: int32
+             * @description Status sent to the caller before the answer; 200 when answered.
+             */
+            sip_code: number;
+            start: components["schemas"]["Timestamp"];
+            user_agent_a?: string | null;
+            user_agent_b?: string | null;
+            vendor?: string | null;
+        };
+        /** @description A call detail record with its attempts and the explanation of its route. */
+        CdrDetail: components["schemas"]["Cdr"] & {
+            attempts: components["schemas"]["Attempt"][];
+            route: components["schemas"]["RouteExplanation"];
+        };
+        /** @description The terms by which one side of a call was priced. */
+        CdrRate: {
+            amount: string;
+            area: string;
+            /**
+             * Format: int64
+             * @description Talk time in whole seconds after rounding.
+             */
+            billed_s: number;
+            /**
+             * Format: int64
+             * @description Seconds charged after periods and cycles.
+             */
+            charged_s: number;
+            connection_fee: string;
+            currency: string;
+            /** Format: int32 */
+            cycle: number;
+            /** Format: int32 */
+            first_period: number;
+            first_period_price?: string | null;
+            /** Format: int32 */
+            free_seconds: number;
+            minimum_charge: string;
+            prefix: string;
+            price_per_minute: string;
+            rate_group: string;
+        };
+        Change: {
+            action: components["schemas"]["ChangeAction"];
+            fields: components["schemas"]["FieldChange"][];
+            /** @description Like `account` or `rate_group`. */
+            kind: string;
+            name: string;
+        };
+        /** @enum {string} */
+        ChangeAction: "create" | "update" | "pay";
+        /** @description Result of the verification of stored data. */
+        CheckResult: {
+            findings: components["schemas"]["Finding"][];
+            ok: boolean;
+        };
+        DisconnectInput: {
+            /** @description Stands in the CDR. */
+            reason: string;
+        };
+        /** @description One row of the table of end reasons. */
+        EndReason: {
+            /** @description Who ends a call for this reason. */
+            by: components["schemas"]["EndedBy"];
+            failover: components["schemas"]["Failover"];
+            /** @description As it stands in CDRs. */
+            key: string;
+            /**
+             * Format: int32
+             * @description Q.850 cause; 0: as received.
+             */
+            q850: number;
+            /**
+             * Format: int32
+             * @description Status to the caller when the call was not answered; 0: none, or as received.
+             */
+            sip: number;
+            words: string;
+        };
+        /** @enum {string} */
+        EndedBy: "caller" | "callee" | "switch";
+        /**
+         * @description May routing go on to the next gateway after this?
+         * @enum {string}
+         */
+        Failover: "yes" | "no" | "stop_rules";
+        FieldChange: {
+            after?: string | null;
+            before?: string | null;
+            field: string;
+        };
+        /** @description What is wrong with one field, or with one place in a file. */
+        FieldProblem: {
+            /** @description Path of the field, like `account` or `parameters.SS_MAX_CPS`; empty when the whole is meant. */
+            field: string;
+            file?: string | null;
+            /** Format: int32 */
+            line?: number | null;
+            message: string;
+        };
+        Finding: {
+            check: string;
+            detail: string;
+            ok: boolean;
+        };
+        /** @description Attempts at one routing gateway in calls that ended today. */
+        GatewayFigures: {
+            /** Format: int64 */
+            acd_s?: number | null;
+            /** Format: int64 */
+            answered: number;
+            asr?: string | null;
+            /** Format: int64 */
+            attempts: number;
+            gateway: string;
+        };
+        /** @enum {string} */
+        JournalState: "writing" | "stopped";
+        JournalStatus: {
+            /** @description Up to here everything is in the database. */
+            applied_seq: string;
+            last_seq: string;
+            state: components["schemas"]["JournalState"];
+        };
+        /** @description One change of a balance. Entries are never changed. */
+        LedgerEntry: {
+            amount: string;
+            at: components["schemas"]["Timestamp"];
+            balance_after: string;
+            by: string;
+            call_id?: string | null;
+            /** @description The Idempotency-Key it was sent with. */
+            key?: string | null;
+            kind: components["schemas"]["LedgerKind"];
+            note: string;
+            seq: string;
+        };
+        /** @enum {string} */
+        LedgerKind: "opening" | "payment" | "refund" | "correction" | "charge" | "cost";
+        ListenerStatus: {
+            address: string;
+            /** @description The address that stands in our messages, where it differs. */
+            advertised?: string | null;
+            transport: components["schemas"]["Transport"];
+        };
+        /** @description What a client sends over the live WebSocket. */
+        LiveCommand: (components["schemas"]["LiveView"] & {
+            /** @enum {string} */
+            op: "view";
+        }) | {
+            /** Format: int32 */
+            id: number;
+            /** @enum {string} */
+            op: "drop";
+        };
+        /** @description Sent when a command cannot be carried out. */
+        LiveError: {
+            error: string;
+            /** Format: int32 */
+            id: number;
+        };
+        /** @description What the switch sends for a view. */
+        LiveFrame: {
+            /**
+             * Format: int32
+             * @description Matching rows that wait until the view is let go.
+             */
+            fresh: number;
+            /** @description Ids of held rows that are over. */
+            gone: string[];
+            /** Format: int32 */
+            id: number;
+            /** Format: int32 */
+            off: number;
+            /** @description `Call` for the topic calls, `Cdr` for cdr-tail. */
+            rows: components["schemas"]["LiveRow"][];
+            /**
+             * Format: int64
+             * @description Grows by one with each frame of the view; a gap means that frames were dropped for a slow client.
+             */
+            seq: number;
+            t: components["schemas"]["Timestamp"];
+            /**
+             * Format: int32
+             * @description Rows that match the filter.
+             */
+            total: number;
+        };
+        LiveRow: components["schemas"]["Call"] | components["schemas"]["Cdr"];
+        /** @enum {string} */
+        LiveTopic: "totals" | "calls" | "cdr-tail";
+        /** @description Sent each second with id 0 to clients that have a view of the topic totals. */
+        LiveTotals: {
+            /**
+             * Format: int32
+             * @description Always 0.
+             */
+            id: number;
+            point?: null | components["schemas"]["SeriesPoint"];
+            t: components["schemas"]["Timestamp"];
+            totals: components["schemas"]["Totals"];
+        };
+        LiveView: {
+            /** @description Values by column, one or several to choose from; `q` searches all texts. */
+            filter?: {
+                [key: string]: unknown;
+            };
+            /** @description Keep the order and the rows as they are; their values still move. */
+            hold?: boolean;
+            /**
+             * Format: int32
+             * @description Chosen by the client, from 1; 0 is the totals' own.
+             */
+            id: number;
+            /**
+             * Format: int32
+             * @description Rows, 1 to 200.
+             */
+            n?: number;
+            /** Format: int32 */
+            off?: number;
+            /** @description Columns with "asc" or "desc", most important first. */
+            sort?: string[][];
+            topic: components["schemas"]["LiveTopic"];
+        };
+        /** @description A trunk on the customer's side, with its load of this moment. */
+        MappingGateway: {
+            account: string;
+            /**
+             * Format: int64
+             * @description Average length of an answered call since the start of the switch, in seconds.
+             */
+            acd_s?: number | null;
+            addresses: string[];
+            /** @description Answered of a hundred attempts since the start of the switch, with one decimal. */
+            asr?: string | null;
+            authentication: components["schemas"]["Authentication"];
+            called_prefixes: string[];
+            called_source: components["schemas"]["CalledSource"];
+            caller_source: components["schemas"]["CallerSource"];
+            /**
+             * Format: int32
+             * @description Calls in progress.
+             */
+            calls: number;
+            /** Format: int32 */
+            cps: number;
+            enabled: boolean;
+            has_password: boolean;
+            id: string;
+            /** Format: int32 */
+            max_concurrency?: number | null;
+            /** Format: int32 */
+            max_cps?: number | null;
+            name: string;
+            notes: string;
+            parameters: {
+                [key: string]: string;
+            };
+            reply_address: components["schemas"]["ReplyAddress"];
+            request_address: components["schemas"]["RequestAddress"];
+            username?: string | null;
+            version: string;
+        };
+        /** @description What an operator decides about a mapping gateway. */
+        MappingGatewayInput: {
+            /** @description Who is billed for its calls. */
+            account: string;
+            /** @description Addresses or CIDR blocks; `address:port` with ip-port. */
+            addresses?: string[];
+            authentication?: components["schemas"]["Authentication"];
+            /** @description Takes calls to these prefixes only, where several gateways share an address. */
+            called_prefixes?: string[];
+            called_source?: components["schemas"]["CalledSource"];
+            caller_source?: components["schemas"]["CallerSource"];
+            enabled?: boolean;
+            /** Format: int32 */
+            max_concurrency?: number | null;
+            /** Format: int32 */
+            max_cps?: number | null;
+            name: string;
+            notes?: string;
+            /** @description System parameters with a value of this gateway's own. */
+            parameters?: {
+                [key: string]: string;
+            };
+            reply_address?: components["schemas"]["ReplyAddress"];
+            request_address?: components["schemas"]["RequestAddress"];
+            username?: string | null;
+        };
+        /** @description Media of one side as the relay saw it. */
+        MediaFigures: {
+            /** Format: int64 */
+            bytes_in: number;
+            /** Format: int64 */
+            bytes_out: number;
+            /** Format: double */
+            jitter_ms: number;
+            /**
+             * Format: int64
+             * @description Packets that the peer sent and that never came.
+             */
+            lost: number;
+            /**
+             * Format: int64
+             * @description From the peer.
+             */
+            packets_in: number;
+            /**
+             * Format: int64
+             * @description To the peer.
+             */
+            packets_out: number;
+            /**
+             * Format: int64
+             * @description From a wrong source, dropped.
+             */
+            rejected: number;
+            remote?: string | null;
+        };
+        /** @enum {string} */
+        MediaPath: "relayed" | "direct";
+        MediaStatus: {
+            /** Format: int32 */
+            ports_from: number;
+            /** Format: int32 */
+            ports_to: number;
+            /** Format: int32 */
+            ports_used: number;
+        };
+        /** @enum {string} */
+        Outcome: "passed" | "failed";
+        Overview: {
+            /** @description Of all money here: the currency that most accounts have. */
+            currency: string;
+            /** @description By attempts. */
+            gateways: components["schemas"]["GatewayFigures"][];
+            series: components["schemas"]["SeriesPoint"][];
+            /** @description By revenue. */
+            top_customers: components["schemas"]["TopCustomer"][];
+            totals: components["schemas"]["Totals"];
+        };
+        /** @description One page of a list. */
+        Page_Account: {
+            items: {
+                anti_overdraft: boolean;
+                /** @description What may still be spent; `null`: no bound. */
+                available?: string | null;
+                balance: string;
+                /**
+                 * Format: int32
+                 * @description Calls in progress.
+                 */
+                calls: number;
+                credit_limit?: string | null;
+                currency: string;
+                id: string;
+                kind: components["schemas"]["AccountKind"];
+                /** Format: int32 */
+                max_concurrency?: number | null;
+                /** Format: int32 */
+                max_cps?: number | null;
+                name: string;
+                notes: string;
+                payment: components["schemas"]["PaymentTerms"];
+                rate_group?: string | null;
+                /** @description Held for calls in progress. */
+                reserved: string;
+                state: components["schemas"]["AccountState"];
+                status: components["schemas"]["AccountStatus"];
+                valid_until?: null | components["schemas"]["Timestamp"];
+                version: string;
+            }[];
+            /** @description Ask with it for the next page; `null` on the last. */
+            next_cursor?: string | null;
+            /**
+             * Format: int64
+             * @description Rows on all pages; `null` where counting would cost too much.
+             */
+            total?: number | null;
+        };
+        /** @description One page of a list. */
+        Page_Call: {
+            items: {
+                a: components["schemas"]["CallLeg"];
+                account?: string | null;
+                answer?: null | components["schemas"]["Timestamp"];
+                /**
+                 * Format: int32
+                 * @description Number of the gateway now tried, from 1; 0 before the first.
+                 */
+                attempt: number;
+                b: components["schemas"]["CallLeg"];
+                callee: string;
+                caller: string;
+                /** @description Talk time at the price per minute; periods, fees and rounding come at the end. */
+                charged_so_far?: string | null;
+                /** @description Of the caller's side, and with a slash of the other side where it differs. */
+                codec?: string | null;
+                /** @description Per minute. */
+                cost_rate?: string | null;
+                /**
+                 * Format: int64
+                 * @description Since the answer; 0 before.
+                 */
+                duration_s: number;
+                /** @description Set when the call is over: why. */
+                end_reason?: string | null;
+                id: string;
+                mapping_gateway?: string | null;
+                media: components["schemas"]["MediaPath"];
+                /** Format: int64 */
+                pdd_ms?: number | null;
+                /** @description Per minute. */
+                rate?: string | null;
+                /** @description Money held for the call. */
+                reserved: string;
+                routing_gateway?: string | null;
+                start: components["schemas"]["Timestamp"];
+                state: components["schemas"]["CallState"];
+                vendor?: string | null;
+            }[];
+            /** @description Ask with it for the next page; `null` on the last. */
+            next_cursor?: string | null;
+            /**
+             * Format: int64
+             * @description Rows on all pages; `null` where counting would cost too much.
+             */
+            total?: number | null;
+        };
+        /** @description One page of a list. */
+        Page_Cdr: {
+            items: {
+                account?: string | null;
+                answer?: null | components["schemas"]["Timestamp"];
+                /**
+                 * Format: int32
+                 * @description How many gateways were tried.
+                 */
+                attempts_count: number;
+                /**
+                 * Format: int64
+                 * @description Seconds charged to the customer.
+                 */
+                billed_s: number;
+                call_id_a: string;
+                call_id_b: string;
+                callee: string;
+                callee_sent?: string | null;
+                caller: string;
+                caller_sent?: string | null;
+                codec_a?: string | null;
+                codec_b?: string | null;
+                /** @description What the vendor is owed. */
+                cost?: string | null;
+                cost_rate?: null | components["schemas"]["CdrRate"];
+                currency?: string | null;
+                /** Format: int64 */
+                duration_ms: number;
+                end: components["schemas"]["Timestamp"];
+                /** @description Key of the table of end reasons. */
+                end_reason: string;
+                /** @description The peer's own words, or the owner of a limit, or the operator's reason. */
+                end_text?: string | null;
+                ended_by: components["schemas"]["EndedBy"];
+                /** @description What the customer pays. */
+                fee?: string | null;
+                id: string;
+                mapping_gateway?: string | null;
+                media: components["schemas"]["MediaPath"];
+                media_a: components["schemas"]["MediaFigures"];
+                media_b: components["schemas"]["MediaFigures"];
+                /** Format: int64 */
+                pdd_ms?: number | null;
+                /** @description `null` where fee and cost stand in different currencies. */
+                profit?: string | null;
+                /** Format: int32 */
+                q850: number;
+                rate?: null | components["schemas"]["CdrRate"];
+                remote_a?: string | null;
+                remote_b?: string | null;
+                ringing?: null | components["schemas"]["Timestamp"];
+                routing_gateway?: string | null;
+                /**
+                 * Format: int32
+                 * @description Status sent to the caller before the answer; 200 when answered.
+                 */
+                sip_code: number;
+                start: components["schemas"]["Timestamp"];
+                user_agent_a?: string | null;
+                user_agent_b?: string | null;
+                vendor?: string | null;
+            }[];
+            /** @description Ask with it for the next page; `null` on the last. */
+            next_cursor?: string | null;
+            /**
+             * Format: int64
+             * @description Rows on all pages; `null` where counting would cost too much.
+             */
+            total?: number | null;
+        };
+        /** @description One page of a list. */
+        Page_LedgerEntry: {
+            items: {
+                amount: string;
+                at: components["schemas"]["Timestamp"];
+                balance_after: string;
+                by: string;
+                call_id?: string | null;
+                /** @description The Idempotency-Key it was sent with. */
+                key?: string | null;
+                kind: components["schemas"]["LedgerKind"];
+                note: string;
+                seq: string;
+            }[];
+            /** @description Ask with it for the next page; `null` on the last. */
+            next_cursor?: string | null;
+            /**
+             * Format: int64
+             * @description Rows on all pages; `null` where counting would cost too much.
+             */
+            total?: number | null;
+        };
+        /** @description One page of a list. */
+        Page_MappingGateway: {
+            items: {
+                account: string;
+                /**
+                 * Format: int64
+                 * @description Average length of an answered call since the start of the switch, in seconds.
+                 */
+                acd_s?: number | null;
+                addresses: string[];
+                /** @description Answered of a hundred attempts since the start of the switch, with one decimal. */
+                asr?: string | null;
+                authentication: components["schemas"]["Authentication"];
+                called_prefixes: string[];
+                called_source: components["schemas"]["CalledSource"];
+                caller_source: components["schemas"]["CallerSource"];
+                /**
+                 * Format: int32
+                 * @description Calls in progress.
+                 */
+                calls: number;
+                /** Format: int32 */
+                cps: number;
+                enabled: boolean;
+                has_password: boolean;
+                id: string;
+                /** Format: int32 */
+                max_concurrency?: number | null;
+                /** Format: int32 */
+                max_cps?: number | null;
+                name: string;
+                notes: string;
+                parameters: {
+                    [key: string]: string;
+                };
+                reply_address: components["schemas"]["ReplyAddress"];
+                request_address: components["schemas"]["RequestAddress"];
+                username?: string | null;
+                version: string;
+            }[];
+            /** @description Ask with it for the next page; `null` on the last. */
+            next_cursor?: string | null;
+            /**
+             * Format: int64
+             * @description Rows on all pages; `null` where counting would cost too much.
+             */
+            total?: number | null;
+        };
+        /** @description One page of a list. */
+        Page_Rate: {
+            items: {
+                area?: string;
+                connection_fee?: string | null;
+                /**
+                 * Format: int32
+                 * @description Seconds that are charged at once after that.
+                 */
+                cycle?: number;
+                /**
+                 * Format: int32
+                 * @description Seconds that are charged at once when the call is answered.
+                 */
+                first_period?: number;
+                /** @description Price of the first period as a whole; `null`: by the minute. */
+                first_period_price?: string | null;
+                /** Format: int32 */
+                free_seconds?: number;
+                /** @description Calls to this prefix are refused as if it had no rate. */
+                locked?: boolean;
+                minimum_charge?: string | null;
+                /**
+                 * @description Digits, `*` and `#`; empty: every number.
+                 * @example 88017
+                 */
+                prefix: string;
+                /** @example 0.0360 */
+                price_per_minute: string;
+            }[];
+            /** @description Ask with it for the next page; `null` on the last. */
+            next_cursor?: string | null;
+            /**
+             * Format: int64
+             * @description Rows on all pages; `null` where counting would cost too much.
+             */
+            total?: number | null;
+        };
+        /** @description One page of a list. */
+        Page_RateGroup: {
+            items: {
+                currency: string;
+                id: string;
+                name: string;
+                notes: string;
+                /** Format: int32 */
+                rates_count: number;
+                version: string;
+            }[];
+            /** @description Ask with it for the next page; `null` on the last. */
+            next_cursor?: string | null;
+            /**
+             * Format: int64
+             * @description Rows on all pages; `null` where counting would cost too much.
+             */
+            total?: number | null;
+        };
+        /** @description One page of a list. */
+        Page_RoutingGateway: {
+            items: {
+                account: string;
+                /**
+                 * Format: int64
+                 * @description Average length of an answered call since the start of the switch, in seconds.
+                 */
+                acd_s?: number | null;
+                address: string;
+                /** @description Answered of a hundred attempts since the start of the switch, with one decimal. */
+                asr?: string | null;
+                /**
+                 * Format: int32
+                 * @description Calls in progress.
+                 */
+                calls: number;
+                check_rate: boolean;
+                /** Format: int32 */
+                cps: number;
+                enabled: boolean;
+                failover_codes?: number[] | null;
+                follow_redirects: boolean;
+                has_password: boolean;
+                id: string;
+                lowest_profit_per_minute?: string | null;
+                /** Format: int32 */
+                max_concurrency?: number | null;
+                /** Format: int32 */
+                max_cps?: number | null;
+                max_price_per_minute?: string | null;
+                name: string;
+                notes: string;
+                parameters: {
+                    [key: string]: string;
+                };
+                prefixes: string[];
+                /** Format: int32 */
+                priority: number;
+                reply_address: components["schemas"]["ReplyAddress"];
+                request_address: components["schemas"]["RequestAddress"];
+                transport: components["schemas"]["Transport"];
+                username?: string | null;
+                version: string;
+            }[];
+            /** @description Ask with it for the next page; `null` on the last. */
+            next_cursor?: string | null;
+            /**
+             * Format: int64
+             * @description Rows on all pages; `null` where counting would cost too much.
+             */
+            total?: number | null;
+        };
+        /** @description A system parameter. */
+        Parameter: {
+            /** @description Other names and old spellings that are read as this one. */
+            aliases: string[];
+            changed: boolean;
+            /** @description The allowed texts of a choice. */
+            choices: string[];
+            default: string;
+            /** @description A gateway may have a value of its own. */
+            gateway: boolean;
+            /** @description Heading in the reference. */
+            group: string;
+            help: string;
+            name: string;
+            /** @description The allowed values in words. */
+            range: string;
+            /** @description Takes effect at the next start only. */
+            start: boolean;
+            type: components["schemas"]["ParameterType"];
+            unit: string;
+            value: string;
+        };
+        ParameterInput: {
+            value: string;
+        };
+        /** @enum {string} */
+        ParameterType: "whole" | "switch" | "choice" | "text" | "amount" | "intervals" | "dscp";
+        PaymentInput: {
+            /**
+             * @description Above zero for payments and refunds; a correction may have either sign.
+             * @example 12.50
+             */
+            amount: string;
+            kind: components["schemas"]["PaymentKind"];
+            note?: string;
+        };
+        /**
+         * @description Why an operator moves money.
+         * @enum {string}
+         */
+        PaymentKind: "payment" | "refund" | "correction";
+        /** @description The payment as it stands in the ledger, and the balance after it. */
+        PaymentResult: {
+            balance: string;
+            entry: components["schemas"]["LedgerEntry"];
+        };
+        /** @enum {string} */
+        PaymentTerms: "prepaid" | "postpaid";
+        /** @description Why a request was refused, and which fields are to be changed. */
+        Problem: {
+            detail: string;
+            errors: components["schemas"]["FieldProblem"][];
+            /** @description Stands in the log of the switch beside what happened; quote it when you ask for help. */
+            request_id: string;
+            /** Format: int32 */
+            status: number;
+            title: string;
+            /** @description Always "about:blank": the status says what kind of problem it is. */
+            type: string;
+        };
+        /** @description The price of one prefix. */
+        Rate: {
+            area?: string;
+            connection_fee?: string | null;
+            /**
+             * Format: int32
+             * @description Seconds that are charged at once after that.
+             */
+            cycle?: number;
+            /**
+             * Format: int32
+             * @description Seconds that are charged at once when the call is answered.
+             */
+            first_period?: number;
+            /** @description Price of the first period as a whole; `null`: by the minute. */
+            first_period_price?: string | null;
+            /** Format: int32 */
+            free_seconds?: number;
+            /** @description Calls to this prefix are refused as if it had no rate. */
+            locked?: boolean;
+            minimum_charge?: string | null;
+            /**
+             * @description Digits, `*` and `#`; empty: every number.
+             * @example 88017
+             */
+            prefix: string;
+            /** @example 0.0360 */
+            price_per_minute: string;
+        };
+        /** @description A named table of prefixes and prices. */
+        RateGroup: {
+            currency: string;
+            id: string;
+            name: string;
+            notes: string;
+            /** Format: int32 */
+            rates_count: number;
+            version: string;
+        };
+        RateGroupInput: {
+            /** @example USD */
+            currency: string;
+            name: string;
+            notes?: string;
+        };
+        /**
+         * @description Where responses go.
+         * @enum {string}
+         */
+        ReplyAddress: "socket" | "via_port" | "via";
+        /**
+         * @description Where our requests within a call go.
+         * @enum {string}
+         */
+        RequestAddress: "socket" | "contact_port" | "contact";
+        RouteExplanation: {
+            candidates: components["schemas"]["Candidate"][];
+            steps: components["schemas"]["RouteStep"][];
+        };
+        /** @description One rule: its name, whether the call passed it, and what was seen. */
+        RouteStep: {
+            detail: string;
+            outcome: components["schemas"]["Outcome"];
+            step: string;
+        };
+        /** @description A trunk on the vendor's side, with its load of this moment. */
+        RoutingGateway: {
+            account: string;
+            /**
+             * Format: int64
+             * @description Average length of an answered call since the start of the switch, in seconds.
+             */
+            acd_s?: number | null;
+            address: string;
+            /** @description Answered of a hundred attempts since the start of the switch, with one decimal. */
+            asr?: string | null;
+            /**
+             * Format: int32
+             * @description Calls in progress.
+             */
+            calls: number;
+            check_rate: boolean;
+            /** Format: int32 */
+            cps: number;
+            enabled: boolean;
+            failover_codes?: number[] | null;
+            follow_redirects: boolean;
+            has_password: boolean;
+            id: string;
+            lowest_profit_per_minute?: string | null;
+            /** Format: int32 */
+            max_concurrency?: number | null;
+            /** Format: int32 */
+            max_cps?: number | null;
+            max_price_per_minute?: string | null;
+            name: string;
+            notes: string;
+            parameters: {
+                [key: string]: string;
+            };
+            prefixes: string[];
+            /** Format: int32 */
+            priority: number;
+            reply_address: components["schemas"]["ReplyAddress"];
+            request_address: components["schemas"]["RequestAddress"];
+            transport: components["schemas"]["Transport"];
+            username?: string | null;
+            version: string;
+        };
+        /** @description What an operator decides about a routing gateway. */
+        RoutingGatewayInput: {
+            /** @description The vendor's clearing account. */
+            account: string;
+            /**
+             * @description `host:port`; the port may be left out.
+             * @example 192.0.2.10:5060
+             */
+            address: string;
+            /** @description Leave the gateway out when its account has no rate for the number. */
+            check_rate?: boolean;
+            enabled?: boolean;
+            /** @description Statuses after which the next gateway is tried; `null`: by the table of end reasons. */
+            failover_codes?: number[] | null;
+            follow_redirects?: boolean;
+            /** @description The caller's price less the cost may not be below this. */
+            lowest_profit_per_minute?: string | null;
+            /** Format: int32 */
+            max_concurrency?: number | null;
+            /** Format: int32 */
+            max_cps?: number | null;
+            max_price_per_minute?: string | null;
+            name: string;
+            notes?: string;
+            /** @description System parameters with a value of this gateway's own. */
+            parameters?: {
+                [key: string]: string;
+            };
+            /** @description Called prefixes that it takes; the empty prefix takes everything. */
+            prefixes: string[];
+            /**
+             * Format: int32
+             * @description Lower is tried first.
+             */
+            priority?: number;
+            reply_address?: components["schemas"]["ReplyAddress"];
+            request_address?: components["schemas"]["RequestAddress"];
+            transport?: components["schemas"]["Transport"];
+            username?: string | null;
+        };
+        /** @description Five seconds of the last fifteen minutes. */
+        SeriesPoint: {
+            /**
+             * Format: int64
+             * @description Calls that were answered in the step.
+             */
+            answered: number;
+            /**
+             * Format: int64
+             * @description Calls that arrived in the step.
+             */
+            attempts: number;
+            /**
+             * Format: int32
+             * @description Highest number of calls at once.
+             */
+            calls: number;
+            cost: string;
+            /**
+             * Format: int32
+             * @description Highest number of calls that arrived in one second.
+             */
+            cps: number;
+            profit: string;
+            /** @description Of calls that ended in the step. */
+            revenue: string;
+            /** @description Begin of the step. */
+            t: components["schemas"]["Timestamp"];
+        };
+        Session: {
+            user: components["schemas"]["User"];
+        };
+        SignInInput: {
+            password: string;
+            username: string;
+        };
+        SignedIn: {
+            /** @description For `Authorization: Bearer`; browsers use the cookie that comes along. */
+            token: string;
+            user: components["schemas"]["User"];
+        };
+        SimulateInput: {
+            called: string;
+            caller: string;
+            /** @description Name or id of the mapping gateway. */
+            gateway: string;
+        };
+        /** @description What would happen to a call now. */
+        Simulation: {
+            candidates: components["schemas"]["Candidate"][];
+            /** @description "routed" or the key of an end reason. */
+            outcome: string;
+            /** @description Gateways in the order in which they would be tried. */
+            plan: string[];
+            rate?: null | components["schemas"]["CdrRate"];
+            steps: components["schemas"]["RouteStep"][];
+        };
+        /** @description The program and its surroundings. */
+        Status: {
+            /** @description Simulated customers and vendors are placing calls. */
+            demo: boolean;
+            journal: components["schemas"]["JournalStatus"];
+            listeners: components["schemas"]["ListenerStatus"][];
+            media: components["schemas"]["MediaStatus"];
+            now: components["schemas"]["Timestamp"];
+            started_at: components["schemas"]["Timestamp"];
+            version: string;
+        };
+        /**
+         * Format: date-time
+         * @description A time: RFC 3339, UTC, with milliseconds.
+         * @example 2026-11-22T16:04:33.120Z
+         */
+        Timestamp: string;
+        TopCustomer: {
+            account: string;
+            /**
+             * Format: int64
+             * @description Calls that ended today.
+             */
+            calls: number;
+            /**
+             * Format: int64
+             * @description Talk time in seconds.
+             */
+            minutes_s: number;
+            revenue: string;
+        };
+        /** @description Figures of the whole switch. Attempts, answers and money are of today (since midnight UTC). */
+        Totals: {
+            /**
+             * Format: int64
+             * @description Average length of an answered call in seconds.
+             */
+            acd_s?: number | null;
+            /** Format: int32 */
+            alarms: number;
+            /** Format: int64 */
+            answered: number;
+            /** @description Answered of a hundred attempts, with one decimal. */
+            asr?: string | null;
+            /** Format: int64 */
+            attempts: number;
+            /** Format: int32 */
+            calls: number;
+            cost: string;
+            /** Format: int32 */
+            cps: number;
+            profit: string;
+            revenue: string;
+            t: components["schemas"]["Timestamp"];
+        };
+        /** @enum {string} */
+        Transport: "udp" | "tcp";
+        /** @description Who is signed in. */
+        User: {
+            name: string;
+            /** @description "administrator" may do everything, any other role may look. */
+            role: string;
+        };
+    };
+    responses: never;
+    parameters: never;
+    requestBodies: never;
+    headers: never;
+    pathItems: never;
+}
+export type $defs = Record<string, never>;
+export interface operations {
+    list_accounts: {
+        parameters: {
+            query?: {
+                /** @description Rows on a page, 1 to 500; 100 when absent. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description Columns, most important first, `-` for descending: `-start` or `name,-balance`. */
+                sort?: string;
+                /** @description Text to search for. */
+                q?: string;
+                kind?: components["schemas"]["AccountKind"];
+                state?: components["schemas"]["AccountState"];
+                currency?: string;
+                rate_group?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Account"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_account: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AccountInput"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Account"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_account: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Account"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    update_account: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The version that was read, in quotes */
+                "If-Match": string;
+            };
+            path: {
+                /** @description Id or name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AccountInput"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Account"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_account: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The version that was read, in quotes */
+                "If-Match"?: string | null;
+            };
+            path: {
+                /** @description Id or name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_ledger: {
+        parameters: {
+            query?: {
+                /** @description Rows on a page, 1 to 500; 100 when absent. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description Columns, most important first, `-` for descending: `-start` or `name,-balance`. */
+                sort?: string;
+                /** @description Text to search for. */
+                q?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Id or name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_LedgerEntry"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    pay: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Chosen by the client, up to 64 characters */
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                /** @description Id or name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PaymentInput"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaymentResult"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    apply_files: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ApplyInput"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApplyResult"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_calls: {
+        parameters: {
+            query?: {
+                /** @description Rows on a page, 1 to 500; 100 when absent. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description Columns, most important first, `-` for descending: `-start` or `name,-balance`. */
+                sort?: string;
+                /** @description Text to search for. */
+                q?: string;
+                state?: components["schemas"]["CallState"];
+                account?: string;
+                vendor?: string;
+                mapping_gateway?: string;
+                routing_gateway?: string;
+                caller?: string;
+                callee?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Call"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_call: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Call"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    disconnect_call: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DisconnectInput"];
+            };
+        };
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_cdrs: {
+        parameters: {
+            query?: {
+                /** @description Rows on a page, 1 to 500; 100 when absent. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description Columns, most important first, `-` for descending: `-start` or `name,-balance`. */
+                sort?: string;
+                /** @description Text to search for. */
+                q?: string;
+                /** @description Calls that began at this time or later. */
+                from?: components["schemas"]["Timestamp"];
+                /** @description Calls that began before this time. */
+                to?: components["schemas"]["Timestamp"];
+                account?: string;
+                mapping_gateway?: string;
+                routing_gateway?: string;
+                caller?: string;
+                callee?: string;
+                /** @description Caller or callee. */
+                number?: string;
+                end_reason?: string;
+                ended_by?: components["schemas"]["EndedBy"];
+                answered?: boolean;
+                min_duration_s?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Cdr"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_cdr: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CdrDetail"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    check: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CheckResult"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_end_reasons: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EndReason"][];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    export: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    open_live: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            101: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_mapping_gateways: {
+        parameters: {
+            query?: {
+                /** @description Rows on a page, 1 to 500; 100 when absent. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description Columns, most important first, `-` for descending: `-start` or `name,-balance`. */
+                sort?: string;
+                /** @description Text to search for. */
+                q?: string;
+                account?: string;
+                enabled?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_MappingGateway"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_mapping_gateway: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MappingGatewayInput"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MappingGateway"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_mapping_gateway: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MappingGateway"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    update_mapping_gateway: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The version that was read, in quotes */
+                "If-Match": string;
+            };
+            path: {
+                /** @description Id or name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MappingGatewayInput"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MappingGateway"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_mapping_gateway: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The version that was read, in quotes */
+                "If-Match"?: string | null;
+            };
+            path: {
+                /** @description Id or name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_overview: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Overview"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_parameters: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Parameter"][];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_parameter: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ParameterInput"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Parameter"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_rate_groups: {
+        parameters: {
+            query?: {
+                /** @description Rows on a page, 1 to 500; 100 when absent. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description Columns, most important first, `-` for descending: `-start` or `name,-balance`. */
+                sort?: string;
+                /** @description Text to search for. */
+                q?: string;
+                currency?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_RateGroup"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_rate_group: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RateGroupInput"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RateGroup"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_rate_group: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RateGroup"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    update_rate_group: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The version that was read, in quotes */
+                "If-Match": string;
+            };
+            path: {
+                /** @description Id or name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RateGroupInput"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RateGroup"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_rate_group: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The version that was read, in quotes */
+                "If-Match"?: string | null;
+            };
+            path: {
+                /** @description Id or name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_rates: {
+        parameters: {
+            query?: {
+                /** @description Rows on a page, 1 to 500; 100 when absent. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description Columns, most important first, `-` for descending: `-start` or `name,-balance`. */
+                sort?: string;
+                /** @description Text to search for. */
+                q?: string;
+                /** @description Prefixes that begin with these digits. */
+                prefix?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Id or name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Rate"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_rate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or name */
+                id: string;
+                /** @description As in the body; `default` for the empty prefix */
+                prefix: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Rate"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rate"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_rate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or name */
+                id: string;
+                /** @description `default` for the empty prefix */
+                prefix: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    simulate_route: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SimulateInput"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Simulation"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_routing_gateways: {
+        parameters: {
+            query?: {
+                /** @description Rows on a page, 1 to 500; 100 when absent. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description Columns, most important first, `-` for descending: `-start` or `name,-balance`. */
+                sort?: string;
+                /** @description Text to search for. */
+                q?: string;
+                account?: string;
+                enabled?: boolean;
+                transport?: components["schemas"]["Transport"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_RoutingGateway"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_routing_gateway: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RoutingGatewayInput"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RoutingGateway"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_routing_gateway: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RoutingGateway"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    update_routing_gateway: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The version that was read, in quotes */
+                "If-Match": string;
+            };
+            path: {
+                /** @description Id or name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RoutingGatewayInput"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RoutingGateway"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_routing_gateway: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The version that was read, in quotes */
+                "If-Match"?: string | null;
+            };
+            path: {
+                /** @description Id or name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_session: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Session"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sign_in: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SignInInput"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignedIn"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sign_out: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_status: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Status"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
 }

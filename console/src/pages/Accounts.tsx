@@ -4,6 +4,7 @@ import { useMemo } from 'react';
 import { type Account, accounts } from '../api/resources';
 import { type Messages, useText, wordFor } from '../i18n';
 import { count, isNegative, money, NONE } from '../lib/format';
+import { choices } from '../ui/fields';
 import type { Column } from '../ui/Grid';
 import { ListView } from '../ui/ListView';
 import { Page } from '../ui/Page';
@@ -16,7 +17,6 @@ export function Accounts() {
   const navigate = useNavigate();
   const columns = useMemo(() => columnsOf(t), [t]);
   const open = (id: string) => void navigate({ to: '/accounts/$id', params: { id }, search: {} });
-  const options = (words: Record<string, string>) => Object.entries(words).map(([value, label]) => ({ value, label }));
   const add = (
     <Button type="primary" onClick={() => open('new')}>
       {t.accounts.add}
@@ -31,7 +31,7 @@ export function Accounts() {
         columns={columns}
         rowKey={(a) => a.id}
         hint={t.accounts.filterHint}
-        filters={[{ name: 'kind', label: t.accounts.kind, pinned: true, options: options(t.accounts.kinds) }]}
+        filters={[{ name: 'kind', label: t.accounts.kind, pinned: true, options: choices(t.accounts.kinds) }]}
         defaultSort="name"
         refreshMs={REFRESH_MS}
         onOpen={(a) => open(a.id)}

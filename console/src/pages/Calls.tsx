@@ -67,7 +67,7 @@ export function Calls() {
           count={calls.total}
           rowAt={(i) => calls.rows[i - calls.off]}
           rowKey={(call) => call.id}
-          rowClass={(call) => (calls.gone.has(call.id) || call.state === 'ending' ? 'grid-row-gone' : '')}
+          rowClass={(call) => (calls.gone.has(call.id) || call.state === 'ending' || call.state === 'ended' ? 'grid-row-gone' : '')}
           sort={sort}
           onSort={(next) => change({ sort: next })}
           onRange={setRange}

@@ -3,6 +3,7 @@ import { type Messages, useText } from '../i18n';
 import type { Section } from '../ui/EditorForm';
 import { GatewaySummary } from '../ui/GatewaySummary';
 import { ResourcePage } from '../ui/ResourcePage';
+import { choices } from '../ui/fields';
 
 const NEW: MappingGatewayInput = {
   name: '',
@@ -38,8 +39,6 @@ export function MappingGatewayPage() {
   );
 }
 
-const options = (words: Record<string, string>) => Object.entries(words).map(([value, label]) => ({ value, label }));
-
 function sectionsOf(t: Messages, hasPassword: boolean): Section[] {
   const g = t.gateways;
   return [
@@ -49,7 +48,7 @@ function sectionsOf(t: Messages, hasPassword: boolean): Section[] {
         { name: 'name', label: t.common.name, kind: 'text', needed: true },
         { name: 'account', label: t.common.account, kind: 'account', needed: true },
         { name: 'enabled', label: g.enabled, kind: 'switch' },
-        { name: 'authentication', label: g.authentication, kind: 'choice', options: options(g.authentications) },
+        { name: 'authentication', label: g.authentication, kind: 'choice', options: choices(g.authentications) },
         { name: 'addresses', label: g.addresses, kind: 'texts', help: g.addressesHelp },
         { name: 'username', label: g.username, kind: 'text', nullable: true },
         { name: 'password', label: g.password, kind: 'password', nullable: true, placeholder: hasPassword ? g.passwordKept : undefined },
@@ -59,8 +58,8 @@ function sectionsOf(t: Messages, hasPassword: boolean): Section[] {
       title: g.sectionNumbers,
       fields: [
         { name: 'called_prefixes', label: g.calledPrefixes, kind: 'texts', help: g.calledPrefixesHelp },
-        { name: 'caller_source', label: g.callerSource, kind: 'choice', options: options(g.callerSources) },
-        { name: 'called_source', label: g.calledSource, kind: 'choice', options: options(g.calledSources) },
+        { name: 'caller_source', label: g.callerSource, kind: 'choice', options: choices(g.callerSources) },
+        { name: 'called_source', label: g.calledSource, kind: 'choice', options: choices(g.calledSources) },
       ],
     },
     {
@@ -73,8 +72,8 @@ function sectionsOf(t: Messages, hasPassword: boolean): Section[] {
     {
       title: g.sectionSip,
       fields: [
-        { name: 'reply_address', label: g.replyAddress, kind: 'text', help: g.addressRuleHelp },
-        { name: 'request_address', label: g.requestAddress, kind: 'text', help: g.addressRuleHelp },
+        { name: 'reply_address', label: g.replyAddress, kind: 'choice', options: choices(g.replyAddresses) },
+        { name: 'request_address', label: g.requestAddress, kind: 'choice', options: choices(g.requestAddresses) },
       ],
     },
     {

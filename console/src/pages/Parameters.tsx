@@ -8,6 +8,7 @@ import type { Column } from '../ui/Grid';
 import { ListView } from '../ui/ListView';
 import { Facts, Page } from '../ui/Page';
 import { useSaved } from '../ui/useSaved';
+import { choices } from '../ui/fields';
 
 /** The API gives the whole table at once, so it is searched here. */
 async function search({ q, group, changed }: Query): Promise<PageOf<Parameter>> {
@@ -37,7 +38,7 @@ export function Parameters() {
             name: 'group',
             label: t.parameters.group,
             pinned: true,
-            options: Object.entries(t.parameters.groups).map(([value, label]) => ({ value, label })),
+            options: choices(t.parameters.groups),
           },
           { name: 'changed', label: t.parameters.onlyChanged, pinned: true, options: [{ value: 'true', label: t.common.yes }] },
         ]}

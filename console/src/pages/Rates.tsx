@@ -137,7 +137,7 @@ function columnsOf(t: Messages): Column<Rate>[] {
     { key: 'increments', title: t.rates.increments, width: 160, right: true, cell: (r) => `${r.first_period} / ${r.cycle}` },
     { key: 'fee', title: t.rates.connectionFee, width: 140, right: true, cell: (r) => feeOf(r.connection_fee) },
     { key: 'minimum', title: t.rates.minimumCharge, width: 140, right: true, cell: (r) => feeOf(r.minimum_charge) },
-    { key: 'free', title: t.rates.freeSeconds, width: 120, right: true, cell: (r) => (r.free_seconds > 0 ? r.free_seconds : NONE) },
+    { key: 'free', title: t.rates.freeSeconds, width: 120, right: true, cell: (r) => r.free_seconds || NONE },
     {
       key: 'locked',
       title: t.common.state,

@@ -51,8 +51,6 @@ export function Record() {
 
 function Analysis({ cdr }: { cdr: CdrDetail }) {
   const t = useText();
-  // Both sides are charged by whole seconds of talk; a part of a second counts as one.
-  const talkSeconds = Math.ceil(cdr.duration_ms / 1000);
   return (
     <>
       <Verdict cdr={cdr} />
@@ -60,8 +58,8 @@ function Analysis({ cdr }: { cdr: CdrDetail }) {
         <Ladder cdr={cdr} />
       </Panel>
       <div className="panels">
-        <BillView title={t.record.customerSide} rate={cdr.rate} fee={cdr.fee} talkSeconds={cdr.answer ? talkSeconds : 0} currency={cdr.currency} />
-        <BillView title={t.record.vendorSide} rate={cdr.cost_rate} fee={cdr.cost} talkSeconds={cdr.answer ? talkSeconds : 0} currency={cdr.currency} />
+        <BillView title={t.record.customerSide} rate={cdr.rate} />
+        <BillView title={t.record.vendorSide} rate={cdr.cost_rate} />
       </div>
       <RouteView route={cdr.route} />
       <Panel title={t.record.facts}>
@@ -82,6 +80,7 @@ function Verdict({ cdr }: { cdr: CdrDetail }) {
       </StateMark>
       <span className="verdict-words">
         {t.record.endedSentence(wordFor(t.records.by, cdr.ended_by), wordFor(t.endReason, cdr.end_reason))}{' '}
+        {cdr.end_text && <q>{cdr.end_text}</q>}{' '}
         <span className="muted">
           {t.record.attemptsTried(cdr.attempts.length)} · {t.records.code} {cdr.sip_code || NONE} / {cdr.q850 || NONE}
         </span>

@@ -7,6 +7,7 @@ import { type Language, type Messages, useLanguage, useText, wordFor } from '../
 import { duration, isNegative, money, NONE, seconds, time, timeTip } from '../lib/format';
 import { limitsOf, RANGES } from '../lib/range';
 import { useUrl } from '../lib/url';
+import { choices } from '../ui/fields';
 import type { Column } from '../ui/Grid';
 import type { Filter } from '../ui/ListBar';
 import { ListView } from '../ui/ListView';
@@ -60,7 +61,6 @@ function RangeChoice({ value, onChange }: { value: string; onChange: (range: str
 }
 
 function filtersOf(t: Messages): Filter[] {
-  const options = (words: Record<string, string>) => Object.entries(words).map(([value, label]) => ({ value, label }));
   return [
     {
       name: 'answered',
@@ -76,8 +76,8 @@ function filtersOf(t: Messages): Filter[] {
     { name: 'routing_gateway', label: t.calls.routing },
     { name: 'caller', label: t.calls.caller },
     { name: 'callee', label: t.calls.callee },
-    { name: 'end_reason', label: t.records.endReason, options: options(t.endReason) },
-    { name: 'ended_by', label: t.records.endedBy, options: options(t.records.by) },
+    { name: 'end_reason', label: t.records.endReason, options: choices(t.endReason) },
+    { name: 'ended_by', label: t.records.endedBy, options: choices(t.records.by) },
     { name: 'min_duration_s', label: t.records.minDuration },
   ];
 }

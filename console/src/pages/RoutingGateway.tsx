@@ -3,6 +3,7 @@ import { type Messages, useText } from '../i18n';
 import type { Section } from '../ui/EditorForm';
 import { GatewaySummary } from '../ui/GatewaySummary';
 import { ResourcePage } from '../ui/ResourcePage';
+import { choices } from '../ui/fields';
 
 const NEW: RoutingGatewayInput = {
   name: '',
@@ -21,6 +22,7 @@ const NEW: RoutingGatewayInput = {
   lowest_profit_per_minute: null,
   max_price_per_minute: null,
   check_rate: false,
+  reply_address: 'socket',
   request_address: 'socket',
   parameters: {},
   notes: '',
@@ -85,7 +87,10 @@ function sectionsOf(t: Messages, hasPassword: boolean): Section[] {
     },
     {
       title: g.sectionSip,
-      fields: [{ name: 'request_address', label: g.requestAddress, kind: 'text', help: g.addressRuleHelp }],
+      fields: [
+        { name: 'reply_address', label: g.replyAddress, kind: 'choice', options: choices(g.replyAddresses) },
+        { name: 'request_address', label: g.requestAddress, kind: 'choice', options: choices(g.requestAddresses) },
+      ],
     },
     {
       title: g.sectionParameters,

@@ -15,23 +15,22 @@ interface Question {
   gateway: string;
   caller: string;
   called: string;
-  at?: string;
 }
 
 export function Simulate() {
   const t = useText();
   const { search, change } = useUrl();
-  const { gateway = '', caller = '', called = '', at } = search;
+  const { gateway = '', caller = '', called = '' } = search;
   const asked = gateway !== '' && called !== '';
   const answer = useQuery({
-    queryKey: ['simulate', gateway, caller, called, at],
-    queryFn: () => system.simulate({ gateway, caller, called, at: at ?? null }),
+    queryKey: ['simulate', gateway, caller, called],
+    queryFn: () => system.simulate({ gateway, caller, called }),
     enabled: asked,
     staleTime: 0,
     refetchOnWindowFocus: false,
   });
   const run = (question: Question) => {
-    const same = question.gateway === gateway && question.caller === caller && question.called === called && (question.at ?? '') === (at ?? '');
+    const same = question.gateway === gateway && question.caller === caller && question.called === called;
     if (same) void answer.refetch();
     else change({ ...question });
   };
@@ -41,7 +40,7 @@ export function Simulate() {
         {t.simulate.intro}
       </p>
       <Panel>
-        <QuestionForm question={{ gateway, caller, called, at }} onRun={run} />
+        <QuestionForm question={{ gateway, caller, called }} onRun={run} />
       </Panel>
       {asked && answer.isPending && <Loading />}
       {answer.error && <ErrorNote error={answer.error} onRetry={() => void answer.refetch()} />}
@@ -54,8 +53,8 @@ function QuestionForm({ question, onRun }: { question: Question; onRun: (questio
   const t = useText();
   const [form] = Form.useForm<Question>();
   const gateways = useQuery({ queryKey: ['mapping-gateways', 'names'], queryFn: () => mappingGateways.list({ limit: 200 }) });
-  const { gateway, caller, called, at } = question;
-  useEffect(() => form.setFieldsValue({ gateway: gateway || undefined, caller, called, at }), [form, gateway, caller, called, at]);
+  const { gateway, caller, called } = question;
+  useEffect(() => form.setFieldsValue({ gateway: gateway || undefined, caller, called }), [form, gateway, caller, called]);
   const needed = [{ required: true, message: t.common.requiredField }];
   return (
     <Form form={form} layout="vertical" className="editor" onFinish={onRun}>
@@ -72,9 +71,6 @@ function QuestionForm({ question, onRun }: { question: Question; onRun: (questio
         </Form.Item>
         <Form.Item name="called" label={t.simulate.called} rules={needed}>
           <Input className="mono" inputMode="tel" autoComplete="off" />
-        </Form.Item>
-        <Form.Item name="at" label={t.simulate.at}>
-          <Input className="mono" placeholder="2026-12-31T18:00:00Z" autoComplete="off" />
         </Form.Item>
       </div>
       <Button type="primary" htmlType="submit">

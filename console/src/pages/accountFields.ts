@@ -1,6 +1,7 @@
 import type { AccountInput } from '../api/resources';
 import type { Messages } from '../i18n';
 import type { Section } from '../ui/EditorForm';
+import { choices } from '../ui/fields';
 
 export const NEW_ACCOUNT: AccountInput = {
   name: '',
@@ -18,8 +19,6 @@ export const NEW_ACCOUNT: AccountInput = {
   opening_balance: null,
 };
 
-const options = (words: Record<string, string>) => Object.entries(words).map(([value, label]) => ({ value, label }));
-
 /** The currency is chosen once: amounts that were booked cannot change theirs. */
 export function accountSections(t: Messages, isNew: boolean): Section[] {
   const a = t.accounts;
@@ -31,15 +30,15 @@ export function accountSections(t: Messages, isNew: boolean): Section[] {
       title: a.sectionBasic,
       fields: [
         { name: 'name', label: t.common.name, kind: 'text', needed: true },
-        { name: 'kind', label: a.kind, kind: 'choice', options: options(a.kinds) },
-        { name: 'status', label: a.status, kind: 'choice', options: options(a.statuses) },
+        { name: 'kind', label: a.kind, kind: 'choice', options: choices(a.kinds) },
+        { name: 'status', label: a.status, kind: 'choice', options: choices(a.statuses) },
         { name: 'valid_until', label: a.validUntil, kind: 'text', nullable: true, help: a.validUntilHelp },
       ],
     },
     {
       title: a.sectionMoney,
       fields: [
-        { name: 'payment', label: a.payment, kind: 'choice', options: options(a.payments) },
+        { name: 'payment', label: a.payment, kind: 'choice', options: choices(a.payments) },
         { name: 'currency', label: t.common.currency, kind: 'text', needed: true, readOnly: !isNew },
         { name: 'credit_limit', label: a.creditLimit, kind: 'decimal', nullable: true, help: a.creditHelp },
         { name: 'rate_group', label: a.rateGroup, kind: 'rateGroup', nullable: true },

@@ -1,6 +1,6 @@
 import { useMemo } from 'react';
 import type { Call } from '../api/resources';
-import { type Language, type Messages, useLanguage } from '../i18n';
+import { type Language, type Messages, useLanguage, wordFor } from '../i18n';
 import { duration, NONE, percentOf, price, seconds } from '../lib/format';
 import { useServerNow } from '../lib/useLive';
 import type { Column } from '../ui/Grid';
@@ -37,7 +37,7 @@ export function useCallColumns(): Column<Call>[] {
 function columnsOf(t: Messages, width: (typeof WIDTHS)['en']): Column<Call>[] {
   const mono = (text: string | null | undefined) => <span className="mono">{text ?? NONE}</span>;
   return [
-    { key: 'state', title: t.common.state, width: width.state, sort: 'state', cell: (c) => <CallState state={c.state} /> },
+    { key: 'state', title: t.common.state, width: width.state, sort: 'state', cell: (c) => <span title={c.end_reason ? wordFor(t.endReason, c.end_reason) : undefined}><CallState state={c.state} /></span> },
     { key: 'duration', title: t.calls.duration, width: 80, right: true, sort: 'start', cell: (c) => <LiveDuration call={c} /> },
     { key: 'caller', title: t.calls.caller, width: 126, sort: 'caller', cell: (c) => mono(c.caller) },
     { key: 'callee', title: t.calls.callee, width: 126, sort: 'callee', cell: (c) => mono(c.callee) },

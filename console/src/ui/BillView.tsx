@@ -8,23 +8,21 @@ import { Panel } from './Page';
 interface BillViewProps {
   title: string;
   rate: CdrRate | null | undefined;
-  fee: string | null | undefined;
-  talkSeconds: number;
-  currency: string | null | undefined;
 }
 
-export function BillView({ title, rate, fee, talkSeconds, currency }: BillViewProps) {
+export function BillView({ title, rate }: BillViewProps) {
   const t = useText();
-  if (!rate || talkSeconds === 0) {
+  if (!rate || rate.billed_s === 0) {
     return (
-      <Panel title={title} right={fee == null ? undefined : amount(fee, currency, 4)}>
+      <Panel title={title}>
         <p className="muted">{t.record.notCharged}</p>
       </Panel>
     );
   }
-  const bill = billOf(talkSeconds, rate, fee ?? '0');
+  const talkSeconds = rate.billed_s;
+  const bill = billOf(talkSeconds, rate, rate.amount);
   return (
-    <Panel title={title} right={amount(fee, currency, 4)}>
+    <Panel title={title} right={amount(rate.amount, rate.currency, 4)}>
       <p className="muted">
         {t.record.rateOf(rate.prefix, rate.area)}: {t.record.perMinute(price(rate.price_per_minute))}, {rate.first_period}/{rate.cycle}
         {' · '}

@@ -20,7 +20,7 @@ interface CallDrawerProps {
 export function CallDrawer({ id, onClose, onDisconnect }: CallDrawerProps) {
   const t = useText();
   const call = useQuery({ queryKey: ['call', id], queryFn: () => calls.get(id), refetchInterval: 1_000 });
-  const ended = call.error instanceof Problem && call.error.status === 404;
+  const ended = (call.error instanceof Problem && call.error.status === 404) || call.data?.state === 'ended';
   const shown = call.data;
   return (
     <Drawer

@@ -64,7 +64,8 @@ export function EditorForm<T extends object>(props: EditorFormProps<T>) {
       return;
     }
     setSaving(true);
-    const document = { ...(props.value as Document), ...fromForm(fields, form.getFieldsValue(true) as Document) };
+    // Only what the form knows goes out: the API refuses figures that are not an operator's to set.
+    const document = fromForm(fields, form.getFieldsValue(true) as Document, props.value as Document);
     try {
       await store(document as T);
       setChanged([]);

@@ -8,6 +8,7 @@ import { add, decimal, isZero, negate, parseDecimal, toText } from '../lib/decim
 import { amount, isNegative } from '../lib/format';
 import { ErrorNote } from './Notes';
 import { useSaved } from './useSaved';
+import { choices } from './fields';
 
 /** Also without a secure context, where `randomUUID` is missing: consoles are often opened by plain http in a LAN. */
 function newKey(): string {
@@ -57,7 +58,7 @@ export function PaymentDialog({ account, onClose }: { account: Account; onClose:
           <Input inputMode="decimal" autoFocus autoComplete="off" />
         </Form.Item>
         <Form.Item name="kind" label={t.payment.kind}>
-          <Select options={Object.entries(t.payment.kinds).map(([value, label]) => ({ value, label }))} />
+          <Select options={choices(t.payment.kinds)} />
         </Form.Item>
         <Form.Item name="note" label={t.payment.note}>
           <Input maxLength={200} />

@@ -5,8 +5,6 @@ import { NONE, price } from '../lib/format';
 import { Panel } from './Page';
 import { StateMark } from './State';
 
-const PASSED = new Set(['passed', 'ok', 'pass', 'true']);
-
 export function RouteView({ route }: { route: RouteExplanation }) {
   const t = useText();
   return (
@@ -41,10 +39,10 @@ function Steps({ route }: { route: RouteExplanation }) {
               <td className="muted">{i + 1}</td>
               <td>{step.step}</td>
               <td>
-                {PASSED.has(step.outcome) ? (
+                {step.outcome === 'passed' ? (
                   <StateMark tone="ok">{t.route.passed}</StateMark>
                 ) : (
-                  <StateMark tone="crit">{step.outcome === 'refused' ? t.route.refused : wordFor(t.endReason, step.outcome)}</StateMark>
+                  <StateMark tone="crit">{t.route.refused}</StateMark>
                 )}
               </td>
               <td>{step.detail}</td>

@@ -6,6 +6,9 @@ import { accounts, rateGroups } from '../api/resources';
 import { type Messages, useText } from '../i18n';
 import { ParameterOverrides } from './ParameterOverrides';
 
+/** A closed choice from a table of words. */
+export const choices = (words: Record<string, string>) => Object.entries(words).map(([value, label]) => ({ value, label }));
+
 export interface Field {
   name: string;
   label: string;
@@ -44,8 +47,8 @@ function toField(field: Field, value: unknown): unknown {
   return value ?? undefined;
 }
 
-export function fromForm(fields: Field[], values: Document): Document {
-  return Object.fromEntries(fields.filter((f) => !f.readOnly).map((f) => [f.name, fromField(f, values[f.name])]));
+export function fromForm(fields: Field[], values: Document, before: Document): Document {
+  return Object.fromEntries(fields.map((f) => [f.name, f.readOnly ? before[f.name] : fromField(f, values[f.name])]));
 }
 
 function fromField(field: Field, value: unknown): unknown {

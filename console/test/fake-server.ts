@@ -1,0 +1,286 @@
+/** A switch that is not one: the REST contract and the live protocol over invented data, and the built console. */
+import { existsSync, readFileSync } from 'node:fs';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { extname, join } from 'node:path';
+import type { Account, LedgerEntry, Rate } from '../src/api/resources';
+import { add, decimal, negate, toText } from '../src/lib/decimal';
+import { ledgers, rateFor, routeFor } from './fake-calls';
+import * as data from './fake-data';
+import { serveLive } from './fake-live';
+import { Traffic } from './fake-traffic';
+
+export const USER = 'admin';
+export const PASSWORD = 'tandem';
+const DIST = join(import.meta.dirname, '..', 'dist');
+const TYPES: Record<string, string> = { '.js': 'text/javascript', '.css': 'text/css', '.html': 'text/html', '.svg': 'image/svg+xml' };
+
+class Refusal extends Error {
+  readonly status: number;
+  readonly errors: { field: string; message: string }[];
+  constructor(status: number, message: string, errors: { field: string; message: string }[] = []) {
+    super(message);
+    this.status = status;
+    this.errors = errors;
+  }
+}
+
+interface Ask {
+  method: string;
+  parts: string[];
+  query: URLSearchParams;
+  body: Record<string, unknown>;
+  headers: IncomingMessage['headers'];
+}
+
+type Item = { id: string; name: string; version: string };
+
+export async function startFake({ calls = 137, port = 0 } = {}): Promise<{ url: string; stop(): Promise<void> }> {
+  const traffic = new Traffic(calls);
+  const paid = new Map<string, unknown>();
+  const signedIn = (request: IncomingMessage) => request.headers.cookie?.includes('tandem_session=fake') ?? false;
+
+  const list = <T extends object>(items: T[], query: URLSearchParams, texts: (item: T) => (string | null | undefined)[]) => {
+    const words = (query.get('q') ?? '').toLowerCase();
+    let rows = items.filter((item) => texts(item).some((text) => text?.toLowerCase().includes(words)));
+    for (const name of ['kind', 'state', 'account', 'mapping_gateway', 'routing_gateway', 'end_reason', 'ended_by']) {
+      const wanted = query.get(name);
+      if (wanted) rows = rows.filter((item) => String(item[name as keyof T]) === wanted);
+    }
+    const sort = query.get('sort');
+    if (sort) {
+      const [key, sign] = sort.startsWith('-') ? [sort.slice(1), -1] : [sort, 1];
+      const of = (item: T) => item[key as keyof T] as unknown;
+      rows = [...rows].sort((a, b) => sign * String(of(a) ?? '').localeCompare(String(of(b) ?? ''), 'en', { numeric: true }));
+    }
+    const from = Number(query.get('cursor') ?? 0);
+    const limit = Number(query.get('limit') ?? 100);
+    const page = rows.slice(from, from + limit);
+    return { items: page, next_cursor: from + limit < rows.length ? String(from + limit) : null, total: rows.length };
+  };
+
+  const find = <T extends Item>(items: T[], id: string): T => {
+    const found = items.find((i) => i.id === id || i.name === id);
+    if (!found) throw new Refusal(404, `there is no ${id}`);
+    return found;
+  };
+
+  /** What all editable collections do alike. */
+  const collection = <T extends Item>(items: T[], { method, parts, query, body, headers }: Ask, fresh: Partial<T>, texts: (item: T) => string[]): unknown => {
+    if (parts.length === 1 && method === 'GET') return list(items, query, texts);
+    if (parts.length === 1) {
+      const name = String(body.name ?? '');
+      if (!name) throw new Refusal(422, 'the name is empty', [{ field: 'name', message: 'may not be empty' }]);
+      if (items.some((i) => i.name === name)) throw new Refusal(422, 'the name is taken', [{ field: 'name', message: `${name} exists already` }]);
+      const id = String(Math.max(0, ...items.map((i) => Number(i.id))) + 1);
+      const made = { ...fresh, ...body, id, version: '1' } as unknown as T;
+      items.push(made);
+      return made;
+    }
+    const item = find(items, parts[1] ?? '');
+    if (method === 'GET') return item;
+    if (method === 'DELETE') {
+      items.splice(items.indexOf(item), 1);
+      return undefined;
+    }
+    if (headers['if-match'] !== `"${item.version}"`) throw new Refusal(412, 'someone changed it in the meantime');
+    const { password, ...rest } = body;
+    Object.assign(item, rest, password ? { has_password: true } : {}, { version: String(Number(item.version) + 1) });
+    return item;
+  };
+
+  const pay = (account: Account, body: Record<string, unknown>, key: string | undefined): unknown => {
+    if (key && paid.has(key)) return paid.get(key);
+    const amount = decimal(String(body.amount));
+    const signed = body.kind === 'refund' ? negate(amount) : amount;
+    account.balance = toText(add(decimal(account.balance), signed));
+    if (account.available != null) account.available = account.balance;
+    if (account.state === 'no_money' && !account.balance.startsWith('-')) account.state = 'normal';
+    const ledger = ledgerOf(account);
+    const entry: LedgerEntry = {
+      seq: String(ledger.length + 1),
+      at: data.iso(Date.now()),
+      kind: body.kind as LedgerEntry['kind'],
+      amount: toText(signed),
+      balance_after: account.balance,
+      call_id: null,
+      by: USER,
+      note: String(body.note ?? ''),
+      key: key ?? null,
+    };
+    ledger.unshift(entry);
+    const result = { entry, balance: account.balance };
+    if (key) paid.set(key, result);
+    return result;
+  };
+
+  const ledgerOf = (account: Account): LedgerEntry[] => {
+    const ledger = ledgers.get(account.id) ?? [];
+    ledgers.set(account.id, ledger);
+    return ledger;
+  };
+
+  const accountRequests = (ask: Ask): unknown => {
+    const { method, parts, query, body } = ask;
+    if (parts[2] === 'ledger') return list(ledgerOf(find(data.accounts, parts[1] ?? '')), query, (e) => [e.note, e.kind, '']);
+    if (parts[2] === 'payments') return pay(find(data.accounts, parts[1] ?? ''), body, ask.headers['idempotency-key'] as string | undefined);
+    const fresh = { balance: '0', reserved: '0', available: '0', calls: 0, state: 'normal' as const };
+    const { opening_balance: opening, ...own } = body;
+    const result = collection<Account>(data.accounts, { ...ask, body: own }, fresh, (a) => [a.name]);
+    if (method === 'POST' && opening) pay(result as Account, { amount: opening, kind: 'opening' }, undefined);
+    return result;
+  };
+
+  const rateRequests = (ask: Ask): unknown => {
+    const { method, parts, query, body } = ask;
+    for (const g of data.rateGroups) g.rates_count = data.rates.get(g.name)?.length ?? 0;
+    if (parts[2] !== 'rates') return collection(data.rateGroups, ask, { rates_count: 0 }, (g) => [g.name]);
+    const group = find(data.rateGroups, parts[1] ?? '');
+    const rates = data.rates.get(group.name) ?? [];
+    data.rates.set(group.name, rates);
+    if (method === 'GET') return list(rates.filter((r) => r.prefix.startsWith(query.get('prefix') ?? '')), query, (r) => [r.area, '']);
+    const at = rates.findIndex((r) => r.prefix === decodeURIComponent(parts[3] ?? ''));
+    if (method === 'DELETE') return void rates.splice(at, 1);
+    if (at >= 0) rates[at] = body as unknown as Rate;
+    else rates.unshift(body as unknown as Rate);
+    return body;
+  };
+
+  const cdrRequests = ({ parts, query }: Ask): unknown => {
+    if (parts[1]) {
+      const found = traffic.cdrs.find((c) => c.id === parts[1]);
+      if (!found) throw new Refusal(404, 'no such call');
+      return found;
+    }
+    const [from, to] = [query.get('from') ?? '', query.get('to') ?? '9'];
+    const answered = query.get('answered');
+    const rows = traffic.cdrs.filter((c) => c.start >= from && c.start < to && (answered === null || String(c.answer != null) === answered));
+    return list(rows.reverse(), query, (c) => [c.caller, c.callee]);
+  };
+
+  const callRequests = ({ parts, body, query }: Ask): unknown => {
+    const call = traffic.calls.get(parts[1] ?? '');
+    if (!parts[1]) return list([...traffic.calls.values()], query, (c) => [c.caller, c.callee]);
+    if (!call) throw new Refusal(404, 'no such call');
+    if (parts[2] === 'disconnect') return void traffic.end(call.id, String(body.reason));
+    return call;
+  };
+
+  const simulate = ({ body }: Ask): unknown => {
+    const gateway = find(data.mappingGateways, String(body.gateway));
+    const called = String(body.called);
+    const route = routeFor(gateway.name, gateway.account, String(body.caller), called);
+    const rate = rateFor('retail', called);
+    const plan = route.candidates.filter((c) => c.verdict === 'kept').map((c) => c.gateway);
+    const outcome = !rate ? 'no_matching_rate' : plan.length > 0 ? 'routed' : 'no_available_router';
+    return { ...route, outcome, plan, rate };
+  };
+
+  const parameterRequests = ({ method, parts, body }: Ask): unknown => {
+    if (method === 'GET') return data.parameters;
+    const found = data.parameters.find((p) => p.name === parts[1]);
+    if (!found) throw new Refusal(404, 'no such parameter');
+    const value = String(body.value);
+    if (found.type === 'whole' && !/^\d+$/.test(value)) throw new Refusal(422, 'not allowed', [{ field: 'value', message: `expected ${found.range}` }]);
+    Object.assign(found, { value, changed: value !== found.default });
+    return found;
+  };
+
+  const started = Date.now();
+  const status = () => ({
+    version: '0.1.0-fake',
+    started_at: data.iso(started),
+    now: data.iso(Date.now()),
+    listeners: [
+      { transport: 'udp', address: '0.0.0.0:5060', advertised: '203.0.113.1:5060' },
+      { transport: 'tcp', address: '0.0.0.0:5060', advertised: null },
+    ],
+    media: { ports_from: 10000, ports_to: 60000, ports_used: traffic.calls.size * 4 },
+    journal: { last_seq: '48211', applied_seq: '48209', state: 'writing' },
+    demo: true,
+  });
+
+  const routes: Record<string, (ask: Ask) => unknown> = {
+    status,
+    overview: () => traffic.overview(),
+    accounts: accountRequests,
+    'rate-groups': rateRequests,
+    'mapping-gateways': (ask) => collection(data.mappingGateways, ask, { calls: 0, cps: 0, asr: null, acd_s: null }, (g) => [g.name, ...(g.addresses ?? [])]),
+    'routing-gateways': (ask) => collection(data.routingGateways, ask, { calls: 0, cps: 0, asr: null, acd_s: null }, (g) => [g.name, g.address]),
+    calls: callRequests,
+    cdrs: cdrRequests,
+    route: simulate,
+    parameters: parameterRequests,
+    check: () => ({ ok: true, findings: [{ check: 'balances', ok: true, detail: '8 accounts equal their entries' }, { check: 'records', ok: true, detail: 'each answered call has one record' }] }),
+  };
+
+  const answer = async (request: IncomingMessage, response: ServerResponse) => {
+    const url = new URL(request.url ?? '/', 'http://fake');
+    if (!url.pathname.startsWith('/api/v1/')) return serveFile(url.pathname, response);
+    const chunks: Buffer[] = [];
+    for await (const chunk of request) chunks.push(chunk as Buffer);
+    const text = Buffer.concat(chunks).toString();
+    const method = request.method ?? 'GET';
+    const parts = url.pathname.slice('/api/v1/'.length).split('/');
+    try {
+      const body = text ? (JSON.parse(text) as Record<string, unknown>) : {};
+      if (parts[0] === 'session') return session(method, body, signedIn(request), response);
+      if (!signedIn(request)) throw new Refusal(401, 'not signed in');
+      if (method !== 'GET' && request.headers['x-tandem'] !== '1') throw new Refusal(403, 'the X-Tandem header is missing');
+      const route = routes[parts[0] ?? ''];
+      if (!route) throw new Refusal(404, 'no such resource');
+      const result = route({ method, parts, query: url.searchParams, body, headers: request.headers });
+      send(response, result === undefined ? 204 : method === 'POST' && parts.length === 1 ? 201 : 200, result);
+    } catch (error) {
+      const { status: code, message, errors } = error instanceof Refusal ? error : new Refusal(500, String(error));
+      send(response, code, { type: 'about:blank', title: message, status: code, detail: message, request_id: 'f4ke-0001', errors });
+    }
+  };
+
+  const server = createServer((request, response) => void answer(request, response));
+  const live = serveLive(server, traffic, signedIn);
+  const timer = setInterval(() => {
+    traffic.second();
+    live.second();
+  }, 1_000);
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    stop: async () => {
+      clearInterval(timer);
+      live.close();
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+function session(method: string, body: Record<string, unknown>, signedIn: boolean, response: ServerResponse) {
+  const user = { name: USER, role: 'administrator' };
+  const refuse = () => send(response, 401, { type: 'about:blank', title: 'Not signed in', status: 401, detail: 'not signed in', request_id: 'f4ke-0002', errors: [] });
+  if (method === 'GET') return signedIn ? send(response, 200, { user }) : refuse();
+  if (method === 'DELETE') {
+    response.setHeader('set-cookie', 'tandem_session=; Path=/; Max-Age=0');
+    return send(response, 204, undefined);
+  }
+  if (body.username !== USER || body.password !== PASSWORD) return refuse();
+  response.setHeader('set-cookie', 'tandem_session=fake; Path=/; HttpOnly; SameSite=Strict');
+  send(response, 200, { user, token: 'fake' });
+}
+
+function send(response: ServerResponse, status: number, body: unknown) {
+  response.writeHead(status, { 'content-type': status >= 400 ? 'application/problem+json' : 'application/json' });
+  response.end(body === undefined ? undefined : JSON.stringify(body));
+}
+
+function serveFile(path: string, response: ServerResponse) {
+  const asked = join(DIST, path);
+  const file = extname(path) && existsSync(asked) ? asked : join(DIST, 'index.html');
+  // The same policy as the switch, so that what it forbids fails here as well.
+  response.writeHead(200, {
+    'content-type': TYPES[extname(file)] ?? 'application/octet-stream',
+    'content-security-policy':
+      "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'self'; form-action 'self'",
+  });
+  response.end(readFileSync(file));
+}
