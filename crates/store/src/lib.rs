@@ -31,6 +31,8 @@ mod samples;
 mod snapshot;
 mod sql;
 mod store;
+#[cfg(test)]
+mod tests;
 
 pub use applier::Applier;
 pub use apply::{Change, ChangeAction, FieldChange, Plan, SourceFile};

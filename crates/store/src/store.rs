@@ -19,9 +19,9 @@ pub struct Store(Arc<Inner>);
 
 pub(crate) struct Inner {
     path: PathBuf,
-    writer: Mutex<Connection>,
-    /// Connections at rest.
+    /// Connections at rest. Dropped before the writer, so that the last one to close can tidy the write-ahead log.
     readers: Mutex<Vec<Connection>>,
+    writer: Mutex<Connection>,
     config: ArcSwap<Config>,
     secrets: Secrets,
     watchers: Mutex<Vec<Sender<u64>>>,

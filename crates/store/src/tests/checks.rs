@@ -1,0 +1,168 @@
+//! Planted damage is found; old data is read.
+
+use super::{business, scratch, store};
+use crate::samples::{self, Books};
+use crate::{CdrFilter, Store, StoreError};
+use rusqlite::Connection;
+use vocab::{AccountId, CallId, Money, Seq};
+
+fn failing(store: &Store) -> Vec<&'static str> {
+    store.check().unwrap().into_iter().filter(|f| !f.ok).map(|f| f.check).collect()
+}
+
+#[test]
+fn planted_damage_is_found() {
+    let cases: &[(&str, &[&str])] = &[
+        ("UPDATE balance SET amount = '99999.00' WHERE book = 'account:1'", &["balances"]),
+        ("DELETE FROM balance WHERE book = 'account:1'", &["balances"]),
+        ("INSERT INTO balance VALUES ('account:5', 'USD', '1.00')", &["balances"]),
+        (
+            "UPDATE ledger_entry SET amount = '1.00' WHERE seq = 10 AND book = 'account:1'",
+            &["ledger entries", "double entry"],
+        ),
+        ("DELETE FROM ledger_entry WHERE seq = 10", &["ledger entries"]),
+        (
+            "DELETE FROM ledger_entry WHERE seq = 12 AND kind = 'call_charge'",
+            &["ledger entries", "calls and their charges"],
+        ),
+        ("DELETE FROM cdr_20261122 WHERE call_id = 12", &["charges and their calls"]),
+        (
+            "UPDATE cdr_20261122 SET seq = 999 WHERE call_id = 12",
+            &["calls and their charges", "charges and their calls"],
+        ),
+        (
+            "UPDATE cdr_20261122 SET body = replace(body, '\"0.033\"', '\"0.034\"') WHERE call_id = 12",
+            &["calls and their charges"],
+        ),
+        ("CREATE TABLE cdr_20261123 AS SELECT * FROM cdr_20261122 WHERE call_id = 11", &["no call twice"]),
+        ("UPDATE document SET body = replace(body, '127.0.0.1:5080', 'nowhere:x')", &["configuration"]),
+    ];
+    for (damage, want) in cases {
+        let (dir, store) = store();
+        business(&store);
+        store.applier().apply(&Books::default().traffic(1, 40)).unwrap();
+        assert_eq!(failing(&store), [""; 0], "before {damage}");
+        Connection::open(dir.path().join("tandem.db")).unwrap().execute_batch(damage).unwrap();
+        assert_eq!(failing(&store), *want, "{damage}");
+    }
+}
+
+/// Everything that can be read from the store, to be compared.
+fn contents(store: &Store) -> Result<String, StoreError> {
+    let mut all = format!("{:?} {:?} {:?}", store.balances()?, store.pending_payments()?, store.export()?);
+    for account in [1, 2] {
+        all += &format!("{:?}", store.ledger(AccountId(account), None, 100_000)?);
+    }
+    let mut cursor = None;
+    loop {
+        let page = store.cdrs(&CdrFilter::default(), cursor.as_deref(), 1000)?;
+        all += &format!("{:?}", page.items);
+        for n in (10..300).step_by(10) {
+            all += &format!("{:?}", store.posting_by_key(&format!("key-{n}"))?);
+        }
+        cursor = page.next;
+        if cursor.is_none() {
+            return Ok(all);
+        }
+    }
+}
+
+/// Noise in the file is refused, found by the check, or has hit nothing that can be read (`R-14`).
+#[test]
+fn a_spoilt_file_is_never_served_as_sound() {
+    let (dir, store) = store();
+    business(&store);
+    store.applier().apply(&Books::default().traffic(1, 300)).unwrap();
+    let want = contents(&store).unwrap();
+    drop(store);
+    let path = dir.path().join("tandem.db");
+    let good = std::fs::read(&path).unwrap();
+    let mut random = vocab::Random::from_number(1);
+    let (mut found, mut harmless) = (0, 0);
+    for seed in 0..100 {
+        let mut bad = good.clone();
+        let at = usize::try_from(random.below(good.len() as u64 - 64)).unwrap();
+        for byte in &mut bad[at..at + 64] {
+            *byte = u8::try_from(random.below(256)).unwrap();
+        }
+        std::fs::write(&path, &bad).unwrap();
+        let opened = Store::open(dir.path());
+        let sound = opened.as_ref().is_ok_and(|s| s.check().is_ok_and(|f| f.iter().all(|f| f.ok)));
+        if sound {
+            assert_eq!(contents(&opened.unwrap()).unwrap(), want, "seed {seed}: noise at {at}");
+            harmless += 1;
+        } else {
+            found += 1;
+        }
+    }
+    assert!(found > harmless, "{found} found, {harmless} without effect");
+}
+
+#[test]
+fn a_newer_database_is_refused_in_one_line() {
+    let (dir, store) = store();
+    drop(store);
+    let db = Connection::open(dir.path().join("tandem.db")).unwrap();
+    db.execute("INSERT INTO migration VALUES (9999, 'from the future', 0)", []).unwrap();
+    let error = Store::open(dir.path()).err().unwrap();
+    assert!(matches!(error, StoreError::Newer { found: 9999, .. }), "{error}");
+    assert!(!error.to_string().contains('\n'));
+}
+
+/// A data folder of the first version, as it was written then.
+#[test]
+fn the_first_version_is_read() {
+    let dir = scratch();
+    let path = dir.path().join("tandem.db");
+    Connection::open(&path).unwrap().execute_batch(include_str!("../../fixtures/version-1.sql")).unwrap();
+    std::fs::write(dir.path().join("secret.key"), "07".repeat(32)).unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let config = store.config();
+    let acme = config.accounts.named("acme").unwrap();
+    assert_eq!((config.accounts.len(), config.routing_gateways.len(), acme.version), (3, 2, 1));
+    assert_eq!(store.rates(config.rate_groups.named("retail").unwrap().id, "", None, 10).unwrap().len(), 3);
+    assert_eq!(store.cdr(CallId(12)).unwrap(), Some(samples::cdr(12)));
+    assert_eq!(store.ledger(AccountId(1), None, 100).unwrap().items.len(), 18);
+    assert_eq!(store.applied().unwrap(), Seq(20));
+    assert_eq!(failing(&store), [""; 0]);
+    assert_eq!(store.pending_payments().unwrap()[0].amount, Money(1_000_000_000));
+    assert!(store.snapshot(&Default::default()).is_ok());
+}
+
+/// Writes the data of `the_first_version_is_read`; run once for each new version, with the folder to write to.
+#[test]
+fn write_fixture() {
+    let Some(dir) = std::env::var_os("TANDEM_WRITE_FIXTURE") else { return };
+    let dir = std::path::Path::new(&dir);
+    std::fs::create_dir_all(dir).unwrap();
+    std::fs::write(dir.join("secret.key"), "07".repeat(32)).unwrap();
+    let store = Store::open(dir).unwrap();
+    business(&store);
+    store.applier().apply(&Books::default().traffic(1, 20)).unwrap();
+    store.set_parameter("SS_MAX_CPS", "100", "test").unwrap();
+}
+
+#[test]
+fn a_backup_under_load_is_consistent() {
+    let (dir, store) = store();
+    business(&store);
+    let records = Books::default().traffic(1, 3000);
+    let copy = dir.path().join("copy");
+    std::fs::create_dir(&copy).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut applier = store.applier();
+            records.chunks(100).for_each(|batch| {
+                applier.apply(batch).unwrap();
+            });
+        });
+        store.backup(&copy.join("tandem.db")).unwrap();
+    });
+    let restored = Store::open(&copy).unwrap();
+    assert_eq!(failing(&restored), [""; 0]);
+    assert_eq!(restored.config().accounts.len(), 3);
+    // The journal brings the copy up to date.
+    restored.applier().apply(&records).unwrap();
+    assert_eq!(restored.balances().unwrap(), store.balances().unwrap());
+    assert!(store.backup(&copy.join("tandem.db")).is_err(), "never over an existing file");
+}
