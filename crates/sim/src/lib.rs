@@ -9,6 +9,7 @@
 
 pub mod business;
 pub mod campaign;
+pub mod demo;
 mod digest;
 mod disk;
 mod facts;
