@@ -1,0 +1,102 @@
+//! Overview, status, simulation, end reasons, check.
+
+use crate::support::{NOW, World, record};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use switch::live::{LiveUpdate, Totals};
+use vocab::Utc;
+
+#[tokio::test]
+async fn overview_of_today() {
+    let world = World::with_business();
+    for i in 0..4 {
+        let mut cdr = record(i);
+        cdr.end = Utc(NOW - 10_000_000);
+        if i == 3 {
+            (cdr.answer, cdr.talk_ms, cdr.sale, cdr.cost, cdr.profit) = (None, 0, None, None, None);
+            cdr.attempts[0].result = cdr::AttemptResult::Failed(vocab::EndReason::CalleeBusy);
+        }
+        let cdr = Arc::new(cdr);
+        world.board.record(cdr.clone());
+        world.board.record(cdr);
+    }
+    for second in 0..20u32 {
+        let at = Utc(NOW - 20_000_000 + i64::from(second) * 1_000_000);
+        let attempts = u64::from(second) * 2;
+        let totals =
+            Totals { at, calls: second, cps: 2, attempts, answered: attempts / 2, ..Totals::default() };
+        world.board.update(LiveUpdate::Totals(totals));
+    }
+    let told = world.get("/overview").await.expect(200).json;
+    let totals = &told["totals"];
+    assert_eq!(
+        (&totals["calls"], &totals["attempts"], &totals["answered"]),
+        (&json!(19), &json!(4), &json!(3))
+    );
+    assert_eq!((&totals["asr"], &totals["acd_s"]), (&json!("75.0"), &json!(61)));
+    assert_eq!(
+        (&totals["revenue"], &totals["cost"], &totals["profit"]),
+        (&json!("0.099"), &json!("0.066"), &json!("0.033"))
+    );
+    assert_eq!(told["currency"], "USD");
+    assert_eq!(
+        told["top_customers"][0],
+        json!({"account": "acme", "calls": 4, "minutes_s": 183, "revenue": "0.099"})
+    );
+    assert_eq!(
+        told["gateways"][0],
+        json!({"gateway": "vendor-a-1", "attempts": 4, "answered": 3, "asr": "75.0", "acd_s": 61})
+    );
+    // 16:04:33 is 3 s into its step: the whole steps are those of :15, :20 and :25, and the part of :10 that was seen.
+    let points = told["series"].as_array().unwrap();
+    let seen: Vec<(&Value, &Value, &Value)> =
+        points.iter().map(|p| (&p["t"], &p["calls"], &p["attempts"])).collect();
+    assert_eq!(
+        seen,
+        [
+            (&json!("2026-11-22T16:04:10.000Z"), &json!(1), &json!(2)),
+            (&json!("2026-11-22T16:04:15.000Z"), &json!(6), &json!(10)),
+            (&json!("2026-11-22T16:04:20.000Z"), &json!(11), &json!(10)),
+            (&json!("2026-11-22T16:04:25.000Z"), &json!(16), &json!(10)),
+        ]
+    );
+    assert_eq!(points[2]["profit"], "0.033");
+    world.pass(8 * 3600);
+    let tomorrow = world.get("/overview").await.json;
+    assert_eq!((&tomorrow["totals"]["attempts"], &tomorrow["series"]), (&json!(0), &json!([])));
+}
+
+#[tokio::test]
+async fn status_and_tables() {
+    let world = World::new();
+    let status = world.get("/status").await.expect(200).json;
+    assert_eq!(
+        status["listeners"][0],
+        json!({"transport": "udp", "address": "0.0.0.0:5060", "advertised": "203.0.113.5"})
+    );
+    assert_eq!(
+        status["journal"],
+        json!({"last_seq": "1152921504606846976", "applied_seq": "7", "state": "writing"})
+    );
+    assert_eq!((&status["now"], &status["demo"]), (&json!("2026-11-22T16:04:33.000Z"), &json!(true)));
+    let reasons = world.get("/end-reasons").await.expect(200).json;
+    assert_eq!(reasons.as_array().unwrap().len(), vocab::cause::END_REASONS.len());
+    assert_eq!(reasons[5]["key"], "callee_busy");
+    let check = world.ask("POST", "/check").send().await.expect(200).json;
+    assert_eq!(check["ok"], true, "{check}");
+    assert!(!check["findings"].as_array().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn simulation() {
+    let world = World::with_business();
+    let ask = |called: &str| {
+        world.post("/route/simulate", json!({"gateway": "acme-pbx", "caller": "44", "called": called}))
+    };
+    let told = ask("8801712345678").await.expect(200).json;
+    assert_eq!((&told["outcome"], &told["plan"]), (&json!("routed"), &json!(["vendor-a-1"])));
+    assert_eq!(told["steps"][0], json!({"step": "rate", "outcome": "passed", "detail": "880 at 0.0300"}));
+    assert_eq!(told["candidates"][0]["margin_per_minute"], "0.0100");
+    let told = ask("999").await.expect(200).json;
+    assert_eq!((&told["outcome"], &told["rate"]), (&json!("no_matching_rate"), &Value::Null));
+}

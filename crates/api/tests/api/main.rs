@@ -1,0 +1,12 @@
+//! The API from outside: a real store, a stand-in for the brain, requests straight into the router.
+
+mod bad_input;
+mod console;
+mod documents;
+mod figures;
+mod lists;
+mod live;
+mod openapi;
+mod payments;
+mod sign_in;
+mod support;
