@@ -1,0 +1,51 @@
+//! Time of small things.
+
+use crate::Outcome;
+use rustix::time::{ClockId, clock_gettime};
+use std::hint::black_box;
+
+/// CPU nanoseconds for each of `count` calls of `work`, on this thread: the middle one of five rounds, which a
+/// disturbance does not move.
+pub fn nanoseconds<T>(count: usize, mut work: impl FnMut(usize) -> T) -> f64 {
+    let mut rounds = [0.0; 5];
+    for round in &mut rounds {
+        let start = seconds_of(ClockId::ThreadCPUTime);
+        for i in 0..count {
+            black_box(work(i));
+        }
+        *round = (seconds_of(ClockId::ThreadCPUTime) - start) * 1e9 / count.max(1) as f64;
+    }
+    rounds.sort_by(f64::total_cmp);
+    rounds[2]
+}
+
+/// CPU nanoseconds of one piece of work on this thread.
+pub fn nanoseconds_once<T>(work: impl FnOnce() -> T) -> f64 {
+    let start = seconds_of(ClockId::ThreadCPUTime);
+    black_box(work());
+    (seconds_of(ClockId::ThreadCPUTime) - start) * 1e9
+}
+
+fn seconds_of(clock: ClockId) -> f64 {
+    let t = clock_gettime(clock);
+    t.tv_sec as f64 + t.tv_nsec as f64 / 1e9
+}
+
+/// CPU seconds of this process so far, in the kernel and out of it.
+pub fn cpu_seconds() -> f64 {
+    seconds_of(ClockId::ProcessCPUTime)
+}
+
+/// Bytes on the heap of this process that are in use.
+pub fn heap_bytes() -> u64 {
+    // SAFETY: mallinfo2 has no arguments and returns plain numbers.
+    let info = unsafe { libc::mallinfo2() };
+    (info.uordblks + info.hblkhd) as u64
+}
+
+/// Bytes that are free for new programs.
+pub fn memory_available() -> Outcome<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo")?;
+    let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:")).ok_or("meminfo")?;
+    Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
+}
