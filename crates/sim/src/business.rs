@@ -168,8 +168,16 @@ impl Business {
         let (prefixes, params) = (Vec::new(), Vec::new());
         let account = String::new();
         let (max_calls, max_cps) = (None, None);
-        let mut caller =
-            CallerWords { id, account, by_port: false, disabled: false, max_calls, max_cps, prefixes, params };
+        let mut caller = CallerWords {
+            id,
+            account,
+            by_port: false,
+            disabled: false,
+            max_calls,
+            max_cps,
+            prefixes,
+            params,
+        };
         self.party(&name, Role::Caller);
         while let Some(word) = words.next() {
             match word {
@@ -221,6 +229,7 @@ impl Business {
                 "max_price" => vendor.guards.max_price_per_minute = Some(value(&mut words)?),
                 "check_rate" => vendor.guards.check_rate = true,
                 "locked" | "expired" => account_words.push(word),
+                "currency" => account_words.extend([word, words.next().unwrap_or("")]),
                 other if other.starts_with("SS_") => vendor.params.push(setting(other)?),
                 other if other.contains('=') => account_words.push(other),
                 other => self.party_word(&name, Role::Vendor, other, &mut words)?,
@@ -293,7 +302,8 @@ impl Business {
         let routes = snapshot.routing_gateways.values().map(|g| g.route.clone()).collect();
         let plan = routing::Plan::build(routes).map_err(|(name, e)| format!("{name}: {e:?}"))?;
         snapshot.plan = Arc::new(plan);
-        let callers = self.callers.iter().map(|(name, words)| self.mapping(name, words, &params).map(Arc::new));
+        let callers =
+            self.callers.iter().map(|(name, words)| self.mapping(name, words, &params).map(Arc::new));
         let callers = callers.collect::<Result<Vec<_>, _>>()?;
         Ok(Arc::new(snapshot.with_mapping_gateways(callers)))
     }
@@ -328,7 +338,12 @@ impl Business {
         })
     }
 
-    fn routing_gateway(&self, name: &str, words: &VendorWords, params: &Params) -> Result<RoutingGateway, String> {
+    fn routing_gateway(
+        &self,
+        name: &str,
+        words: &VendorWords,
+        params: &Params,
+    ) -> Result<RoutingGateway, String> {
         let party = self.parties.get(name).ok_or("a vendor without an address")?;
         let account = self.accounts.get(name).ok_or("a vendor without an account")?;
         let rated = || account.rates.iter().map(|(prefix, _)| prefix.clone()).collect();
@@ -359,7 +374,12 @@ impl Business {
 }
 
 impl AccountWords {
-    fn read(id: u32, customer: bool, name: &str, mut words: SplitWhitespace<'_>) -> Result<AccountWords, String> {
+    fn read(
+        id: u32,
+        customer: bool,
+        name: &str,
+        mut words: SplitWhitespace<'_>,
+    ) -> Result<AccountWords, String> {
         let mut account = AccountWords {
             id,
             customer,

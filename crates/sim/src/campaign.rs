@@ -106,8 +106,7 @@ impl Campaign {
         let switch = SocketAddr::new(IpAddr::V4(SWITCH_V4), SIP_PORT);
         let mut agents = BTreeMap::new();
         for (name, party) in &world.business.parties {
-            let who =
-                Identity { name: name.clone(), address: party.address, transport: party.transport };
+            let who = Identity { name: name.clone(), address: party.address, transport: party.transport };
             let mut agent = Agent::new(who, switch);
             if party.role == Role::Caller {
                 agent.credentials.clone_from(&party.credentials);
@@ -257,7 +256,11 @@ impl Campaign {
     }
 
     fn callers(&self) -> impl Iterator<Item = &Truth> {
-        self.agents.values().flat_map(Agent::truths).filter(|(_, is_caller)| *is_caller).map(|(truth, _)| truth)
+        self.agents
+            .values()
+            .flat_map(Agent::truths)
+            .filter(|(_, is_caller)| *is_caller)
+            .map(|(truth, _)| truth)
     }
 
     /// I2 and I3: each call one CDR, each charge as its terms say, each posting as its CDR says.
@@ -299,8 +302,10 @@ impl Campaign {
     /// I5: no prepaid balance below zero, at any entry. A crash charges calls up to the last sign of life, which can
     /// be a little more than was held.
     fn judge_balances(&self) -> Result<(), Verdict> {
-        let quantum = if self.world.crashes > 0 { Money::parse("0.10").unwrap_or_default() } else { Money::ZERO };
-        let prepaid: Vec<_> = ["acme", "beta"].iter().filter_map(|n| self.world.business.account(n)).collect();
+        let quantum =
+            if self.world.crashes > 0 { Money::parse("0.10").unwrap_or_default() } else { Money::ZERO };
+        let prepaid: Vec<_> =
+            ["acme", "beta"].iter().filter_map(|n| self.world.business.account(n)).collect();
         for (_, record) in self.world.disk.records() {
             for entry in crate::disk::postings(record).iter().flat_map(|p| &p.entries) {
                 let guarded = matches!(entry.book, Book::Account(id) if prepaid.contains(&id));

@@ -104,8 +104,7 @@ impl MediaPlane {
         match command {
             MediaCommand::Prepare { count, v6 } => self.prepare(now, count, v6),
             MediaCommand::Open { session, a, b } => {
-                let opened =
-                    Session { a: Half::new(a, now), b: b.map(|b| Half::new(b, now)), changed: true };
+                let opened = Session { a: Half::new(a, now), b: b.map(|b| Half::new(b, now)), changed: true };
                 let old = self.sessions.insert(session, opened);
                 assert!(old.is_none(), "media session {session} opened twice");
             }
@@ -208,17 +207,17 @@ impl MediaPlane {
             let count = u32::try_from(due + 1).unwrap_or(u32::MAX);
             let last = sender.next + PACKET_INTERVAL * (count - 1);
             sender.next = last + PACKET_INTERVAL;
-            let session = self.sessions.values_mut().find(|s| s.side_at(sender.to.port()).is_some());
+            let session = self.sessions.values_mut().find(|s| s.side_at(sender.to).is_some());
             if let Some(session) = session {
-                session.take(*from, sender.to.port(), u64::from(count), last);
+                session.take(*from, sender.to, u64::from(count), last);
             }
         }
     }
 }
 
 impl Session {
-    fn side_at(&self, port: u16) -> Option<Side> {
-        let at = |h: &Half| h.config.lease.local.port() == port;
+    fn side_at(&self, to: SocketAddr) -> Option<Side> {
+        let at = |h: &Half| is_at(h.config.lease, to);
         match (at(&self.a), self.b.as_ref().is_some_and(at)) {
             (true, _) => Some(Side::A),
             (_, true) => Some(Side::B),
@@ -226,9 +225,9 @@ impl Session {
         }
     }
 
-    fn take(&mut self, from: SocketAddr, port: u16, count: u64, last: Tick) {
+    fn take(&mut self, from: SocketAddr, to: SocketAddr, count: u64, last: Tick) {
         self.changed = true;
-        let (receiver, other) = match self.side_at(port) {
+        let (receiver, other) = match self.side_at(to) {
             Some(Side::A) => (&mut self.a, self.b.as_mut()),
             Some(Side::B) => match &mut self.b {
                 Some(b) => (b, Some(&mut self.a)),
@@ -298,14 +297,18 @@ impl Half {
 
     /// When this side's first packet or its silence will be noticed.
     fn next_news(&self, senders: &BTreeMap<SocketAddr, Sender>) -> Option<Tick> {
-        let port = self.config.lease.local.port();
-        let sender = senders.values().find(|s| s.to.port() == port && self.config.sends);
+        let sender = senders.values().find(|s| is_at(self.config.lease, s.to) && self.config.sends);
         match sender {
             Some(sender) if !self.told_first => Some(sender.next),
             Some(sender) => self.silent_at().map(|at| at.max(sender.next)),
             None => self.silent_at(),
         }
     }
+}
+
+/// IPv4 and IPv6 have ports of their own.
+fn is_at(lease: PortLease, to: SocketAddr) -> bool {
+    lease.local.port() == to.port() && lease.local.is_ipv4() == to.is_ipv4()
 }
 
 #[cfg(test)]
@@ -335,7 +338,8 @@ mod tests {
 
         let (alice, vendor): (SocketAddr, SocketAddr) =
             ("10.0.0.1:4000".parse().unwrap(), "10.0.0.2:4000".parse().unwrap());
-        let side = |lease, remote, watch| SideConfig { remote: Some(remote), watch, ..SideConfig::new(lease) };
+        let side =
+            |lease, remote, watch| SideConfig { remote: Some(remote), watch, ..SideConfig::new(lease) };
         let (session, a) = (MediaSessionId(1), side(leases[0], alice, Some(5_000)));
         let b = Some(side(leases[1], vendor, None));
         plane.handle_command(at(10), MediaCommand::Open { session, a, b });
@@ -345,7 +349,8 @@ mod tests {
         assert_eq!(plane.heard(at(1_020), vendor), 51);
 
         plane.send(at(1_030), alice, None);
-        let silent = run(&mut plane, at(9_000)).into_iter().find(|(_, e)| matches!(e, MediaEvent::Silent { .. }));
+        let silent =
+            run(&mut plane, at(9_000)).into_iter().find(|(_, e)| matches!(e, MediaEvent::Silent { .. }));
         assert_eq!(silent, Some((6_020, MediaEvent::Silent { session, side: Side::A })));
         plane.handle_command(at(9_000), MediaCommand::Close { session });
         let closed = run(&mut plane, at(12_000));

@@ -59,7 +59,14 @@ pub struct Connections {
 }
 
 impl Connections {
-    pub fn arrival(&mut self, connection: u64, to_switch: bool, link: &Link, now: Tick, random: &mut Random) -> Tick {
+    pub fn arrival(
+        &mut self,
+        connection: u64,
+        to_switch: bool,
+        link: &Link,
+        now: Tick,
+        random: &mut Random,
+    ) -> Tick {
         let earliest = self.last.get(&(connection, to_switch)).copied().unwrap_or_default();
         let at = (now + link.delay(random)).max(earliest);
         self.last.insert((connection, to_switch), at);

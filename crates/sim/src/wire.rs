@@ -160,7 +160,8 @@ pub struct Sdp {
 impl Sdp {
     pub fn parse(body: &str) -> Option<Sdp> {
         let mut host: Option<IpAddr> = None;
-        let mut sdp = Sdp { media: None, direction: "sendrecv".into(), formats: String::new(), kind: String::new() };
+        let mut sdp =
+            Sdp { media: None, direction: "sendrecv".into(), formats: String::new(), kind: String::new() };
         let mut port: Option<u16> = None;
         for line in body.lines() {
             match line.split_once('=')? {
@@ -218,12 +219,16 @@ pub fn faults(message: &Message) -> Vec<String> {
     for name in ["Via", "From", "To", "Call-ID", "CSeq"] {
         demand(message.header(name).is_some_and(|v| !v.is_empty()), &format!("no {name}"));
     }
-    for name in ["From", "To", "Call-ID", "CSeq", "Max-Forwards", "Content-Length", "Contact", "Content-Type"] {
+    for name in ["From", "To", "Call-ID", "CSeq", "Max-Forwards", "Content-Length", "Contact", "Content-Type"]
+    {
         demand(message.all(name).count() <= 1, &format!("{name} more than once"));
     }
     let length: Option<usize> = message.header("Content-Length").and_then(|l| l.parse().ok());
     demand(length == Some(message.body.len()), "Content-Length is not the length of the body");
-    demand(message.body.is_empty() || message.header("Content-Type").is_some(), "a body without Content-Type");
+    demand(
+        message.body.is_empty() || message.header("Content-Type").is_some(),
+        "a body without Content-Type",
+    );
     demand(message.branch().starts_with("z9hG4bK"), "a branch without the magic cookie");
     demand(message.tag("From").is_some(), "no tag in From");
     if message.is_request() {

@@ -35,7 +35,10 @@ const SPIN_LIMIT: u32 = 10_000;
 #[derive(Debug)]
 pub enum Happening {
     /// A message of the switch reached this address.
-    Message { to: SocketAddr, bytes: Vec<u8> },
+    Message {
+        to: SocketAddr,
+        bytes: Vec<u8>,
+    },
     /// The moment that [`World::wake_at`] asked for.
     Wake(u64),
     Reply(ControlId, ControlReply),
@@ -188,8 +191,12 @@ impl World {
     }
 
     fn due(&self) -> Option<Tick> {
-        let all =
-            [self.queue.due(), self.switch.poll_timeout(), self.media.poll_timeout(), self.disk.poll_timeout()];
+        let all = [
+            self.queue.due(),
+            self.switch.poll_timeout(),
+            self.media.poll_timeout(),
+            self.disk.poll_timeout(),
+        ];
         all.into_iter().flatten().min()
     }
 
@@ -392,7 +399,8 @@ fn config(random: &mut Random) -> SwitchConfig {
 
 /// UDP and TCP on IPv4, then on IPv6.
 fn listeners() -> Vec<sip::ListenerConfig> {
-    let all = [(Transport::Udp, true), (Transport::Tcp, true), (Transport::Udp, false), (Transport::Tcp, false)];
+    let all =
+        [(Transport::Udp, true), (Transport::Tcp, true), (Transport::Udp, false), (Transport::Tcp, false)];
     let listener = |(index, (transport, v4)): (u16, (Transport, bool))| sip::ListenerConfig {
         id: ListenerId(index),
         transport,

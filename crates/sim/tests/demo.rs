@@ -1,5 +1,7 @@
 //! The demo's peers against the whole switch, on virtual time.
 
+#![expect(clippy::unwrap_used)]
+
 use sim::business::Business;
 use sim::demo::{CUSTOMERS, DemoAgent, DemoConfig, DemoInput, DemoOutput, VENDORS};
 use sim::world::{Happening, SIP_PORT, SWITCH_V4, World};
@@ -14,7 +16,9 @@ fn address(net: u8, host: usize, port: u16) -> SocketAddr {
 
 /// The demo's business in the words of the simulator; prices do not matter here.
 fn business() -> Business {
-    let mut text = String::from("customer first prepaid 50 1=0.02/1/1 8=0.02/60/6 9=0.02/1/1 4=0.01/1/1 5=0.01/1/1 3=0.01/1/1\n");
+    let mut text = String::from(
+        "customer first prepaid 50 1=0.02/1/1 8=0.02/60/6 9=0.02/1/1 4=0.01/1/1 5=0.01/1/1 3=0.01/1/1\n",
+    );
     for (i, customer) in CUSTOMERS.iter().enumerate() {
         let password = customer.password.map_or("ip-port".into(), |(u, p)| format!("password {u}:{p}"));
         text += &format!("caller {} of first at 10.1.0.{}:5060 {password}\n", customer.name, i + 10);

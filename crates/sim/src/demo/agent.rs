@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use vocab::leg::{
-    FromLeg, LegCommand, LegEvent, PlainCredentials, Placement, Refusal, RequestAddress, Setup,
+    FromLeg, LegCommand, LegEvent, Placement, PlainCredentials, Refusal, RequestAddress, Setup,
 };
 use vocab::net::LocalAddresses;
 use vocab::session::{Attribute, Host};
@@ -244,7 +244,12 @@ impl DemoAgent {
         self.counters.placed += 1;
     }
 
-    fn side(&mut self, slot: usize, offer: Option<SessionDescription>, hang_up_after: Option<Duration>) -> Side {
+    fn side(
+        &mut self,
+        slot: usize,
+        offer: Option<SessionDescription>,
+        hang_up_after: Option<Duration>,
+    ) -> Side {
         let count = u64::try_from(self.voices.len()).unwrap_or(1);
         let voice = usize::try_from(self.random.below(count)).unwrap_or(0);
         Side { slot, to: None, stream: None, voice, answered: false, offer, hang_up_after }

@@ -61,10 +61,38 @@ pub const CUSTOMERS: &[Customer] = &[
 ];
 
 pub const VENDORS: &[Vendor] = &[
-    Vendor { name: "budget-routes", priority: 1, price_percent: 55, max_concurrency: 12, failing: 40, destinations: 8 },
-    Vendor { name: "atlantic-carrier", priority: 2, price_percent: 62, max_concurrency: 60, failing: 2, destinations: 12 },
-    Vendor { name: "pacific-carrier", priority: 2, price_percent: 66, max_concurrency: 60, failing: 4, destinations: 12 },
-    Vendor { name: "northern-reserve", priority: 5, price_percent: 85, max_concurrency: 200, failing: 0, destinations: 12 },
+    Vendor {
+        name: "budget-routes",
+        priority: 1,
+        price_percent: 55,
+        max_concurrency: 12,
+        failing: 40,
+        destinations: 8,
+    },
+    Vendor {
+        name: "atlantic-carrier",
+        priority: 2,
+        price_percent: 62,
+        max_concurrency: 60,
+        failing: 2,
+        destinations: 12,
+    },
+    Vendor {
+        name: "pacific-carrier",
+        priority: 2,
+        price_percent: 66,
+        max_concurrency: 60,
+        failing: 4,
+        destinations: 12,
+    },
+    Vendor {
+        name: "northern-reserve",
+        priority: 5,
+        price_percent: 85,
+        max_concurrency: 200,
+        failing: 0,
+        destinations: 12,
+    },
 ];
 
 /// A destination: prefix, name, list price a minute in 10⁻⁴, length of numbers, share of the calls.
@@ -79,7 +107,13 @@ pub struct Destination {
 
 pub const DESTINATIONS: &[Destination] = &[
     Destination { prefix: "880", area: "Bangladesh", price: 320, digits: 13, share: 16 },
-    Destination { prefix: "88017", area: "Bangladesh mobile Grameenphone", price: 360, digits: 13, share: 14 },
+    Destination {
+        prefix: "88017",
+        area: "Bangladesh mobile Grameenphone",
+        price: 360,
+        digits: 13,
+        share: 14,
+    },
     Destination { prefix: "91", area: "India", price: 180, digits: 12, share: 14 },
     Destination { prefix: "92", area: "Pakistan", price: 480, digits: 12, share: 9 },
     Destination { prefix: "44", area: "United Kingdom", price: 120, digits: 12, share: 8 },
@@ -103,7 +137,9 @@ pub struct Places {
 
 /// The business as text of a configuration file.
 pub fn business(places: &Places) -> String {
-    let mut text = String::from("# The business of `tandem demo`: three customers, four vendors, a dozen destinations.\n");
+    let mut text = String::from(
+        "# The business of `tandem demo`: three customers, four vendors, a dozen destinations.\n",
+    );
     for (customer, place) in CUSTOMERS.iter().zip(&places.customers) {
         write_customer(&mut text, customer, *place);
     }
@@ -122,10 +158,9 @@ fn write_customer(text: &mut String, customer: &Customer, place: SocketAddr) {
     write_rates(text, name, customer.price_percent, customer.periods, DESTINATIONS.len());
     let _ = write!(text, "\n[[mapping_gateway]]\nname = \"{name}-trunk\"\naccount = \"{name}\"\n");
     let _ = match customer.password {
-        Some((user, password)) => writeln!(
-            text,
-            "authentication = \"password\"\nusername = \"{user}\"\npassword = \"{password}\""
-        ),
+        Some((user, password)) => {
+            writeln!(text, "authentication = \"password\"\nusername = \"{user}\"\npassword = \"{password}\"")
+        }
         None => writeln!(text, "authentication = \"ip-port\"\naddresses = [\"{place}\"]"),
     };
     text.push_str("max_cps = 20\nmax_concurrency = 200\n");

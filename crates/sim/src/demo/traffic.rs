@@ -20,9 +20,16 @@ pub struct Intention {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reaction {
     /// Rings, with early media or without, then answers; hangs up itself after a while, or waits for the caller.
-    Answer { ring: Duration, early_media: bool, hang_up_after: Option<Duration> },
+    Answer {
+        ring: Duration,
+        early_media: bool,
+        hang_up_after: Option<Duration>,
+    },
     Ring,
-    Refuse { after: Duration, status: u16 },
+    Refuse {
+        after: Duration,
+        status: u16,
+    },
 }
 
 /// Index of the item that a draw of hundredths falls on.

@@ -125,9 +125,13 @@ mod tests {
     #[test]
     fn companding_matches_known_points() {
         // Silence and the ends of the range, both signs.
-        for (sample, mu, a) in
-            [(0, 0xff, 0xd5), (-1, 0x7f, 0x55), (32_767, 0x80, 0xaa), (-32_768, 0x00, 0x2a), (1000, 0xce, 0xfa)]
-        {
+        for (sample, mu, a) in [
+            (0, 0xff, 0xd5),
+            (-1, 0x7f, 0x55),
+            (32_767, 0x80, 0xaa),
+            (-32_768, 0x00, 0x2a),
+            (1000, 0xce, 0xfa),
+        ] {
             assert_eq!((mu_law(sample), a_law(sample)), (mu, a), "{sample}");
         }
     }

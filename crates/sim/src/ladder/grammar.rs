@@ -11,8 +11,8 @@ pub struct Scenario {
     /// Configuration before the first step.
     pub config: String,
     pub steps: Vec<Line>,
-    /// Seed of the world; scenarios do not depend on it, campaigns of scenarios may vary it.
-    pub seed: u64,
+    /// A defect that makes this scenario fail for now.
+    pub open_bug: Option<String>,
 }
 
 /// A step with where it stands.
@@ -48,6 +48,8 @@ pub struct Details {
     /// From.
     pub from: Option<String>,
     pub offer: Option<Offer>,
+    /// A body that is no description.
+    pub body: Option<String>,
     /// `{Name: text}`.
     pub headers: Vec<(String, String)>,
     /// `!{Name}`.
@@ -67,7 +69,10 @@ pub struct Details {
 pub enum Step {
     Send(Who, What, Details),
     Expect(Who, What, Details),
-    Wait { time: Duration, resends: bool },
+    Wait {
+        time: Duration,
+        resends: bool,
+    },
     Audio(Who, bool),
     Config(String),
     Operator(Operator),
@@ -135,7 +140,11 @@ impl Reader {
                     return Err(format!("a second scenario {rest:?}"));
                 }
                 let (name, config) = (rest.to_string(), self.common.clone());
-                self.scenarios.push(Scenario { name, config, steps: Vec::new(), seed: 1 });
+                self.scenarios.push(Scenario { name, config, steps: Vec::new(), open_bug: None });
+            }
+            ("bug:", None) => {
+                let scenario = self.scenarios.last_mut().ok_or("a bug of no scenario")?;
+                scenario.open_bug = Some(rest.to_string());
             }
             ("do", _) => {
                 let lines = self.blocks.get(rest).ok_or_else(|| format!("no block {rest:?}"))?.clone();
@@ -244,8 +253,19 @@ fn message(party: &str, rest: &str) -> Result<Step, String> {
     }
 }
 
-const METHODS: &[&str] =
-    &["INVITE", "ACK", "BYE", "CANCEL", "PRACK", "UPDATE", "INFO", "OPTIONS", "MESSAGE", "REGISTER", "SUBSCRIBE"];
+const METHODS: &[&str] = &[
+    "INVITE",
+    "ACK",
+    "BYE",
+    "CANCEL",
+    "PRACK",
+    "UPDATE",
+    "INFO",
+    "OPTIONS",
+    "MESSAGE",
+    "REGISTER",
+    "SUBSCRIBE",
+];
 
 fn words(text: &str) -> Result<(What, Details), String> {
     let mut details = Details { times: 1, ..Details::default() };
@@ -272,6 +292,7 @@ fn words(text: &str) -> Result<(What, Details), String> {
             ("codecs", _) => {
                 details.offer.get_or_insert_default().formats = value.replace(',', " ");
             }
+            ("body", _) => details.body = Some(value.to_string()),
             ("from", _) => details.from = Some(value.to_string()),
             ("tag", _) => details.fork = format!("-{value}"),
             ("auth", _) if value.is_empty() => details.auth = Some(None),
@@ -284,7 +305,9 @@ fn words(text: &str) -> Result<(What, Details), String> {
             ("after", _) => details.after = Some(window(time()?)?),
             ("times", _) => details.times = time()?.parse().map_err(|_| "how many times?")?,
             (method, What::Response(_, of)) if METHODS.contains(&method) => *of = Some(method.to_string()),
-            (number, What::Request(_)) if number.starts_with(|c: char| c.is_ascii_digit() || "+*".contains(c)) => {
+            (number, What::Request(_))
+                if number.starts_with(|c: char| c.is_ascii_digit() || "+*".contains(c)) =>
+            {
                 details.number = Some(number.to_string());
             }
             _ => return Err(format!("{word:?} is not known here")),

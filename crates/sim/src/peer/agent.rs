@@ -204,10 +204,12 @@ impl Agent {
         let id = message.call_id().to_string();
         let mut call = match self.calls.remove(&id) {
             Some(call) => call,
-            None if message.method() == "INVITE" && message.is_request() => match self.take_call(&message, now) {
-                Some(call) => call,
-                None => return,
-            },
+            None if message.method() == "INVITE" && message.is_request() => {
+                match self.take_call(&message, now) {
+                    Some(call) => call,
+                    None => return,
+                }
+            }
             None if message.is_request() && message.method() != "ACK" => {
                 let mut dialog = Dialog::called(&self.who, 0, &message);
                 let gone = dialog.respond(&message, 481, None, "");
@@ -414,8 +416,7 @@ impl Agent {
 
     fn start_talk(&mut self, now: Tick, call: &mut Call) {
         let id = || call.dialog.id.clone();
-        for (after, timer) in
-            [(call.plan.hang_up_after, Timer::HangUp), (call.plan.hold_after, Timer::Hold)]
+        for (after, timer) in [(call.plan.hang_up_after, Timer::HangUp), (call.plan.hold_after, Timer::Hold)]
         {
             if let Some(after) = after {
                 self.timers.put(now + after, (id(), timer));
@@ -540,7 +541,8 @@ impl Agent {
     }
 
     fn respond_by_plan(&mut self, now: Tick, call: &mut Call, index: usize) {
-        let (Some(response), Some(invite)) = (call.plan.responses.get(index).cloned(), call.invite.clone()) else {
+        let (Some(response), Some(invite)) = (call.plan.responses.get(index).cloned(), call.invite.clone())
+        else {
             return;
         };
         let forked = !response.fork.is_empty() && call.truth.status == 200;

@@ -140,7 +140,9 @@ impl Dialog {
         let (branch, body) = (self.branch(), self.body(offer));
         let mut message = self.compose(method, &self.target, self.cseq, &branch);
         if matches!(method, "INVITE" | "UPDATE") {
-            message = message.with("Contact", self.contact()).with("Allow", "INVITE, ACK, CANCEL, BYE, UPDATE, PRACK");
+            message = message
+                .with("Contact", self.contact())
+                .with("Allow", "INVITE, ACK, CANCEL, BYE, UPDATE, PRACK");
         }
         if method == "PRACK"
             && let Some((rseq, cseq)) = self.reliable.take()
