@@ -276,10 +276,9 @@ pub(crate) fn reply_flow(request: &Message, flow: Flow, policy: ReplyAddress) ->
     let Some(via) = request.top_via() else { return flow };
     let mut to = flow;
     to.remote.set_port(via.port.unwrap_or(5060));
-    if policy == ReplyAddress::Via {
-        if let Some(ip) = via.host.parse::<IpAddr>().ok().filter(|ip| is_sendable(*ip)) {
-            to.remote.set_ip(ip.to_canonical());
-        }
+    let host = via.host.parse::<IpAddr>().ok().filter(|ip| policy == ReplyAddress::Via && is_sendable(*ip));
+    if let Some(ip) = host {
+        to.remote.set_ip(ip.to_canonical());
     }
     to
 }

@@ -295,6 +295,9 @@ impl Leg {
                 self.remote_tag = None;
                 self.routes = Vec::new();
                 self.send_invite(core, calling.placement);
+                if let Some(again) = self.calling() {
+                    again.told_trying = calling.told_trying;
+                }
             }
             return;
         }
@@ -414,7 +417,7 @@ fn write_extra_headers(b: &mut Builder, headers: &[(String, String)]) {
         );
         let token =
             !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&b));
-        if allowed && token {
+        if allowed && token && !value.contains('\0') {
             b.header(name, value);
         }
     }

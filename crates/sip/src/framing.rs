@@ -36,10 +36,8 @@ pub struct Framer {
 impl Framer {
     /// What stands at the start of the buffer? `buffer` must begin where the last frame ended.
     pub fn next(&mut self, buffer: &[u8]) -> Frame {
-        if self.scanned == 0 {
-            if let Some(frame) = keep_alive(buffer) {
-                return frame;
-            }
+        if let Some(frame) = keep_alive(buffer).filter(|_| self.scanned == 0) {
+            return frame;
         }
         while self.total.is_none() {
             match self.next_line(buffer) {

@@ -329,10 +329,9 @@ impl Leg {
     /// RFC 3261 §12.2: requests of INVITE and UPDATE, and their 2xx, renew the peer's contact.
     pub fn refresh_target(&mut self, message: &Message) {
         let contact = message.list(HeaderName::Contact).next().and_then(NameAddr::parse);
-        if let Some(contact) = contact.filter(|c| Uri::parse(c.uri).is_some_and(|u| !u.host().is_empty())) {
-            if *contact.uri != *self.remote_target {
-                self.remote_target = contact.uri.into();
-            }
+        let named = contact.filter(|c| Uri::parse(c.uri).is_some_and(|u| !u.host().is_empty()));
+        if let Some(contact) = named.filter(|c| *c.uri != *self.remote_target) {
+            self.remote_target = contact.uri.into();
         }
     }
 

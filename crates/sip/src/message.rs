@@ -125,12 +125,31 @@ header_names! {
     RemotePartyId "remote-party-id";
 }
 
+/// Rows of the table by the length of the long name: a header is looked up for every line of every message.
+static BY_LENGTH: [[usize; 8]; 24] = {
+    let mut buckets = [[usize::MAX; 8]; 24];
+    let mut row = 0;
+    while row < HEADER_NAMES.len() {
+        let length = HEADER_NAMES[row].0.len();
+        let mut place = 0;
+        while buckets[length][place] != usize::MAX {
+            place += 1;
+        }
+        buckets[length][place] = row;
+        row += 1;
+    }
+    buckets
+};
+
 impl HeaderName {
     pub fn from_name(name: &str) -> HeaderName {
-        let found = |(long, compact, _): &&(&str, &str, HeaderName)| {
-            if name.len() == 1 { compact.eq_ignore_ascii_case(name) } else { long.eq_ignore_ascii_case(name) }
-        };
-        HEADER_NAMES.iter().find(found).map_or(HeaderName::Other, |(_, _, n)| *n)
+        if name.len() == 1 {
+            let found = HEADER_NAMES.iter().find(|(_, compact, _)| compact.eq_ignore_ascii_case(name));
+            return found.map_or(HeaderName::Other, |(_, _, n)| *n);
+        }
+        let rows = BY_LENGTH.get(name.len()).into_iter().flatten();
+        let mut rows = rows.filter_map(|row| HEADER_NAMES.get(*row));
+        rows.find(|(long, _, _)| long.eq_ignore_ascii_case(name)).map_or(HeaderName::Other, |(_, _, n)| *n)
     }
 }
 
@@ -312,8 +331,9 @@ impl Message {
         &self.body
     }
 
+    /// Trimmed again: a value that begins on a folded line begins with what was its line end.
     fn value_of(&self, field: &Field) -> &str {
-        self.text(field.value_start, field.value_start.saturating_add(field.value_length))
+        self.text(field.value_start, field.value_start.saturating_add(field.value_length)).trim_ascii()
     }
 
     fn name_of(&self, field: &Field) -> &str {
@@ -661,12 +681,12 @@ impl Builder {
         self
     }
 
-    /// Text from outside: control characters become blanks.
+    /// Text from outside: line ends become blanks.
     pub fn text(&mut self, text: &str) -> &mut Builder {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(text.as_bytes());
         let written = self.bytes.get_mut(start..).unwrap_or_default();
-        written.iter_mut().filter(|b| matches!(b, b'\r' | b'\n' | 0)).for_each(|b| *b = b' ');
+        written.iter_mut().filter(|b| matches!(b, b'\r' | b'\n')).for_each(|b| *b = b' ');
         self
     }
 

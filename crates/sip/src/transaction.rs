@@ -157,7 +157,9 @@ impl Core {
     /// A timer of a client transaction. `Some` when its leg must hear of a time-out.
     pub fn client_timer(&mut self, key: Key, generation: u32) -> Option<Delivery> {
         let t = self.clients.get_mut(key).filter(|t| t.generation == generation)?;
-        let resends = !t.flow.transport.is_reliable() && t.sent < t.resend.len();
+        // One that is to be cancelled, or whose leg is gone, is only waited for.
+        let wanted = t.cancelling == Cancelling::No && (t.leg.is_some() || !t.purpose.is_invite());
+        let resends = wanted && !t.flow.transport.is_reliable() && t.sent < t.resend.len();
         let waits = match t.state {
             ClientState::Calling => true,
             ClientState::Proceeding => !t.purpose.is_invite(),
@@ -635,10 +637,9 @@ impl Core {
     fn remove_server(&mut self, key: Key) {
         let Some(t) = self.servers.remove(key) else { return };
         self.server_keys.remove(&t.key);
-        if let Some(merge_key) = t.merge_key {
-            if self.merge_keys.get(&merge_key) == Some(&key) {
-                self.merge_keys.remove(&merge_key);
-            }
+        let merge_key = t.merge_key.filter(|merge_key| self.merge_keys.get(merge_key) == Some(&key));
+        if let Some(merge_key) = merge_key {
+            self.merge_keys.remove(&merge_key);
         }
     }
 

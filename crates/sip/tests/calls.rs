@@ -1,4 +1,5 @@
 //! Calls between two endpoints, as ladders: who does what when, what each brain hears, what is on the wire.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 mod common;
 
@@ -70,7 +71,10 @@ fn cases() -> Vec<Case> {
                 B,
                 "Setup",
                 10,
-                vec![Progress { session: session(5000), reliable: false }, Refuse(Refusal { q850: Some(17), ..Refusal::status(486) })],
+                vec![
+                    Progress { session: session(5000), reliable: false },
+                    Refuse(Refusal { q850: Some(17), ..Refusal::status(486) }),
+                ],
             )],
             a: "Trying Progress+ Refused:486 Ended",
             b: "Setup+ Ended",
@@ -79,7 +83,10 @@ fn cases() -> Vec<Case> {
         Case {
             name: "cancel while ringing",
             placement: plain,
-            reactions: vec![(B, "Setup", 10, vec![alert()]), (A, "Trying|Alerting", 100, vec![Cancel { q850: Some(16) }])],
+            reactions: vec![
+                (B, "Setup", 10, vec![alert()]),
+                (A, "Trying|Alerting", 100, vec![Cancel { q850: Some(16) }]),
+            ],
             a: "Trying Alerting Refused:487 Ended",
             b: "Setup+ Cancelled Ended",
             wire: "a>INVITE b>100 b>180 a>CANCEL b>200 b>487 a>ACK",
@@ -95,7 +102,11 @@ fn cases() -> Vec<Case> {
         Case {
             name: "the answer crosses the cancel",
             placement: plain,
-            reactions: vec![(B, "Setup", 10, vec![answer()]), (A, "Trying", 9, vec![Cancel { q850: None }]), (A, "Answered", 50, vec![bye()])],
+            reactions: vec![
+                (B, "Setup", 10, vec![answer()]),
+                (A, "Trying", 9, vec![Cancel { q850: None }]),
+                (A, "Answered", 50, vec![bye()]),
+            ],
             a: "Trying Refused:487 Ended",
             b: "Setup+ Confirmed Released Ended",
             wire: "a>INVITE b>100 b>200 a>CANCEL a>ACK a>BYE b>200 b>200",
@@ -107,7 +118,10 @@ fn cases() -> Vec<Case> {
                 B,
                 "Setup",
                 0,
-                vec![Refuse(Refusal { contacts: vec!["sip:1@10.0.0.3".into(), "sip:2@10.0.0.4".into()], ..Refusal::status(302) })],
+                vec![Refuse(Refusal {
+                    contacts: vec!["sip:1@10.0.0.3".into(), "sip:2@10.0.0.4".into()],
+                    ..Refusal::status(302)
+                })],
             )],
             a: "Trying Refused:302 Ended",
             b: "Setup+ Ended",
@@ -117,7 +131,15 @@ fn cases() -> Vec<Case> {
             name: "reliable ringing and early media: the answer is in the 183",
             placement: plain,
             reactions: vec![
-                (B, "Setup", 10, vec![Alert { session: None, reliable: true }, Progress { session: session(5000), reliable: true }]),
+                (
+                    B,
+                    "Setup",
+                    10,
+                    vec![
+                        Alert { session: None, reliable: true },
+                        Progress { session: session(5000), reliable: true },
+                    ],
+                ),
                 (A, "Progress", 1000, vec![]),
             ],
             a: "Trying Alerting Progress+",
@@ -207,7 +229,12 @@ fn cases() -> Vec<Case> {
             reactions: vec![
                 (B, "Setup", 10, vec![Progress { session: session(5000), reliable: true }]),
                 (A, "Progress", 1000, vec![reinvite(OfferBy::Update)]),
-                (B, "Offered", 10, vec![AcceptOffer { session: session(5002) }, reinvite(OfferBy::Update), answer()]),
+                (
+                    B,
+                    "Offered",
+                    10,
+                    vec![AcceptOffer { session: session(5002) }, reinvite(OfferBy::Update), answer()],
+                ),
                 (A, "Offered", 0, vec![AcceptOffer { session: session(4004) }]),
                 (A, "Answered", 1000, vec![bye()]),
             ],
@@ -235,7 +262,15 @@ fn cases() -> Vec<Case> {
             placement: plain,
             reactions: vec![
                 (B, "Setup", 10, vec![answer()]),
-                (A, "Answered", 10, vec![Info { content_type: "application/dtmf-relay".into(), body: b"Signal=5\r\n".to_vec() }]),
+                (
+                    A,
+                    "Answered",
+                    10,
+                    vec![Info {
+                        content_type: "application/dtmf-relay".into(),
+                        body: b"Signal=5\r\n".to_vec(),
+                    }],
+                ),
                 (B, "Info", 10, vec![bye()]),
             ],
             a: "Trying Answered+ Released Ended",
@@ -319,7 +354,8 @@ fn ladders() {
 }
 
 /// Ladders whose end depends on who is first: losing a message may change what is heard, not that it ends.
-const RACES: [&str; 5] = ["UPDATE before", "cancel right after 100", "the answer crosses", "both hang up", "BYE while"];
+const RACES: [&str; 5] =
+    ["UPDATE before", "cancel right after 100", "the answer crosses", "both hang up", "BYE while"];
 
 /// Every single message lost or doubled: the call still comes to the same end on both sides, and leaves nothing.
 #[test]
@@ -329,18 +365,28 @@ fn one_message_lost_or_doubled() {
         for k in 1..=whole {
             for double in [false, true] {
                 let mut world = World::new(Udp);
-                if double { world.double.insert(k) } else { world.lose.insert(k) };
+                if double {
+                    world.double.insert(k)
+                } else {
+                    world.lose.insert(k)
+                };
                 world.reactions.extend(case.reactions.iter().filter(|r| !r.3.is_empty()).cloned());
                 let mut p = placement(Udp);
                 (case.placement)(&mut p);
                 world.place(p);
                 world.run();
-                let what = format!("{}, message {k} {}: {}", case.name, if double { "doubled" } else { "lost" }, world.log());
+                let what = format!(
+                    "{}, message {k} {}: {}",
+                    case.name,
+                    if double { "doubled" } else { "lost" },
+                    world.log()
+                );
                 assert_eq!(world.events[A].last().map(String::as_str), Some("Ended"), "a, {what}");
                 assert_eq!(world.events[B].last().map(String::as_str), Some("Ended"), "b, {what}");
                 // What is not repeated may never come.
                 let skip = |s: &str| {
-                    let told = s.split(' ').filter(|e| !["Trying", "Alerting", "Progress", "Progress+"].contains(e));
+                    let told =
+                        s.split(' ').filter(|e| !["Trying", "Alerting", "Progress", "Progress+"].contains(e));
                     told.collect::<Vec<_>>().join(" ")
                 };
                 if !RACES.iter().any(|r| case.name.starts_with(r)) {

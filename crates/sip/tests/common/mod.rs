@@ -19,7 +19,11 @@ pub fn address(side: usize) -> SocketAddr {
 
 pub fn config(side: usize, transport: Transport) -> Config {
     let ip = address(side).ip();
-    let local = LocalAddresses { interfaces: vec![(Cidr { address: ip, length: 8 }, ip)], default_v4: Some(ip), default_v6: Some("2001:db8::1".parse().unwrap()) };
+    let local = LocalAddresses {
+        interfaces: vec![(Cidr { address: ip, length: 8 }, ip)],
+        default_v4: Some(ip),
+        default_v6: Some("2001:db8::1".parse().unwrap()),
+    };
     Config {
         user_agent: "Tandem".into(),
         listeners: vec![ListenerConfig { id: ListenerId(0), transport, port: 5060, advertised: None, local }],
@@ -37,7 +41,9 @@ pub fn flow(remote: SocketAddr, transport: Transport) -> Flow {
 }
 
 pub fn session(port: u16) -> Option<SessionDescription> {
-    let text = format!("v=0\r\nc=IN IP4 10.0.0.9\r\nm=audio {port} RTP/AVP 8 101\r\na=rtpmap:101 telephone-event/8000\r\n");
+    let text = format!(
+        "v=0\r\nc=IN IP4 10.0.0.9\r\nm=audio {port} RTP/AVP 8 101\r\na=rtpmap:101 telephone-event/8000\r\n"
+    );
     Some(sdp::parse(text.as_bytes()).unwrap())
 }
 
@@ -163,7 +169,12 @@ impl World {
         if self.lose.contains(&self.sent) || to.remote != address(1 - side) {
             return;
         }
-        let packet = Packet { at: Tick(self.now.0 + LATENCY_US), to: 1 - side, bytes, flow: flow(address(side), self.transport) };
+        let packet = Packet {
+            at: Tick(self.now.0 + LATENCY_US),
+            to: 1 - side,
+            bytes,
+            flow: flow(address(side), self.transport),
+        };
         if self.double.contains(&self.sent) {
             self.wire.push(packet.clone());
         }
@@ -176,7 +187,9 @@ impl World {
         self.events[side].push(name.clone());
         self.raw.push((side, leg, event));
         let plain = name.trim_end_matches('+').to_owned();
-        if let Some(i) = self.reactions.iter().position(|(s, n, _, _)| *s == side && n.split('|').any(|n| n == plain)) {
+        if let Some(i) =
+            self.reactions.iter().position(|(s, n, _, _)| *s == side && n.split('|').any(|n| n == plain))
+        {
             let (_, _, after, commands) = self.reactions.remove(i);
             let at = Tick(self.now.0 + after * 1000);
             self.due.extend(commands.into_iter().map(|c| (at, side, leg, c)));
@@ -236,7 +249,8 @@ impl World {
         }
         for side in [A, B] {
             let ended = self.raw.iter().filter(|(s, _, e)| *s == side && *e == LegEvent::Ended).count();
-            let legs: BTreeSet<_> = self.raw.iter().filter(|(s, _, _)| *s == side).map(|(_, l, _)| *l).collect();
+            let legs: BTreeSet<_> =
+                self.raw.iter().filter(|(s, _, _)| *s == side).map(|(_, l, _)| *l).collect();
             assert_eq!(ended, legs.len(), "each leg ends once: {}", self.events(side));
         }
     }
@@ -251,7 +265,8 @@ impl World {
 
 /// `Answered+`: the plus says that there is a session.
 pub fn short(event: &LegEvent) -> String {
-    let plus = |name: &str, s: &Option<SessionDescription>| format!("{name}{}", if s.is_some() { "+" } else { "" });
+    let plus =
+        |name: &str, s: &Option<SessionDescription>| format!("{name}{}", if s.is_some() { "+" } else { "" });
     match event {
         LegEvent::Setup(s) => plus("Setup", &s.session),
         LegEvent::Cancelled { .. } => "Cancelled".into(),
