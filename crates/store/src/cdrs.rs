@@ -4,7 +4,7 @@
 //! Call ids grow with time, so within a day their order is the order of the calls, and a page is found by its last
 //! call id. A page looks at as few days as it needs, newest first.
 
-use crate::sql::{Connection, Value, like_literal};
+use crate::sql::{Connection, Row, Value, crc, like_literal};
 use crate::{Store, StoreError};
 use cdr::Cdr;
 use std::fmt::Write;
@@ -104,16 +104,22 @@ pub(crate) fn count(db: &Connection, day: i64) -> Result<u64, StoreError> {
     Ok(db.first(&sql, &[], |row| row.unsigned(0))?.unwrap_or(0))
 }
 
+/// What is read of a CDR: its key, its record in the journal, itself, and the checksum of these.
+const CHECKED: &str = "call_id, seq, body, crc";
+
+fn read(row: &Row<'_>) -> Result<(Seq, Cdr), StoreError> {
+    row.verify(3)?;
+    Ok((Seq(row.unsigned(1)?), serde_json::from_str(row.text(2)?)?))
+}
+
 /// Calls by their id; the day in the id is where to look first.
 pub(crate) fn find(db: &Connection, call: CallId) -> Result<Option<(Seq, Cdr)>, StoreError> {
     let likely = day_of_call(call);
     let mut days = days(db)?;
     days.sort_by_key(|day| day.abs_diff(likely));
     for day in days {
-        let sql = format!("SELECT seq, body FROM {} WHERE call_id = ?1", table(day));
-        let found = db.first(&sql, &[call.0.into()], |row| {
-            Ok((Seq(row.unsigned(0)?), serde_json::from_str(row.text(1)?)?))
-        })?;
+        let sql = format!("SELECT {CHECKED} FROM {} WHERE call_id = ?1", table(day));
+        let found = db.first(&sql, &[call.0.into()], read)?;
         if found.is_some() {
             return Ok(found);
         }
@@ -171,13 +177,13 @@ impl CdrFilter {
         );
         query.values.push(Value::from(limit as u64));
         let sql = format!(
-            "SELECT body FROM {} WHERE 1 = 1{} ORDER BY call_id DESC LIMIT ?{}",
+            "SELECT {CHECKED} FROM {} WHERE 1 = 1{} ORDER BY call_id DESC LIMIT ?{}",
             table(day),
             query.conditions,
             query.values.len()
         );
         db.each(&sql, &query.values, |row| {
-            found.push((day, serde_json::from_str(row.text(0)?)?));
+            found.push((day, read(row)?.1));
             Ok(())
         })
     }
@@ -257,26 +263,59 @@ pub(crate) fn make_partition(db: &Connection, day: i64) -> Result<Partition, Sto
            end_ms BIGINT NOT NULL, talk_ms BIGINT NOT NULL, account_id BIGINT, mapping_gateway_id BIGINT,
            vendor_id BIGINT, routing_gateway_id BIGINT, caller TEXT NOT NULL, called TEXT NOT NULL, called_sent TEXT,
            end_reason TEXT NOT NULL, ended_by TEXT NOT NULL, sip_code BIGINT NOT NULL, charge TEXT, cost TEXT,
-           profit TEXT, currency TEXT, body TEXT NOT NULL
+           profit TEXT, currency TEXT, body TEXT NOT NULL, crc BIGINT NOT NULL
          );
          CREATE INDEX IF NOT EXISTS {table}_account ON {table} (account_id, call_id);"
     ))?;
     let insert = format!(
-        "INSERT INTO {table} (call_id, seq, start_ms, answer_ms, end_ms, talk_ms, account_id, mapping_gateway_id,
-           vendor_id, routing_gateway_id, caller, called, called_sent, end_reason, ended_by, sip_code, charge, cost,
-           profit, currency, body)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)
+        "INSERT INTO {table} ({COLUMNS})
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)
          ON CONFLICT (call_id) DO NOTHING"
     );
     Ok(Partition { insert })
 }
 
+/// All columns, in the order of [`row_of`].
+const COLUMNS: &str = "call_id, seq, body, crc, start_ms, answer_ms, end_ms, talk_ms, account_id, mapping_gateway_id,
+    vendor_id, routing_gateway_id, caller, called, called_sent, end_reason, ended_by, sip_code, charge, cost, profit,
+    currency";
+
+/// Calls `each` for every CDR of a day, with its record in the journal. A row whose columns do not say what the CDR
+/// says is an error.
+pub(crate) fn each(
+    db: &Connection,
+    day: i64,
+    mut each: impl FnMut(Seq, &Cdr) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM {}", table(day));
+    db.each(&sql, &[], |row| {
+        let (seq, cdr) = read(row)?;
+        if !row.holds(&row_of(seq, &cdr, row.text(2)?))? {
+            return Err(StoreError::corrupt(format!("the columns of call {} differ from its CDR", cdr.call)));
+        }
+        each(seq, &cdr)
+    })
+}
+
 pub(crate) fn write(db: &Connection, partition: &Partition, seq: Seq, cdr: &Cdr) -> Result<(), StoreError> {
+    let body = serde_json::to_string(cdr)?;
+    if db.run(&partition.insert, &row_of(seq, cdr, &body))? == 0 {
+        tracing::error!(call = %cdr.call, %seq, "the call has a CDR already; this one is left out");
+    }
+    Ok(())
+}
+
+fn row_of<'a>(seq: Seq, cdr: &'a Cdr, body: &'a str) -> [Value<'a>; 22] {
     let money = |priced: &Option<cdr::Priced>| Value::from(priced.as_ref().map(|p| p.amount.to_string()));
     let sale_currency: Option<Currency> = cdr.sale.as_ref().map(|p| p.currency);
-    let row = [
-        cdr.call.0.into(),
-        seq.0.into(),
+    let checked = [cdr.call.0.into(), seq.0.into(), body.into()];
+    let crc = crc(&checked);
+    let [call, seq, body] = checked;
+    [
+        call,
+        seq,
+        body,
+        crc,
         cdr.start.millis().into(),
         cdr.answer.map(Utc::millis).into(),
         cdr.end.millis().into(),
@@ -295,12 +334,7 @@ pub(crate) fn write(db: &Connection, partition: &Partition, seq: Seq, cdr: &Cdr)
         money(&cdr.cost),
         cdr.profit.map(|p: Money| p.to_string()).into(),
         sale_currency.map(|c| c.to_string()).into(),
-        serde_json::to_string(cdr)?.into(),
-    ];
-    if db.run(&partition.insert, &row)? == 0 {
-        tracing::error!(call = %cdr.call, %seq, "the call has a CDR already; this one is left out");
-    }
-    Ok(())
+    ]
 }
 
 fn ended_by_text(by: EndedBy) -> &'static str {

@@ -1,6 +1,6 @@
 //! Is everything that is stored consistent? (`R-14`, the oracle's I1 and I2.) Reads only.
 
-use crate::ledger::{balances, book_text, read_book, read_currency, watermark};
+use crate::ledger::{LINE_COLUMNS, balances, book_text, keyed_postings, read_book, read_currency, watermark};
 use crate::sql::Connection;
 use crate::{Store, StoreError, cdrs};
 use billing::ledger::{Book, PostingKind};
@@ -48,12 +48,16 @@ impl Store {
     /// Runs all checks of the database on one unchanging view of it.
     pub fn check(&self) -> Result<Vec<Finding>, StoreError> {
         self.read(|db| {
-            let mut findings = vec![file_is_sound(db)?];
-            findings.extend(ledger_adds_up(db)?);
-            findings.push(documents_are_valid(&crate::edit::Edit::load(db, self.config().realm.clone())?));
-            findings.push(calls_match_money(db)?);
-            findings.push(money_matches_calls(db)?);
-            findings.push(no_call_twice(db)?);
+            let mut findings = vec![told("database file", file_is_sound(db))];
+            match ledger_adds_up(db) {
+                Ok(all) => findings.extend(all),
+                Err(e) => findings.push(told("ledger entries", Err(e))),
+            }
+            findings.push(told("configuration", configuration_is_sound(db, &self.config())));
+            findings.push(told("idempotency keys", keys_are_sound(db)));
+            findings.push(told("calls and their charges", calls_match_money(db)));
+            findings.push(told("charges and their calls", money_matches_calls(db)));
+            findings.push(told("no call twice", no_call_twice(db)));
             Ok(findings)
         })
     }
@@ -85,12 +89,52 @@ impl Store {
     }
 }
 
+/// What cannot be read is a finding too.
+fn told(check: &'static str, result: Result<Finding, StoreError>) -> Finding {
+    result.unwrap_or_else(|e| Finding { check, ok: false, detail: e.to_string() })
+}
+
 fn file_is_sound(db: &Connection) -> Result<Finding, StoreError> {
     let mut faults = Faults::default();
     for line in db.self_check()? {
         faults.add(|| line);
     }
     Ok(faults.finding("database file", "every page is sound".into()))
+}
+
+/// Every keyed posting can be read and its lines are in the ledger.
+fn keys_are_sound(db: &Connection) -> Result<Finding, StoreError> {
+    let mut faults = Faults::default();
+    let postings = keyed_postings(db, usize::MAX)?;
+    for (key, seq, posting) in &postings {
+        let sql = "SELECT COUNT(*) FROM ledger_entry WHERE seq = ?1 AND posting_key = ?2";
+        let lines = db.first(sql, &[seq.0.into(), key.into()], |row| row.unsigned(0))?.unwrap_or(0);
+        if lines != posting.entries.len() as u64 {
+            faults.add(|| {
+                format!("key {key:?}: {lines} lines in record {seq}, expected {}", posting.entries.len())
+            });
+        }
+    }
+    Ok(faults.finding("idempotency keys", format!("{} keys", postings.len())))
+}
+
+/// The stored documents, all rates and due payments can be read and are valid; what is in memory is the same.
+fn configuration_is_sound(db: &Connection, current: &crate::Config) -> Result<Finding, StoreError> {
+    let config = crate::edit::Edit::load(db, current.realm.clone())?;
+    for group in config.rate_groups.iter() {
+        let mut count = 0;
+        crate::edit::each_rate(db, group.id, |_| {
+            count += 1;
+            Ok(())
+        })?;
+        let told = config.sheets.get(&group.id).copied().unwrap_or_default().count;
+        if told != count {
+            let words = format!("rate group {:?} has {count} rates, expected {told}", group.document.name);
+            return Err(StoreError::corrupt(words));
+        }
+    }
+    crate::ledger::pending_payments(db)?;
+    Ok(documents_are_valid(&config))
 }
 
 fn documents_are_valid(config: &crate::Config) -> Finding {
@@ -123,15 +167,16 @@ struct Sums {
 fn ledger_adds_up(db: &Connection) -> Result<Vec<Finding>, StoreError> {
     let mut sums = Sums::default();
     let mut chain = Faults::default();
-    let sql = "SELECT book, currency, amount, balance_after, seq FROM ledger_entry ORDER BY seq, line";
-    db.each(sql, &[], |row| {
-        let (book, currency) = (read_book(row.text(0)?)?, read_currency(row.text(1)?)?);
-        let (amount, after): (Money, Money) = (row.parsed(2)?, row.parsed(3)?);
+    let sql = format!("SELECT {LINE_COLUMNS}, crc FROM ledger_entry ORDER BY seq, line");
+    db.each(&sql, &[], |row| {
+        row.verify(12)?;
+        let (book, currency) = (read_book(row.text(2)?)?, read_currency(row.text(3)?)?);
+        let (amount, after): (Money, Money) = (row.parsed(4)?, row.parsed(5)?);
         let sum = sums.books.entry(book).or_insert((currency, 0, Money::ZERO));
         sum.1 = sum.1.saturating_add(amount.0);
         sum.2 = after;
         if sum.1 != after.0 || sum.0 != currency {
-            let (seq, expected) = (row.int(4)?, Money(sum.1));
+            let (seq, expected) = (row.int(0)?, Money(sum.1));
             chain.add(|| {
                 format!("record {seq}: {} says {after} {currency}, expected {expected}", book_text(book))
             });
@@ -182,12 +227,10 @@ fn posted(db: &Connection, seq: Seq, call: CallId) -> Result<Vec<(String, Money)
 fn calls_match_money(db: &Connection) -> Result<Finding, StoreError> {
     let (mut faults, mut count) = (Faults::default(), 0u64);
     for day in cdrs::days(db)? {
-        let sql = format!("SELECT seq, body FROM {}", cdrs::table(day));
-        db.each(&sql, &[], |row| {
-            let (seq, cdr) = (Seq(row.unsigned(0)?), serde_json::from_str::<Cdr>(row.text(1)?)?);
+        cdrs::each(db, day, |seq, cdr| {
             count += 1;
             let lines = posted(db, seq, cdr.call)?;
-            for (kind, wanted) in amounts(&cdr) {
+            for (kind, wanted) in amounts(cdr) {
                 let text = crate::ledger::kind_text(kind);
                 let of_kind: Vec<i128> =
                     lines.iter().filter(|(k, _)| k == text).map(|(_, m)| m.0.abs()).collect();

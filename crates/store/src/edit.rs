@@ -5,7 +5,7 @@ use crate::config::{
     Account, Config, Document, MappingGateway, Rate, RateGroup, RoutingGateway, Secrets, Sheet, Stored,
     check_parameters, check_rate, refers_to,
 };
-use crate::sql::{Connection, Row, Value, like_literal};
+use crate::sql::{Connection, Row, Value, crc, like_literal};
 use crate::{ChangeError, Problem, StoreError};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -37,7 +37,8 @@ impl<'a> Edit<'a> {
         load_table::<RateGroup>(db, &mut config)?;
         load_table::<MappingGateway>(db, &mut config)?;
         load_table::<RoutingGateway>(db, &mut config)?;
-        db.each("SELECT name, body FROM parameter ORDER BY name", &[], |row| {
+        db.each("SELECT name, body, crc FROM parameter ORDER BY name", &[], |row| {
+            row.verify(2)?;
             config.parameters.insert(row.text(0)?.to_string(), row.text(1)?.to_string());
             Ok(())
         })?;
@@ -197,10 +198,12 @@ impl<'a> Edit<'a> {
         document: &impl serde::Serialize,
     ) -> Result<(), StoreError> {
         let body = serde_json::to_string(document)?;
-        let row = [kind.into(), id.into(), version.into(), Value::from(&body), name.into()];
+        let mut row = vec![kind.into(), id.into(), version.into(), Value::from(&body), name.into()];
+        row.push(crc(&row));
         self.db.run(
-            "INSERT INTO document (kind, id, version, body, name) VALUES (?1, ?2, ?3, ?4, ?5)
-             ON CONFLICT (kind, id) DO UPDATE SET version = excluded.version, body = excluded.body, name = excluded.name",
+            "INSERT INTO document (kind, id, version, body, name, crc) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT (kind, id) DO UPDATE SET version = excluded.version, body = excluded.body,
+               name = excluded.name, crc = excluded.crc",
             &row,
         )?;
         self.write_history(kind, id, version, Some(&body))
@@ -248,9 +251,10 @@ impl<'a> Edit<'a> {
         if self.db.first(used, &[Value::from(&key)], |_| Ok(()))?.is_some() {
             key = format!("{key}#{account}");
         }
-        let row = [key.into(), account.into(), amount.to_string().into(), self.at.into(), self.by.into()];
-        let sql = "INSERT INTO pending_payment (posting_key, account_id, amount, ordered_at, ordered_by)
-                   VALUES (?1, ?2, ?3, ?4, ?5)";
+        let mut row = vec![key.into(), account.into(), amount.to_string().into(), self.by.into()];
+        row.extend([crc(&row), self.at.into()]);
+        let sql = "INSERT INTO pending_payment (posting_key, account_id, amount, ordered_by, crc, ordered_at)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
         self.db.run(sql, &row).map(|_| ())
     }
 
@@ -333,7 +337,7 @@ impl<'a> Edit<'a> {
     }
 
     fn write_rate(&self, group: u32, rate: &Rate) -> Result<(), StoreError> {
-        let row = [
+        let mut row = vec![
             group.into(),
             Value::from(&rate.prefix),
             Value::from(&rate.area),
@@ -346,14 +350,16 @@ impl<'a> Edit<'a> {
             rate.free_seconds.into(),
             rate.locked.into(),
         ];
+        row.push(crc(&row));
         let sql = "INSERT INTO rate (group_id, prefix, area, price_per_minute, first_period, cycle, first_period_price,
-                                     connection_fee, minimum_charge, free_seconds, locked)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+                                     connection_fee, minimum_charge, free_seconds, locked, crc)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
                    ON CONFLICT (group_id, prefix) DO UPDATE SET area = excluded.area,
                      price_per_minute = excluded.price_per_minute, first_period = excluded.first_period,
                      cycle = excluded.cycle, first_period_price = excluded.first_period_price,
                      connection_fee = excluded.connection_fee, minimum_charge = excluded.minimum_charge,
-                     free_seconds = excluded.free_seconds, locked = excluded.locked";
+                     free_seconds = excluded.free_seconds, locked = excluded.locked,
+                     crc = excluded.crc";
         self.db.run(sql, &row).map(|_| ())
     }
 
@@ -385,9 +391,11 @@ impl<'a> Edit<'a> {
         }
         match wanted {
             Some(text) => {
-                let row = [Value::from(&known), Value::from(&text), self.at.into(), self.by.into()];
-                let sql = "INSERT INTO parameter (name, body, changed_at, changed_by) VALUES (?1, ?2, ?3, ?4)
-                           ON CONFLICT (name) DO UPDATE SET body = excluded.body, changed_at = excluded.changed_at,
+                let mut row = vec![Value::from(&known), Value::from(&text)];
+                row.extend([crc(&row), self.at.into(), self.by.into()]);
+                let sql = "INSERT INTO parameter (name, body, crc, changed_at, changed_by) VALUES (?1, ?2, ?3, ?4, ?5)
+                           ON CONFLICT (name) DO UPDATE SET body = excluded.body, crc = excluded.crc,
+                             changed_at = excluded.changed_at,
                              changed_by = excluded.changed_by";
                 self.db.run(sql, &row)?;
                 self.config.parameters.insert(known, text);
@@ -405,11 +413,13 @@ impl<'a> Edit<'a> {
 
 fn load_table<T: Document>(db: &Connection, config: &mut Config) -> Result<(), StoreError> {
     let table = T::table_mut(config);
-    db.each("SELECT id, version, body FROM document WHERE kind = ?1 ORDER BY id", &[T::KIND.into()], |row| {
-        let document = serde_json::from_str(row.text(2)?).map_err(|e| {
-            StoreError::corrupt(format!("{} {}: {e}", T::TITLE, row.id(0).unwrap_or_default()))
-        })?;
-        table.put(Arc::new(Stored { id: row.id(0)?, version: row.unsigned(1)?, document }));
+    let sql = "SELECT kind, id, version, body, name, crc FROM document WHERE kind = ?1 ORDER BY id";
+    db.each(sql, &[T::KIND.into()], |row| {
+        row.verify(5)?;
+        let id = row.id(1)?;
+        let document = serde_json::from_str(row.text(3)?)
+            .map_err(|e| StoreError::corrupt(format!("{} {id}: {e}", T::TITLE)))?;
+        table.put(Arc::new(Stored { id, version: row.unsigned(2)?, document }));
         Ok(())
     })
 }
@@ -458,21 +468,22 @@ fn differences(db: &Connection, group: u32, sorted: Vec<Rate>) -> Result<Vec<Rat
 }
 
 const RATE_COLUMNS: &str =
-    "prefix, area, price_per_minute, first_period, cycle, first_period_price, connection_fee,
-    minimum_charge, free_seconds, locked";
+    "group_id, prefix, area, price_per_minute, first_period, cycle, first_period_price, connection_fee,
+    minimum_charge, free_seconds, locked, crc";
 
 fn read_rate(row: &Row<'_>) -> Result<Rate, StoreError> {
+    row.verify(11)?;
     Ok(Rate {
-        prefix: row.text(0)?.to_string(),
-        area: row.text(1)?.to_string(),
-        price_per_minute: row.parsed(2)?,
-        first_period: row.id(3)?,
-        cycle: row.id(4)?,
-        first_period_price: row.optional_text(5)?.map(|_| row.parsed(5)).transpose()?,
-        connection_fee: row.parsed(6)?,
-        minimum_charge: row.parsed(7)?,
-        free_seconds: row.id(8)?,
-        locked: row.truth(9)?,
+        prefix: row.text(1)?.to_string(),
+        area: row.text(2)?.to_string(),
+        price_per_minute: row.parsed(3)?,
+        first_period: row.id(4)?,
+        cycle: row.id(5)?,
+        first_period_price: row.optional_text(6)?.map(|_| row.parsed(6)).transpose()?,
+        connection_fee: row.parsed(7)?,
+        minimum_charge: row.parsed(8)?,
+        free_seconds: row.id(9)?,
+        locked: row.truth(10)?,
     })
 }
 

@@ -1,6 +1,6 @@
 //! Money in the database: lines, balances, keys, and payments that are still to be made.
 
-use crate::sql::{Connection, Row, Value};
+use crate::sql::{Connection, Row, Value, crc};
 use crate::{Page, Store, StoreError};
 use billing::ledger::{Book, Posting, PostingKind};
 use std::collections::BTreeMap;
@@ -42,13 +42,14 @@ impl Store {
         limit: usize,
     ) -> Result<Page<LedgerLine>, StoreError> {
         let (seq, line) = cursor.and_then(read_cursor).unwrap_or((i64::MAX, i64::MAX));
-        let sql = "SELECT seq, line, posted_at, kind, amount, balance_after, currency, call_id, posted_by, note, posting_key
-                   FROM ledger_entry WHERE book = ?1 AND (seq < ?2 OR (seq = ?2 AND line < ?3))
-                   ORDER BY seq DESC, line DESC LIMIT ?4";
+        let sql = format!(
+            "SELECT {LINE_COLUMNS}, crc FROM ledger_entry
+             WHERE book = ?1 AND (seq < ?2 OR (seq = ?2 AND line < ?3)) ORDER BY seq DESC, line DESC LIMIT ?4"
+        );
         let book = book_text(Book::Account(account));
         let limit = limit.max(1);
         let values = [book.into(), seq.into(), line.into(), Value::from(limit as u64 + 1)];
-        let mut items = self.read(|db| db.rows(sql, &values, read_line))?;
+        let mut items = self.read(|db| db.rows(&sql, &values, read_line))?;
         let more = items.len() > limit;
         items.truncate(limit);
         let last = items.last().filter(|_| more);
@@ -63,28 +64,14 @@ impl Store {
 
     /// The posting that was made with this idempotency key.
     pub fn posting_by_key(&self, key: &str) -> Result<Option<(Seq, Posting)>, StoreError> {
-        let sql = "SELECT seq, body FROM posting WHERE posting_key = ?1";
-        self.read(|db| {
-            db.first(sql, &[key.into()], |row| {
-                Ok((Seq(row.unsigned(0)?), serde_json::from_str(row.text(1)?)?))
-            })
-        })
+        let sql = "SELECT posting_key, seq, body, crc FROM posting WHERE posting_key = ?1";
+        let found = self.read(|db| db.first(sql, &[key.into()], read_posting))?;
+        Ok(found.map(|(_, seq, posting)| (seq, posting)))
     }
 
     /// Opening balances that have not been posted, in the order in which they were ordered.
     pub fn pending_payments(&self) -> Result<Vec<PendingPayment>, StoreError> {
-        let sql = "SELECT account_id, amount, posting_key, ordered_by FROM pending_payment
-                   ORDER BY ordered_at, account_id";
-        self.read(|db| {
-            db.rows(sql, &[], |row| {
-                Ok(PendingPayment {
-                    account: AccountId(row.id(0)?),
-                    amount: row.parsed(1)?,
-                    key: row.text(2)?.to_string(),
-                    by: row.text(3)?.to_string(),
-                })
-            })
-        })
+        self.read(pending_payments)
     }
 
     /// How far the journal has been applied.
@@ -93,36 +80,60 @@ impl Store {
     }
 }
 
+pub(crate) fn pending_payments(db: &Connection) -> Result<Vec<PendingPayment>, StoreError> {
+    let sql = "SELECT posting_key, account_id, amount, ordered_by, crc FROM pending_payment
+               ORDER BY ordered_at, account_id";
+    db.rows(sql, &[], |row| {
+        row.verify(4)?;
+        Ok(PendingPayment {
+            account: AccountId(row.id(1)?),
+            amount: row.parsed(2)?,
+            key: row.text(0)?.to_string(),
+            by: row.text(3)?.to_string(),
+        })
+    })
+}
+
 /// Keyed postings, the newest ones in the order of the journal.
 pub(crate) fn keyed_postings(
     db: &Connection,
     limit: usize,
 ) -> Result<Vec<(String, Seq, Posting)>, StoreError> {
-    let sql = "SELECT posting_key, seq, body FROM posting ORDER BY seq DESC LIMIT ?1";
-    let mut newest = db.rows(sql, &[Value::from(limit as u64)], |row| {
-        Ok((row.text(0)?.to_string(), Seq(row.unsigned(1)?), serde_json::from_str(row.text(2)?)?))
-    })?;
+    let sql = "SELECT posting_key, seq, body, crc FROM posting ORDER BY seq DESC LIMIT ?1";
+    let mut newest = db.rows(sql, &[Value::from(limit as u64)], read_posting)?;
     newest.reverse();
     Ok(newest)
+}
+
+fn read_posting(row: &Row<'_>) -> Result<(String, Seq, Posting), StoreError> {
+    row.verify(3)?;
+    Ok((row.text(0)?.to_string(), Seq(row.unsigned(1)?), serde_json::from_str(row.text(2)?)?))
 }
 
 /// The reader of the journal that fills this database.
 const READER: &str = "database";
 
 pub(crate) fn watermark(db: &Connection) -> Result<Seq, StoreError> {
-    let found =
-        db.first("SELECT seq FROM watermark WHERE reader = ?1", &[READER.into()], |row| row.unsigned(0))?;
+    let sql = "SELECT reader, seq, crc FROM watermark WHERE reader = ?1";
+    let found = db.first(sql, &[READER.into()], |row| {
+        row.verify(2)?;
+        row.unsigned(1)
+    })?;
     Ok(Seq(found.unwrap_or(0)))
 }
 
 pub(crate) fn set_watermark(db: &Connection, seq: Seq) -> Result<(), StoreError> {
-    let sql = "INSERT INTO watermark (reader, seq) VALUES (?1, ?2) ON CONFLICT (reader) DO UPDATE SET seq = excluded.seq";
-    db.run(sql, &[READER.into(), seq.0.into()]).map(|_| ())
+    let sql = "INSERT INTO watermark (reader, seq, crc) VALUES (?1, ?2, ?3)
+               ON CONFLICT (reader) DO UPDATE SET seq = excluded.seq, crc = excluded.crc";
+    let mut row = vec![READER.into(), seq.0.into()];
+    row.push(crc(&row));
+    db.run(sql, &row).map(|_| ())
 }
 
 pub(crate) fn balances(db: &Connection) -> Result<BTreeMap<Book, (Currency, Money)>, StoreError> {
     let mut all = BTreeMap::new();
-    db.each("SELECT book, currency, amount FROM balance", &[], |row| {
+    db.each("SELECT book, currency, amount, crc FROM balance", &[], |row| {
+        row.verify(3)?;
         all.insert(read_book(row.text(0)?)?, (read_currency(row.text(1)?)?, row.parsed(2)?));
         Ok(())
     })?;
@@ -135,9 +146,12 @@ pub(crate) fn write_balance(
     currency: Currency,
     amount: Money,
 ) -> Result<(), StoreError> {
-    let sql = "INSERT INTO balance (book, currency, amount) VALUES (?1, ?2, ?3)
-               ON CONFLICT (book) DO UPDATE SET currency = excluded.currency, amount = excluded.amount";
-    db.run(sql, &[book_text(book).into(), currency.as_str().into(), amount.to_string().into()]).map(|_| ())
+    let sql = "INSERT INTO balance (book, currency, amount, crc) VALUES (?1, ?2, ?3, ?4)
+               ON CONFLICT (book) DO UPDATE SET currency = excluded.currency, amount = excluded.amount,
+                 crc = excluded.crc";
+    let mut row = vec![book_text(book).into(), currency.as_str().into(), amount.to_string().into()];
+    row.push(crc(&row));
+    db.run(sql, &row).map(|_| ())
 }
 
 /// Writes the lines of one posting, beginning with line number `line`; the next free one.
@@ -147,12 +161,13 @@ pub(crate) fn write_posting(
     mut line: u32,
     posting: &Posting,
 ) -> Result<u32, StoreError> {
-    let sql = "INSERT INTO ledger_entry (seq, line, book, currency, amount, balance_after, kind, call_id, posted_at,
-                                         posted_by, note, posting_key)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+    let sql = format!(
+        "INSERT INTO ledger_entry ({LINE_COLUMNS}, crc)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
+    );
     let currency = currency_of(posting)?;
     for entry in &posting.entries {
-        let row = [
+        let mut row = vec![
             seq.0.into(),
             line.into(),
             book_text(entry.book).into(),
@@ -166,7 +181,8 @@ pub(crate) fn write_posting(
             Value::from(&posting.note),
             posting.key.as_ref().into(),
         ];
-        db.run(sql, &row)?;
+        row.push(crc(&row));
+        db.run(&sql, &row)?;
         line += 1;
     }
     if let Some(key) = &posting.key {
@@ -176,9 +192,11 @@ pub(crate) fn write_posting(
 }
 
 fn write_key(db: &Connection, seq: Seq, key: &str, posting: &Posting) -> Result<(), StoreError> {
-    let body = serde_json::to_string(posting)?;
-    let sql = "INSERT INTO posting (posting_key, seq, body) VALUES (?1, ?2, ?3) ON CONFLICT (posting_key) DO NOTHING";
-    if db.run(sql, &[key.into(), seq.0.into(), body.into()])? == 0 {
+    let mut row = vec![key.into(), seq.0.into(), serde_json::to_string(posting)?.into()];
+    row.push(crc(&row));
+    let sql = "INSERT INTO posting (posting_key, seq, body, crc) VALUES (?1, ?2, ?3, ?4)
+               ON CONFLICT (posting_key) DO NOTHING";
+    if db.run(sql, &row)? == 0 {
         tracing::error!(key, %seq, "a posting with this key was made before");
     }
     db.run("DELETE FROM pending_payment WHERE posting_key = ?1", &[key.into()]).map(|_| ())
@@ -193,19 +211,26 @@ pub(crate) fn currency_of(posting: &Posting) -> Result<Currency, StoreError> {
     found.ok_or_else(|| StoreError::corrupt("a posting without a currency"))
 }
 
+/// Columns of a line, in the order of its checksum.
+pub(crate) const LINE_COLUMNS: &str =
+    "seq, line, book, currency, amount, balance_after, kind, call_id, posted_at,
+    posted_by, note, posting_key";
+
+/// Reads [`LINE_COLUMNS`] and the checksum.
 fn read_line(row: &Row<'_>) -> Result<LedgerLine, StoreError> {
+    row.verify(12)?;
     Ok(LedgerLine {
         seq: Seq(row.unsigned(0)?),
         line: row.id(1)?,
-        at: Utc::from_millis(row.int(2)?),
-        kind: read_kind(row.text(3)?)?,
+        currency: read_currency(row.text(3)?)?,
         amount: row.parsed(4)?,
         balance_after: row.parsed(5)?,
-        currency: read_currency(row.text(6)?)?,
+        kind: read_kind(row.text(6)?)?,
         call: row.optional_unsigned(7)?.map(CallId),
-        by: row.text(8)?.to_string(),
-        note: row.text(9)?.to_string(),
-        key: row.optional_text(10)?.map(str::to_string),
+        at: Utc::from_millis(row.int(8)?),
+        by: row.text(9)?.to_string(),
+        note: row.text(10)?.to_string(),
+        key: row.optional_text(11)?.map(str::to_string),
     })
 }
 

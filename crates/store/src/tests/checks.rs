@@ -2,12 +2,72 @@
 
 use super::{business, scratch, store};
 use crate::samples::{self, Books};
+use crate::sql::{Value, crc};
 use crate::{CdrFilter, Store, StoreError};
 use rusqlite::Connection;
+use rusqlite::functions::FunctionFlags;
+use rusqlite::types::ValueRef;
 use vocab::{AccountId, CallId, Money, Seq};
 
 fn failing(store: &Store) -> Vec<&'static str> {
     store.check().unwrap().into_iter().filter(|f| !f.ok).map(|f| f.check).collect()
+}
+
+/// Gives every row a good checksum, so that only the sense of its contents can tell.
+fn seal_again(db: &Connection) {
+    let crc = |c: &rusqlite::functions::Context<'_>| {
+        let values = (0..c.len()).map(|i| match c.get_raw(i) {
+            ValueRef::Integer(n) => Value::from(n),
+            ValueRef::Text(text) => Value::from(std::str::from_utf8(text).unwrap()),
+            _ => Value::Null,
+        });
+        match crc(&values.collect::<Vec<_>>()) {
+            Value::Int(n) => Ok(n),
+            _ => unreachable!(),
+        }
+    };
+    db.create_scalar_function("crc", -1, FunctionFlags::default(), crc).unwrap();
+    db.execute_batch(
+        "UPDATE balance SET crc = crc(book, currency, amount);
+         UPDATE ledger_entry SET crc = crc(seq, line, book, currency, amount, balance_after, kind, call_id, posted_at,
+           posted_by, note, posting_key);
+         UPDATE cdr_20261122 SET crc = crc(call_id, seq, body);
+         UPDATE document SET crc = crc(kind, id, version, body, name);
+         UPDATE posting SET crc = crc(posting_key, seq, body);
+         UPDATE rate SET crc = crc(group_id, prefix, area, price_per_minute, first_period, cycle, first_period_price,
+           connection_fee, minimum_charge, free_seconds, locked);",
+    )
+    .unwrap();
+}
+
+#[test]
+fn rows_that_differ_from_their_checksum_are_not_read() {
+    for (damage, want) in [
+        ("UPDATE balance SET amount = '1.00' WHERE book = 'account:1'", "ledger entries"),
+        ("UPDATE ledger_entry SET note = 'x' WHERE seq = 10", "ledger entries"),
+        ("UPDATE cdr_20261122 SET body = replace(body, 'PCMA', 'PCMU')", "calls and their charges"),
+        ("UPDATE document SET body = replace(body, '5080', '5081')", "configuration"),
+        ("UPDATE rate SET price_per_minute = '0.0001' WHERE prefix = '880'", "configuration"),
+        ("UPDATE posting SET body = replace(body, 'admin', 'eve')", "idempotency keys"),
+        ("UPDATE parameter SET body = '5'", "configuration"),
+        ("UPDATE pending_payment SET amount = '99.00'", "configuration"),
+    ] {
+        let (dir, store) = store();
+        business(&store);
+        store.set_parameter("SS_MAX_CPS", "100", "test").unwrap();
+        store.applier().apply(&Books::default().traffic(1, 40)).unwrap();
+        let changed = Connection::open(dir.path().join("tandem.db")).unwrap().execute(damage, []).unwrap();
+        assert!(changed > 0, "{damage}");
+        assert_eq!(failing(&store), [want], "{damage}");
+        assert!(contents(&store).is_err() || want == "configuration", "{damage}");
+    }
+    let (dir, store) = store();
+    store.applier().apply(&Books::default().traffic(1, 40)).unwrap();
+    Connection::open(dir.path().join("tandem.db"))
+        .unwrap()
+        .execute("UPDATE watermark SET seq = 20", [])
+        .unwrap();
+    assert!(store.applied().is_err());
 }
 
 #[test]
@@ -15,12 +75,12 @@ fn planted_damage_is_found() {
     let cases: &[(&str, &[&str])] = &[
         ("UPDATE balance SET amount = '99999.00' WHERE book = 'account:1'", &["balances"]),
         ("DELETE FROM balance WHERE book = 'account:1'", &["balances"]),
-        ("INSERT INTO balance VALUES ('account:5', 'USD', '1.00')", &["balances"]),
+        ("INSERT INTO balance VALUES ('account:5', 'USD', '1.00', 0)", &["balances"]),
         (
             "UPDATE ledger_entry SET amount = '1.00' WHERE seq = 10 AND book = 'account:1'",
             &["ledger entries", "double entry"],
         ),
-        ("DELETE FROM ledger_entry WHERE seq = 10", &["ledger entries"]),
+        ("DELETE FROM ledger_entry WHERE seq = 10", &["ledger entries", "idempotency keys"]),
         (
             "DELETE FROM ledger_entry WHERE seq = 12 AND kind = 'call_charge'",
             &["ledger entries", "calls and their charges"],
@@ -36,13 +96,21 @@ fn planted_damage_is_found() {
         ),
         ("CREATE TABLE cdr_20261123 AS SELECT * FROM cdr_20261122 WHERE call_id = 11", &["no call twice"]),
         ("UPDATE document SET body = replace(body, '127.0.0.1:5080', 'nowhere:x')", &["configuration"]),
+        (
+            "UPDATE rate SET prefix = '8801' WHERE prefix = '880'; DELETE FROM rate WHERE prefix = '44'",
+            &["configuration"],
+        ),
+        ("UPDATE posting SET seq = 11 WHERE posting_key = 'key-10'", &["idempotency keys"]),
+        ("UPDATE cdr_20261122 SET caller = '33' WHERE call_id = 12", &["calls and their charges"]),
     ];
     for (damage, want) in cases {
         let (dir, store) = store();
         business(&store);
         store.applier().apply(&Books::default().traffic(1, 40)).unwrap();
         assert_eq!(failing(&store), [""; 0], "before {damage}");
-        Connection::open(dir.path().join("tandem.db")).unwrap().execute_batch(damage).unwrap();
+        let db = Connection::open(dir.path().join("tandem.db")).unwrap();
+        db.execute_batch(damage).unwrap();
+        seal_again(&db);
         assert_eq!(failing(&store), *want, "{damage}");
     }
 }
