@@ -1,5 +1,5 @@
 /** How numbers, money and times are written. Money stays text all the way; nothing here computes with it. */
-import { type Decimal, decimal, parseDecimal, round, toText, trim } from './decimal';
+import { type Decimal, decimal, isZero, parseDecimal, round, toText, trim } from './decimal';
 
 const MINUS = '\u2212';
 const THIN = '\u2009';
@@ -15,7 +15,10 @@ function group(text: string): string {
 /** "1284.0651" → "1,284.07". Totals have two decimals, single calls four. */
 export function money(text: string | null | undefined, places = 2): string {
   const value = text == null ? null : parseDecimal(text);
-  return value ? group(toText(round(value, places))) : NONE;
+  if (!value) return NONE;
+  const rounded = round(value, places);
+  // What would look like nothing but is something is written out.
+  return group(toText(isZero(rounded) ? trim(value, places) : rounded));
 }
 
 export const decimalText = (value: Decimal, places = 4): string => group(toText(trim(value, places)));

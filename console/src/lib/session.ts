@@ -22,7 +22,8 @@ export function useSignOut() {
   return async () => {
     await session.signOut().catch(() => {});
     live.stop();
-    queries.clear();
     queries.setQueryData(SESSION, null);
+    // The next user must not see what this one was shown.
+    queries.removeQueries({ predicate: (query) => query.queryKey[0] !== SESSION[0] });
   };
 }

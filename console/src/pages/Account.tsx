@@ -123,6 +123,7 @@ function Contents({ account }: { account: Account }) {
   return (
     <>
       <Tabs
+        tabBarStyle={{ marginBottom: 0 }}
         activeKey={tab}
         onChange={(key) => change({ tab: key === 'ledger' ? undefined : key, sort: undefined, q: undefined })}
         items={[

@@ -8,7 +8,7 @@ import { clock, count, duration, isNegative, minutes, minutesSeconds, money, NON
 import { useLiveRows, useTotals } from '../lib/useLive';
 import { Chart } from '../ui/Chart';
 import { ErrorNote, Loading } from '../ui/Notes';
-import { Page, Panel } from '../ui/Page';
+import { Page, Panel, Scroll } from '../ui/Page';
 
 const REFRESH_MS = 5_000;
 const TAIL = { topic: 'cdr-tail', off: 0, n: 10 };
@@ -99,7 +99,7 @@ function TopCustomers({ data }: { data: OverviewData }) {
       {data.top_customers.length === 0 ? (
         <p className="muted">{t.overview.noTraffic}</p>
       ) : (
-        <div className="table-scroll">
+        <Scroll label={t.overview.topCustomers}>
           <table className="table">
             <thead>
               <tr>
@@ -130,7 +130,7 @@ function TopCustomers({ data }: { data: OverviewData }) {
               ))}
             </tbody>
           </table>
-        </div>
+        </Scroll>
       )}
     </Panel>
   );
@@ -139,13 +139,13 @@ function TopCustomers({ data }: { data: OverviewData }) {
 function WorstGateways({ data }: { data: OverviewData }) {
   const t = useText();
   const ratio = (g: { attempts: number; answered: number }) => (g.attempts === 0 ? 1 : g.answered / g.attempts);
-  const worst = [...data.gateways].sort((a, b) => ratio(a) - ratio(b)).slice(0, 5);
+  const worst = data.gateways.filter((g) => g.attempts > 0).sort((a, b) => ratio(a) - ratio(b)).slice(0, 5);
   return (
     <Panel title={t.overview.worstGateways}>
       {worst.length === 0 ? (
         <p className="muted">{t.overview.noTraffic}</p>
       ) : (
-        <div className="table-scroll">
+        <Scroll label={t.overview.worstGateways}>
           <table className="table">
             <thead>
               <tr>
@@ -176,7 +176,7 @@ function WorstGateways({ data }: { data: OverviewData }) {
               ))}
             </tbody>
           </table>
-        </div>
+        </Scroll>
       )}
     </Panel>
   );
@@ -194,7 +194,7 @@ function RecentRecords() {
         </Link>
       }
     >
-      <div className="table-scroll">
+      <Scroll label={t.overview.recent}>
         <table className="table">
           <thead>
             <tr>
@@ -231,7 +231,7 @@ function RecentRecords() {
             ))}
           </tbody>
         </table>
-      </div>
+      </Scroll>
       {tail.rows.length === 0 && <p className="muted">{t.overview.noTraffic}</p>}
     </Panel>
   );

@@ -100,12 +100,12 @@ function columnsOf(t: Messages): Column<Parameter>[] {
   const p = t.parameters;
   const withUnit = (text: string, unit: string | null | undefined) => (text === '' ? t.common.none : unit ? `${text} ${unit}` : text);
   return [
-    { key: 'name', title: p.name, width: 380, cell: (x) => <span className="mono">{x.name}</span> },
-    { key: 'value', title: p.value, width: 150, cell: (x) => (x.changed ? <strong>{withUnit(x.value, x.unit)}</strong> : withUnit(x.value, x.unit)) },
-    { key: 'default', title: p.default, width: 150, cell: (x) => <span className="muted">{withUnit(x.default, x.unit)}</span> },
-    { key: 'range', title: p.range, width: 170, cell: (x) => <span className="muted">{x.range}</span> },
-    { key: 'group', title: p.group, width: 130, cell: (x) => wordFor(p.groups, x.group) },
-    { key: 'gateway', title: p.perGateway, width: 110, cell: (x) => (x.gateway ? t.common.yes : t.common.no) },
-    { key: 'help', title: p.help, width: 340, grow: true, cell: (x) => <span title={x.help}>{x.help}</span> },
+    { key: 'name', title: p.name, width: 330, cell: (x) => <span className="mono">{x.name}</span> },
+    { key: 'value', title: p.value, width: 116, cell: (x) => (x.changed ? <strong>{withUnit(x.value, x.unit)}</strong> : withUnit(x.value, x.unit)) },
+    { key: 'default', title: p.default, width: 116, cell: (x) => <span className="muted">{withUnit(x.default, x.unit)}</span> },
+    { key: 'help', title: p.help, width: 300, grow: true, cell: (x) => <span title={x.help}>{x.help}</span> },
+    { key: 'range', title: p.range, width: 160, cell: (x) => <span className="muted">{x.range}</span> },
+    { key: 'group', title: p.group, width: 118, cell: (x) => wordFor(p.groups, x.group) },
+    { key: 'gateway', title: p.perGateway, width: 116, cell: (x) => (x.gateway ? t.common.yes : t.common.no) },
   ];
 }

@@ -92,7 +92,7 @@ function columnsOf(t: Messages, width: (typeof WIDTHS)['en']): Column<Cdr>[] {
   const mono = (text: string) => <span className="mono">{text}</span>;
   const figure = (text: string | null | undefined) => <span className={isNegative(text) ? 'negative' : ''}>{money(text, 4)}</span>;
   return [
-    { key: 'start', title: t.records.start, width: 148, sort: 'start', cell: (c) => <span className="mono" title={timeTip(c.start)}>{time(c.start)}</span> },
+    { key: 'start', title: t.records.start, width: 168, sort: 'start', cell: (c) => <span className="mono" title={timeTip(c.start)}>{time(c.start)}</span> },
     { key: 'caller', title: t.calls.caller, width: 122, cell: (c) => mono(c.caller) },
     { key: 'callee', title: t.calls.callee, width: 122, cell: (c) => mono(c.callee) },
     { key: 'account', title: t.calls.customer, width: 110, grow: true, cell: (c) => c.account ?? NONE },

@@ -61,7 +61,7 @@ function QuestionForm({ question, onRun }: { question: Question; onRun: (questio
       <div className="editor-fields">
         <Form.Item name="gateway" label={t.simulate.gateway} rules={needed}>
           <Select
-            showSearch
+            showSearch={{ optionFilterProp: 'label' }}
             loading={gateways.isPending}
             options={(gateways.data?.items ?? []).map((g) => ({ value: g.name, label: `${g.name} · ${g.account}` }))}
           />

@@ -5,7 +5,7 @@ import { type Status, system } from '../api/resources';
 import { useText } from '../i18n';
 import { count, time } from '../lib/format';
 import { ErrorNote, Loading } from '../ui/Notes';
-import { Facts, Page, Panel } from '../ui/Page';
+import { Facts, Page, Panel, Scroll } from '../ui/Page';
 import { StateMark } from '../ui/State';
 
 const REFRESH_MS = 5_000;
@@ -77,7 +77,7 @@ function Check() {
           <p role="status" data-check={check.data.ok}>
             <StateMark tone={check.data.ok ? 'ok' : 'crit'}>{check.data.ok ? t.status.checkOk : t.status.checkBad}</StateMark>
           </p>
-          <div className="table-scroll">
+          <Scroll label={t.status.check}>
             <table className="table">
               <tbody>
                 {check.data.findings.map((f) => (
@@ -90,7 +90,7 @@ function Check() {
                 ))}
               </tbody>
             </table>
-          </div>
+          </Scroll>
         </>
       )}
     </Panel>

@@ -24,7 +24,7 @@ function worse(a: number | null | undefined, b: number | null | undefined): numb
 }
 
 const WIDTHS: Record<Language, { state: number; gateway: number; money: number }> = {
-  en: { state: 92, gateway: 130, money: 84 },
+  en: { state: 92, gateway: 126, money: 80 },
   zh: { state: 84, gateway: 120, money: 90 },
   es: { state: 128, gateway: 162, money: 88 },
 };
@@ -38,15 +38,15 @@ function columnsOf(t: Messages, width: (typeof WIDTHS)['en']): Column<Call>[] {
   const mono = (text: string | null | undefined) => <span className="mono">{text ?? NONE}</span>;
   return [
     { key: 'state', title: t.common.state, width: width.state, sort: 'state', cell: (c) => <span title={c.end_reason ? wordFor(t.endReason, c.end_reason) : undefined}><CallState state={c.state} /></span> },
-    { key: 'duration', title: t.calls.duration, width: 80, right: true, sort: 'start', cell: (c) => <LiveDuration call={c} /> },
-    { key: 'caller', title: t.calls.caller, width: 126, sort: 'caller', cell: (c) => mono(c.caller) },
-    { key: 'callee', title: t.calls.callee, width: 126, sort: 'callee', cell: (c) => mono(c.callee) },
-    { key: 'account', title: t.calls.customer, width: 120, grow: true, sort: 'account', cell: (c) => c.account ?? NONE },
+    { key: 'duration', title: t.calls.duration, width: 92, right: true, sort: 'start', cell: (c) => <LiveDuration call={c} /> },
+    { key: 'caller', title: t.calls.caller, width: 108, sort: 'caller', cell: (c) => mono(c.caller) },
+    { key: 'callee', title: t.calls.callee, width: 118, sort: 'callee', cell: (c) => mono(c.callee) },
+    { key: 'account', title: t.calls.customer, width: 106, grow: true, sort: 'account', cell: (c) => c.account ?? NONE },
     { key: 'mapping', title: t.calls.mapping, width: width.gateway, grow: true, sort: 'mapping_gateway', cell: (c) => c.mapping_gateway ?? NONE },
     { key: 'routing', title: t.calls.routing, width: width.gateway, grow: true, sort: 'routing_gateway', cell: (c) => c.routing_gateway ?? NONE },
-    { key: 'attempt', title: t.calls.attempt, width: 78, right: true, cell: (c) => (c.attempt > 0 ? c.attempt : NONE) },
-    { key: 'codec', title: t.calls.codec, width: 84, cell: (c) => codecs(c) },
-    { key: 'pdd', title: t.calls.pdd, width: 70, right: true, sort: 'pdd_ms', cell: (c) => seconds(c.pdd_ms) },
+    { key: 'attempt', title: t.calls.attempt, width: 70, right: true, cell: (c) => (c.attempt > 0 ? c.attempt : NONE) },
+    { key: 'codec', title: t.calls.codec, width: 70, cell: (c) => codecs(c) },
+    { key: 'pdd', title: t.calls.pdd, width: 62, right: true, sort: 'pdd_ms', cell: (c) => seconds(c.pdd_ms) },
     { key: 'loss', title: t.calls.loss, width: 74, right: true, cell: (c) => quality(worse(c.a.loss_percent, c.b.loss_percent), percentOf, lossTone) },
     {
       key: 'jitter',

@@ -31,7 +31,7 @@ function optionsOf(color: string, width: number): uPlot.Options {
     cursor: { sync: { key: 'page' }, y: false, drag: { x: false, y: false } },
     scales: { x: { time: true }, y: { range: (_, min, max) => [Math.min(0, min), max <= 0 && min >= 0 ? 1 : max * 1.08] } },
     axes: [
-      { ...axis, space: 70, values: (_, ticks) => ticks.map((s) => clock(s * 1000).slice(0, 5)) },
+      { ...axis, space: 70, size: 24, values: (_, ticks) => ticks.map((s) => clock(s * 1000).slice(0, 5)) },
       { ...axis, size: 46, space: 28 },
     ],
     series: [{}, { stroke: line, width: 1.5, fill: `${line}17`, points: { show: false }, spanGaps: false }],

@@ -55,6 +55,14 @@ export function EditorForm<T extends object>(props: EditorFormProps<T>) {
     setChanged(fields.map((f) => f.name).filter((name) => JSON.stringify(now[name] ?? '') !== JSON.stringify(start[name] ?? '')));
   };
 
+  // Complaints come with the save and go while the field is being corrected; one that came or went when the pointer
+  // leaves a field would move the button away from under it.
+  const onChange = (now: Document) => {
+    count();
+    const wrong = Object.keys(now).filter((name) => form.getFieldError(name).length > 0);
+    if (wrong.length > 0) void form.validateFields(wrong).catch(() => {});
+  };
+
   const run = async (store: (value: T) => Promise<unknown>) => {
     setFailure(null);
     try {
@@ -103,7 +111,7 @@ export function EditorForm<T extends object>(props: EditorFormProps<T>) {
         }
       }}
     >
-      <Form form={form} layout="vertical" initialValues={start} onValuesChange={count} onFinish={() => void run(props.save)} noValidate>
+      <Form form={form} layout="vertical" initialValues={start} onValuesChange={onChange} onFinish={() => void run(props.save)} noValidate>
         {props.sections.map((section, i) => {
           const body = (
             <div className="editor-fields">

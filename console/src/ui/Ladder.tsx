@@ -58,7 +58,7 @@ function ArrowRow({ arrow, y, gutter }: { arrow: Arrow; y: number; gutter: numbe
       </text>
       <line x1={from} x2={tip} y1={y} y2={y} stroke={color} strokeWidth={1.5} strokeDasharray={dashed} />
       <path d={`M${tip} ${y}l${-direction * 8} -4v8z`} fill={color} />
-      <text className="ladder-label" x={(from + to) / 2} y={y - 4}>
+      <text className="ladder-label" x={(from + to) / 2} y={y - 5}>
         {arrow.kind === 'failure' || arrow.kind === 'silence' ? '▲ ' : ''}
         {arrow.label}
         {arrow.leg > 1 ? ` (${arrow.leg})` : ''}

@@ -1,5 +1,5 @@
 /** The frame that every page has: a title, actions at the right, panels below. */
-import { type ReactNode, useEffect } from 'react';
+import { type ReactNode, useEffect, useRef, useState } from 'react';
 import { useText } from '../i18n';
 
 interface PageProps {
@@ -55,5 +55,23 @@ export function Facts({ facts, single }: { facts: Fact[]; single?: boolean }) {
         </div>
       ))}
     </dl>
+  );
+}
+
+/** A box for tables that may be wider than the screen. It takes the focus only while there is something to scroll. */
+export function Scroll({ label, children }: { label: string; children: ReactNode }) {
+  const box = useRef<HTMLElement>(null);
+  const [wide, setWide] = useState(false);
+  useEffect(() => {
+    const element = box.current;
+    if (!element) return;
+    const observer = new ResizeObserver(() => setWide(element.scrollWidth > element.clientWidth));
+    observer.observe(element);
+    return () => observer.disconnect();
+  }, []);
+  return (
+    <section ref={box} className="table-scroll" aria-label={label} tabIndex={wide ? 0 : undefined}>
+      {children}
+    </section>
   );
 }

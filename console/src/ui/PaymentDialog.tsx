@@ -4,7 +4,7 @@ import { App, Form, Input, Modal, Select } from 'antd';
 import { useState } from 'react';
 import { type Account, accounts, type PaymentInput } from '../api/resources';
 import { useText } from '../i18n';
-import { add, decimal, isZero, negate, parseDecimal, toText } from '../lib/decimal';
+import { balanceAfter } from '../lib/balance';
 import { amount, isNegative } from '../lib/format';
 import { ErrorNote } from './Notes';
 import { useSaved } from './useSaved';
@@ -14,13 +14,6 @@ import { choices } from './fields';
 function newKey(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (b) => b.toString(16).padStart(2, '0')).join('');
-}
-
-/** The balance that will follow; `null` while the amount is not one. A refund goes out. */
-export function balanceAfter(balance: string, kind: string, text: string): string | null {
-  const value = parseDecimal(text);
-  if (!value || isZero(value)) return null;
-  return toText(add(decimal(balance), kind === 'refund' ? negate(value) : value));
 }
 
 export function PaymentDialog({ account, onClose }: { account: Account; onClose: () => void }) {
@@ -44,6 +37,9 @@ export function PaymentDialog({ account, onClose }: { account: Account; onClose:
     balanceAfter('0', 'payment', text ?? '') && (form.getFieldValue('kind') === 'correction' || !isNegative(text))
       ? Promise.resolve()
       : Promise.reject(new Error(t.payment.wrongAmount));
+  const recheck = () => {
+    if (form.getFieldError('amount').length > 0) void form.validateFields(['amount']).catch(() => {});
+  };
   return (
     <Modal
       open
@@ -53,8 +49,8 @@ export function PaymentDialog({ account, onClose }: { account: Account; onClose:
       onOk={() => form.submit()}
       onCancel={onClose}
     >
-      <Form form={form} layout="vertical" initialValues={{ kind: 'payment' }} onFinish={(input) => pay.mutate(input)}>
-        <Form.Item name="amount" label={`${t.payment.amount} (${account.currency})`} required rules={[{ validator: valid }]} validateTrigger="onBlur" extra={t.payment.amountHelp}>
+      <Form form={form} layout="vertical" initialValues={{ kind: 'payment' }} onFinish={(input) => pay.mutate(input)} onValuesChange={recheck}>
+        <Form.Item name="amount" label={`${t.payment.amount} (${account.currency})`} required rules={[{ validator: valid }]} validateTrigger={[]} extra={t.payment.amountHelp}>
           <Input inputMode="decimal" autoFocus autoComplete="off" />
         </Form.Item>
         <Form.Item name="kind" label={t.payment.kind}>

@@ -2,7 +2,7 @@
 import type { RouteExplanation } from '../api/resources';
 import { useText, wordFor } from '../i18n';
 import { NONE, price } from '../lib/format';
-import { Panel } from './Page';
+import { Panel, Scroll } from './Page';
 import { StateMark } from './State';
 
 export function RouteView({ route }: { route: RouteExplanation }) {
@@ -22,7 +22,7 @@ export function RouteView({ route }: { route: RouteExplanation }) {
 function Steps({ route }: { route: RouteExplanation }) {
   const t = useText();
   return (
-    <div className="table-scroll">
+    <Scroll label={t.route.steps}>
       <table className="table" data-steps="">
         <thead>
           <tr>
@@ -50,14 +50,14 @@ function Steps({ route }: { route: RouteExplanation }) {
           ))}
         </tbody>
       </table>
-    </div>
+    </Scroll>
   );
 }
 
 function Candidates({ route }: { route: RouteExplanation }) {
   const t = useText();
   return (
-    <div className="table-scroll">
+    <Scroll label={t.route.candidates}>
       <table className="table" data-candidates="">
         <thead>
           <tr>
@@ -92,6 +92,6 @@ function Candidates({ route }: { route: RouteExplanation }) {
           ))}
         </tbody>
       </table>
-    </div>
+    </Scroll>
   );
 }

@@ -21,10 +21,10 @@ export function TopBar({ user, onJump, onHelp, onMenu }: TopBarProps) {
       <button type="button" className="icon-button top-menu" aria-label={t.nav.menu} onClick={onMenu}>
         ☰
       </button>
-      <button type="button" className="jump-open" onClick={onJump} aria-label={t.bar.jump}>
+      <button type="button" className="jump-open" onClick={onJump}>
         <span aria-hidden="true">⌕</span>
         <span className="jump-words">{t.bar.jump}</span>
-        <kbd>Ctrl K</kbd>
+        <kbd aria-hidden="true">Ctrl K</kbd>
       </button>
       <span className="top-space" />
       <Freshness />
@@ -64,7 +64,7 @@ export function LanguageMenu() {
   const items = Object.entries(LANGUAGES).map(([key, label]) => ({ key, label, onClick: () => choose(key as Language) }));
   return (
     <Dropdown trigger={['click']} menu={{ items, selectedKeys: [language] }}>
-      <button type="button" className="icon-button" aria-label={texts.bar.language} title={texts.bar.language}>
+      <button type="button" className="icon-button" aria-label={`${language.toUpperCase()}: ${texts.bar.language}`} title={texts.bar.language}>
         {language.toUpperCase()}
       </button>
     </Dropdown>

@@ -76,7 +76,8 @@ function fromField(field: Field, value: unknown): unknown {
 
 function rulesOf(field: Field, t: Messages): Rule[] {
   const rules: Rule[] = [];
-  if (field.needed) rules.push({ required: true, whitespace: field.kind === 'text', message: t.common.requiredField });
+  if (field.needed) rules.push({ required: true, message: t.common.requiredField });
+  if (field.needed && field.kind === 'text') rules.push({ whitespace: true, message: t.common.requiredField });
   if (field.kind === 'decimal') rules.push({ pattern: /^-?\d+(\.\d+)?$/, message: t.common.decimalNumber });
   if (field.kind === 'wholes') {
     const valid = (list: string[] | undefined) => (list ?? []).every((v) => /^\d+$/.test(v));
@@ -94,7 +95,7 @@ export function FieldInput({ field }: { field: Field }) {
       label={field.label}
       className={wide ? 'editor-wide' : undefined}
       rules={rulesOf(field, t)}
-      validateTrigger="onBlur"
+      validateTrigger={[]}
       valuePropName={field.kind === 'switch' ? 'checked' : 'value'}
       extra={field.help && <span className="editor-help">{field.help}</span>}
     >
