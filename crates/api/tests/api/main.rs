@@ -1,5 +1,7 @@
 //! The API from outside: a real store, a stand-in for the brain, requests straight into the router.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that finds nothing there shall fail")]
+
 mod bad_input;
 mod console;
 mod documents;
