@@ -32,7 +32,8 @@ pub struct Folder {
 impl Folder {
     /// Makes the folder if it is not there, and takes it.
     pub fn open(path: &Path) -> Result<Folder, String> {
-        let failed = |doing: &str, e: std::io::Error| format!("{doing} the data folder {}: {e}", path.display());
+        let failed =
+            |doing: &str, e: std::io::Error| format!("{doing} the data folder {}: {e}", path.display());
         fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|e| failed("making", e))?;
         let mut options = OpenOptions::new();
         options.create(true).truncate(false).write(true).mode(0o600);
@@ -41,7 +42,9 @@ impl Folder {
             match lock.try_lock() {
                 Ok(()) => return Ok(Folder { path: path.to_path_buf(), _lock: lock }),
                 // Somebody who asks whether a switch is running holds the lock for a moment.
-                Err(fs::TryLockError::WouldBlock) if !last_try => std::thread::sleep(Duration::from_millis(30)),
+                Err(fs::TryLockError::WouldBlock) if !last_try => {
+                    std::thread::sleep(Duration::from_millis(30))
+                }
                 Err(fs::TryLockError::WouldBlock) => break,
                 Err(fs::TryLockError::Error(e)) => return Err(failed("locking", e)),
             }
@@ -98,7 +101,10 @@ fn read_run(path: &Path) -> Result<Run, String> {
 /// The switch that runs on this folder, seen from another process.
 pub fn running(path: &Path) -> Result<Run, String> {
     let none = || {
-        format!("no switch runs on the data folder {}; start one with `tandem serve`, or name another with --data or --api", path.display())
+        format!(
+            "no switch runs on the data folder {}; start one with `tandem serve`, or name another with --data or --api",
+            path.display()
+        )
     };
     let run = read_run(path).map_err(|_| none())?;
     // After a crash the file is still there, but nobody holds the lock.

@@ -6,8 +6,7 @@ use vocab::net::{Cidr, LocalAddresses};
 
 /// Addresses from the documentation ranges: routed like any foreign one, and nothing is ever sent there.
 const ABROAD_V4: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 9);
-const ABROAD_V6: SocketAddr =
-    SocketAddr::new(IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)), 9);
+const ABROAD_V6: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)), 9);
 
 /// What stands on the interfaces now, limited to `only` when it names any.
 pub fn local_addresses(only: &[IpAddr]) -> io::Result<LocalAddresses> {
@@ -26,7 +25,8 @@ pub fn local_addresses(only: &[IpAddr]) -> io::Result<LocalAddresses> {
 
 /// Our address on the way to `remote`: connecting a UDP socket looks up the route and sends nothing.
 fn routed_from(remote: SocketAddr) -> Option<IpAddr> {
-    let any: IpAddr = if remote.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let any: IpAddr =
+        if remote.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind((any, 0)).ok()?;
     socket.connect(remote).ok()?;
     Some(socket.local_addr().ok()?.ip())
@@ -47,10 +47,9 @@ fn list() -> io::Result<Vec<(Cidr, IpAddr)>> {
         let up = u32::try_from(libc::IFF_UP).unwrap_or(0) & entry.ifa_flags != 0;
         // SAFETY: both pointers are null or to socket addresses of the family that they name.
         let (address, mask) = unsafe { (ip(entry.ifa_addr), ip(entry.ifa_netmask)) };
-        if let (true, Some(address), Some(mask)) = (up, address, mask) {
-            if !is_link_local(address) {
-                found.push((Cidr { address, length: prefix_length(mask) }, address));
-            }
+        if let (true, Some(address), Some(mask)) = (up && !address.is_some_and(is_link_local), address, mask)
+        {
+            found.push((Cidr { address, length: prefix_length(mask) }, address));
         }
         at = entry.ifa_next;
     }

@@ -1,3 +1,30 @@
 //! The program as a library, so that tests, benchmarks and the thin `main` share it.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | `cli` | the command line; everything but `serve` and `demo` is a client of the API |
+//! | `serve`, `demo` | the two ways to run a switch |
+//! | `program` | the switch put together, and taken apart in the right order |
+//! | `settings`, `folder` | which sockets and threads; the data folder |
+//! | `signalling` | the thread that owns the brain; UDP; the inbox of everybody else |
+//! | `tcp` | SIP over TCP |
+//! | `media_io` | the media threads |
+//! | `journal` | records to disk and into the database |
+//! | `names`, `operator`, `live` | between brain and API: configuration, requests, live updates |
+//! | `clock`, `interfaces` | the outside facts: time, our addresses |
 
+pub mod cli;
+mod clock;
+pub mod demo;
+mod folder;
+mod interfaces;
+mod journal;
+mod live;
 pub mod media_io;
+mod names;
+mod operator;
+pub mod program;
+mod serve;
+pub mod settings;
+mod signalling;
+mod tcp;

@@ -69,8 +69,8 @@ impl Program {
         let clock = Clock::start();
         let folder = Folder::open(&settings.data)?;
         let store = Store::open(folder.path()).map_err(|e| e.to_string())?;
-        let (journal, recovered) =
-            Journal::open(&folder.path().join("journal"), JournalOptions::default()).map_err(|e| e.to_string())?;
+        let (journal, recovered) = Journal::open(&folder.path().join("journal"), JournalOptions::default())
+            .map_err(|e| e.to_string())?;
         if let Some((file, offset, bytes)) = &recovered.cut {
             tracing::warn!(file = %file.display(), offset, bytes, "an unfinished write was cut off");
         }
@@ -78,7 +78,8 @@ impl Program {
         let snapshot = names::build(&store, &Resolved::new())?;
         let params = snapshot.params.clone();
 
-        let local = local_addresses(&settings.media.addresses).map_err(|e| format!("reading our addresses: {e}"))?;
+        let local =
+            local_addresses(&settings.media.addresses).map_err(|e| format!("reading our addresses: {e}"))?;
         let sockets = Sockets::bind(&settings.listeners, params.qos_signal)?;
         let api_listener = bind_api(settings.api)?;
         let addresses = Addresses {
@@ -171,9 +172,10 @@ impl Program {
         runtime.block_on(pay_pending(&store, &operator));
         let (api_stop, stop) = oneshot::channel::<()>();
         let api_ended = runtime.spawn(serve_api(server, api_listener, stop, fault));
-        folder.write_token(&token).and_then(|()| folder.announce(&run(&addresses))).map_err(|e| {
-            format!("writing to the data folder {}: {e}", folder.path().display())
-        })?;
+        folder
+            .write_token(&token)
+            .and_then(|()| folder.announce(&run(&addresses)))
+            .map_err(|e| format!("writing to the data folder {}: {e}", folder.path().display()))?;
         Ok(Program {
             addresses,
             first_password,
@@ -288,11 +290,16 @@ fn thread(
         let failed = match outcome {
             Ok(Ok(())) => return,
             Ok(Err(error)) => error,
-            Err(_) => format!("the {name} thread panicked: a bug of the switch; calls are recovered at the next start"),
+            Err(_) => format!(
+                "the {name} thread panicked: a bug of the switch; calls are recovered at the next start"
+            ),
         };
         let _ = fault.send(failed);
     };
-    std::thread::Builder::new().name(name.into()).spawn(body).map_err(|e| format!("starting the {name} thread: {e}"))
+    std::thread::Builder::new()
+        .name(name.into())
+        .spawn(body)
+        .map_err(|e| format!("starting the {name} thread: {e}"))
 }
 
 fn run_applier(queue: &ApplierQueue, mut applier: Applier, board: &LiveBoard) {
@@ -444,7 +451,8 @@ fn lacks_family(error: &io::Error) -> bool {
 }
 
 fn bind_api(address: SocketAddr) -> Result<std::net::TcpListener, String> {
-    let listener = std::net::TcpListener::bind(address).map_err(|e| format!("listening for the API on {address}: {e}"))?;
+    let listener = std::net::TcpListener::bind(address)
+        .map_err(|e| format!("listening for the API on {address}: {e}"))?;
     listener.set_nonblocking(true).map_err(|e| e.to_string())?;
     Ok(listener)
 }
@@ -454,7 +462,12 @@ fn media_ports(settings: &Settings, params: &Params) -> PortRange {
     settings.media.ports.unwrap_or(from_parameters)
 }
 
-fn media_settings(settings: &Settings, params: &Params, ports: PortRange, local: &LocalAddresses) -> MediaSettings {
+fn media_settings(
+    settings: &Settings,
+    params: &Params,
+    ports: PortRange,
+    local: &LocalAddresses,
+) -> MediaSettings {
     // With one address given, its ports alone are taken; with several, the wildcard serves them all.
     let only = |v4: bool| {
         let mut own = settings.media.addresses.iter().copied().filter(|a| a.is_ipv4() == v4);

@@ -1,6 +1,6 @@
 //! `tandem serve`.
 
-use crate::cli::{Failure, ServeArgs};
+use crate::cli::{Failure, Out, ServeArgs};
 use crate::program::{Program, reachable};
 use crate::settings::Settings;
 use std::io::{IsTerminal, Write};
@@ -13,7 +13,7 @@ pub fn serve(args: ServeArgs) -> Result<(), Failure> {
     start_log(&settings.log)?;
     let program = Program::start(&settings, false).map_err(Failure::new)?;
     let stops = stop_requests(&program)?;
-    introduce(&program);
+    introduce(&program)?;
     end(program.run(stops))
 }
 
@@ -49,7 +49,7 @@ pub fn stop_requests(program: &Program) -> Result<mpsc::Receiver<()>, Failure> {
 }
 
 /// What a person needs to know after the start.
-fn introduce(program: &Program) {
+fn introduce(program: &Program) -> Result<(), Failure> {
     let mut lines = vec![format!("console and API: http://{}", reachable(program.addresses.api))];
     for listener in &program.addresses.listeners {
         lines.push(format!("SIP: {} {}", listener.transport, listener.address));
@@ -59,21 +59,13 @@ fn introduce(program: &Program) {
     if let Some(password) = &program.first_password {
         lines.push(format!("sign in as \"admin\" with the password {password} (it is shown only this once)"));
     }
-    say(&lines);
-}
-
-/// Lines for the person who started the program, beside its log.
-pub fn say(lines: &[String]) {
-    let mut stderr = std::io::stderr().lock();
-    for line in lines {
-        let _ = writeln!(stderr, "{line}");
-    }
+    Out::default().text(&lines.join("\n"))
 }
 
 /// A switch of which a part failed may not go through an orderly end: what that part owns is in an unknown state.
 pub fn end(outcome: Result<(), String>) -> Result<(), Failure> {
     if let Err(fault) = outcome {
-        say(&[format!("tandem: {fault}")]);
+        let _ = writeln!(std::io::stderr(), "tandem: {fault}");
         std::process::exit(1);
     }
     Ok(())

@@ -67,7 +67,9 @@ impl FromStr for ListenAddress {
         }
         let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
         let ip = bare.parse().map_err(|_| {
-            format!("{text:?} is not an address; expected one like \"192.0.2.1:5060\" or \"[2001:db8::1]:5060\"")
+            format!(
+                "{text:?} is not an address; expected one like \"192.0.2.1:5060\" or \"[2001:db8::1]:5060\""
+            )
         })?;
         Ok(ListenAddress { ip, port: None })
     }
@@ -77,7 +79,8 @@ impl FromStr for ListenAddress {
 impl FromStr for Listener {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let expected = || format!("{text:?}: expected udp:ADDRESS or tcp:ADDRESS, like \"udp:192.0.2.1:5060\"");
+        let expected =
+            || format!("{text:?}: expected udp:ADDRESS or tcp:ADDRESS, like \"udp:192.0.2.1:5060\"");
         let (transport, rest) = text.split_once(':').ok_or_else(expected)?;
         let transport = match transport {
             "udp" => Transport::Udp,
@@ -116,12 +119,18 @@ pub struct PortRange {
 impl FromStr for PortRange {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let expected = || format!("{text:?}: expected two ports from 1024 on, four or more in all, like \"10000-20000\"");
+        let expected = || {
+            format!("{text:?}: expected two ports from 1024 on, four or more in all, like \"10000-20000\"")
+        };
         let (first, last) = text.split_once('-').ok_or_else(expected)?;
         let port = |t: &str| t.trim().parse::<u16>().map_err(|_| expected());
         let range = PortRange { first: port(first)?, last: port(last)? };
         // Two legs, each with a port for RTP and one for RTCP.
-        if range.first < 1024 || range.last < range.first.saturating_add(3) { Err(expected()) } else { Ok(range) }
+        if range.first < 1024 || range.last < range.first.saturating_add(3) {
+            Err(expected())
+        } else {
+            Ok(range)
+        }
     }
 }
 
@@ -150,7 +159,7 @@ pub struct JournalSettings {
 
 impl Default for JournalSettings {
     fn default() -> JournalSettings {
-        JournalSettings { gather_ms: 3 }
+        JournalSettings { gather_ms: 5 }
     }
 }
 
@@ -238,7 +247,8 @@ impl Settings {
             return Err("more than 64 listeners".into());
         }
         for (i, a) in self.listeners.iter().enumerate() {
-            let twice = |b: &&Listener| b.transport == a.transport && b.address.socket() == a.address.socket();
+            let twice =
+                |b: &&Listener| b.transport == a.transport && b.address.socket() == a.address.socket();
             if a.address.socket().port() != 0 && self.listeners.iter().take(i).any(|b| twice(&b)) {
                 return Err(format!("listener {} {} stands there twice", a.transport, a.address.socket()));
             }
@@ -285,8 +295,11 @@ mod tests {
     fn nothing_configured_gives_the_documented_defaults() {
         let s = load("").unwrap();
         assert_eq!((s.data.to_str(), s.api.to_string().as_str()), (Some("data"), "127.0.0.1:8080"));
-        let shown: Vec<_> =
-            s.listeners.iter().map(|l| format!("{} {} {}", l.transport, l.address.socket(), l.if_available)).collect();
+        let shown: Vec<_> = s
+            .listeners
+            .iter()
+            .map(|l| format!("{} {} {}", l.transport, l.address.socket(), l.if_available))
+            .collect();
         let want =
             ["udp 0.0.0.0:5060 false", "tcp 0.0.0.0:5060 false", "udp [::]:5060 true", "tcp [::]:5060 true"];
         assert_eq!(shown, want);
@@ -319,8 +332,14 @@ mod tests {
             "#,
         )
         .unwrap();
-        assert_eq!((s.stop_wait.as_secs(), s.api.to_string().as_str(), s.journal.gather_ms), (60, "[::1]:9000", 0));
-        assert_eq!(s.listeners[0].advertised.map(|a| a.socket().to_string()), Some("203.0.113.7:5060".into()));
+        assert_eq!(
+            (s.stop_wait.as_secs(), s.api.to_string().as_str(), s.journal.gather_ms),
+            (60, "[::1]:9000", 0)
+        );
+        assert_eq!(
+            s.listeners[0].advertised.map(|a| a.socket().to_string()),
+            Some("203.0.113.7:5060".into())
+        );
         assert_eq!(s.listeners[1].address.socket().to_string(), "[::]:5070");
         assert_eq!(s.media.ports, Some(PortRange { first: 20_000, last: 20_999 }));
         assert_eq!((s.tcp.connections_per_source, s.tcp.connections), (5, 10_000));
@@ -332,7 +351,11 @@ mod tests {
             ("data = 'x'\ncolour = 'red'\n", 2, "unknown field `colour`, expected one of `data`, `log`"),
             ("[media]\n\nport = '1-2'", 3, "unknown field `port`, expected one of `ports`, `threads`"),
             ("[[listener]]\ntransport = 'sctp'\naddress = '0.0.0.0'", 2, "expected `udp` or `tcp`"),
-            ("[[listener]]\ntransport = 'udp'\naddress = 'here'", 3, "\"here\" is not an address; expected one like"),
+            (
+                "[[listener]]\ntransport = 'udp'\naddress = 'here'",
+                3,
+                "\"here\" is not an address; expected one like",
+            ),
             ("[[listener]]\ntransport = 'udp'", 1, "missing field `address`"),
             ("[media]\nports = '20000-20001'", 2, "expected two ports"),
             ("[media]\nports = 7", 2, "expected a string"),
@@ -340,7 +363,10 @@ mod tests {
             ("log = ", 1, ""),
         ] {
             let got = load(text).unwrap_err();
-            assert!(got.starts_with(&format!("tandem.toml:{line}: ")) && got.contains(words), "{text:?}: {got}");
+            assert!(
+                got.starts_with(&format!("tandem.toml:{line}: ")) && got.contains(words),
+                "{text:?}: {got}"
+            );
         }
         assert!(load("[media]\nthreads = 0").unwrap_err().contains("media.threads"));
         let twice = "[[listener]]\ntransport='udp'\naddress='1.2.3.4'\n".repeat(2);

@@ -93,7 +93,8 @@ pub fn start(
     limits: settings::Tcp,
     inbox: Arc<Inbox>,
 ) -> io::Result<TcpSender> {
-    let local = |(id, l): &(ListenerId, std::net::TcpListener)| Ok(Local { id: *id, address: l.local_addr()? });
+    let local =
+        |(id, l): &(ListenerId, std::net::TcpListener)| Ok(Local { id: *id, address: l.local_addr()? });
     let locals = listeners.iter().map(local).collect::<io::Result<Vec<_>>>()?;
     let next = AtomicU64::new(1);
     let shared = Arc::new(Shared { inbox, limits, locals, connections: Mutex::default(), next });
@@ -112,7 +113,8 @@ impl TcpSender {
             Some(connection) => connection.send(bytes),
             None if flow.connection != 0 => self.shared.tell(StreamEvent::Closed { flow }),
             None => {
-                let (connection, receiver) = self.shared.register(Flow { connection: self.shared.number(), ..flow });
+                let (connection, receiver) =
+                    self.shared.register(Flow { connection: self.shared.number(), ..flow });
                 connection.by_address.store(true, Ordering::Relaxed);
                 connection.send(bytes);
                 self.runtime.spawn(connect(self.shared.clone(), connection, receiver));
@@ -341,7 +343,11 @@ async fn cut(
 }
 
 /// Until the peer no longer takes what is written.
-async fn write(connection: &Connection, mut queue: mpsc::Receiver<Vec<u8>>, stream: &mut (impl AsyncWriteExt + Unpin)) {
+async fn write(
+    connection: &Connection,
+    mut queue: mpsc::Receiver<Vec<u8>>,
+    stream: &mut (impl AsyncWriteExt + Unpin),
+) {
     while let Some(mut bytes) = queue.recv().await {
         // What has queued up meanwhile goes in the same system call.
         while let Ok(more) = queue.try_recv() {
@@ -383,7 +389,8 @@ mod tests {
     }
 
     fn bench(limits: settings::Tcp) -> Bench {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = bind("127.0.0.1:0".parse().unwrap(), 24).unwrap();
         let address = listener.local_addr().unwrap();
         let inbox = Arc::new(Inbox::new().unwrap());

@@ -3,7 +3,7 @@
 use super::{ClientArgs, Failure};
 use crate::folder;
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub struct Client {
@@ -20,13 +20,23 @@ impl Client {
             None => folder::running(&data).map_err(Failure::new)?.api,
         };
         let token = args.token.clone().or_else(|| folder::read_token(&data).ok());
+        Ok(Client::at(&base, token))
+    }
+
+    /// Of the switch that runs on this folder.
+    pub fn local(data: &Path) -> Result<Client, Failure> {
+        let token = folder::read_token(data).ok();
+        Ok(Client::at(&folder::running(data).map_err(Failure::new)?.api, token))
+    }
+
+    fn at(base: &str, token: Option<String>) -> Client {
         let agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .timeout_connect(Some(Duration::from_secs(5)))
             .timeout_global(Some(Duration::from_secs(120)))
             .proxy(None)
             .build();
-        Ok(Client { agent: agent.into(), base: with_scheme(&base), token })
+        Client { agent: agent.into(), base: with_scheme(base), token }
     }
 
     pub fn get(&self, path: &str, query: &[(&str, String)]) -> Result<Value, Failure> {
@@ -64,12 +74,17 @@ impl Client {
         &self,
         response: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
     ) -> Result<String, Failure> {
-        let unreachable = |e: ureq::Error| Failure::new(format!("no answer from the switch at {}: {e}", self.base));
+        let unreachable =
+            |e: ureq::Error| Failure::new(format!("no answer from the switch at {}: {e}", self.base));
         let mut response = response.map_err(unreachable)?;
         let status = response.status().as_u16();
         let limited = response.body_mut().with_config().limit(1 << 30).read_to_string();
         let text = limited.map_err(unreachable)?;
-        if (200..300).contains(&status) { Ok(text) } else { Err(refusal(status, &text, self.token.is_some())) }
+        if (200..300).contains(&status) {
+            Ok(text)
+        } else {
+            Err(refusal(status, &text, self.token.is_some()))
+        }
     }
 }
 
@@ -100,7 +115,11 @@ fn default_folder() -> PathBuf {
 /// A refusal in words: one line for each field at fault, as `file:line: field: message`.
 fn refusal(status: u16, body: &str, with_token: bool) -> Failure {
     if status == 401 {
-        let why = if with_token { "the token is not accepted" } else { "a token is needed (--token or TANDEM_TOKEN)" };
+        let why = if with_token {
+            "the token is not accepted"
+        } else {
+            "a token is needed (--token or TANDEM_TOKEN)"
+        };
         return Failure::new(format!("the switch refuses: {why}"));
     }
     let Ok(problem) = serde_json::from_str::<Value>(body) else {
@@ -135,7 +154,11 @@ mod tests {
         for (status, body, want) in [
             (401, "", vec!["the switch refuses: the token is not accepted"]),
             (502, "<html>", vec!["the switch refuses with status 502"]),
-            (404, r#"{"detail":"There is no account \"x\".","errors":[]}"#, vec!["There is no account \"x\"."]),
+            (
+                404,
+                r#"{"detail":"There is no account \"x\".","errors":[]}"#,
+                vec!["There is no account \"x\"."],
+            ),
             (
                 422,
                 r#"{"detail":"d","errors":[{"field":"account.currency","file":"a.toml","line":3,"message":"needed"},

@@ -4,7 +4,8 @@
 use super::client::{Client, segment};
 use super::table::{fields, table};
 use super::{
-    AccountCommand, CallsCommand, CdrCommand, CdrFilter, ClientArgs, Command, Failure, Out, ParamCommand, RouteCommand,
+    AccountCommand, CallsCommand, CdrCommand, CdrFilter, ClientArgs, Command, Failure, Out, ParamCommand,
+    RouteCommand,
 };
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -110,6 +111,11 @@ fn apply(client: &Client, out: &mut Out, files: &[PathBuf], dry_run: bool) -> Re
         sources.push(json!({ "name": name, "text": text }));
     }
     let answer = client.send("POST", "/apply", &json!({ "files": sources, "dry_run": dry_run }), None)?;
+    if !dry_run {
+        // Balances come from the brain, which answers once it has the new configuration: when this command returns,
+        // calls are treated by it.
+        client.get("/accounts", &[("limit", "1".into())])?;
+    }
     out.answer(&answer, |answer| changes(answer, dry_run))
 }
 
@@ -136,7 +142,9 @@ fn changes(answer: &Value, dry_run: bool) -> String {
 fn export(client: &Client, out: &mut Out, output: Option<&PathBuf>) -> Result<(), Failure> {
     let text = client.get_text("/export", &[])?;
     match output {
-        Some(path) => std::fs::write(path, text).map_err(|e| Failure::new(format!("{}: {e}", path.display()))),
+        Some(path) => {
+            std::fs::write(path, text).map_err(|e| Failure::new(format!("{}: {e}", path.display())))
+        }
         None if out.json => out.answer(&json!({ "text": text }), |_| String::new()),
         None => out.text(&text),
     }
@@ -173,7 +181,12 @@ fn calls(command: CallsCommand) -> Result<(), Failure> {
                 ids
             };
             for id in &ids {
-                let gone = c.send("POST", &format!("/calls/{}/disconnect", segment(id)), &json!({ "reason": reason }), None);
+                let gone = c.send(
+                    "POST",
+                    &format!("/calls/{}/disconnect", segment(id)),
+                    &json!({ "reason": reason }),
+                    None,
+                );
                 // With --all a call may have ended by itself in between.
                 if !every {
                     gone?;
@@ -254,7 +267,12 @@ fn is_list(value: &Value) -> bool {
 
 fn show_cdr(cdr: &Value) -> String {
     let mut text = plain_fields(&without(cdr, &["attempts", "route"]));
-    for (name, title) in [("rate", "Rate"), ("cost_rate", "Cost rate"), ("media_a", "Media, caller"), ("media_b", "Media, called")] {
+    for (name, title) in [
+        ("rate", "Rate"),
+        ("cost_rate", "Cost rate"),
+        ("media_a", "Media, caller"),
+        ("media_b", "Media, called"),
+    ] {
         if cdr[name].is_object() {
             text += &format!("\n{title}\n{}", plain_fields(&cdr[name]));
         }
@@ -285,7 +303,8 @@ fn without(document: &Value, names: &[&str]) -> Value {
 }
 
 fn show_route(route: &Value) -> String {
-    let steps = columns(items(&route["steps"]), &[("STEP", "step"), ("OUTCOME", "outcome"), ("DETAIL", "detail")]);
+    let steps =
+        columns(items(&route["steps"]), &[("STEP", "step"), ("OUTCOME", "outcome"), ("DETAIL", "detail")]);
     let candidates = columns(
         items(&route["candidates"]),
         &[
@@ -350,7 +369,12 @@ fn account(command: AccountCommand) -> Result<(), Failure> {
             let path = format!("/accounts/{}/payments", segment(&name));
             let paid = c.send("POST", &path, &body, Some(&key))?;
             out.answer(&paid, |paid| {
-                format!("{} {} on {name}; balance {}.", cell(&paid["entry"]["amount"]), kind, cell(&paid["balance"]))
+                format!(
+                    "{} {} on {name}; balance {}.",
+                    cell(&paid["entry"]["amount"]),
+                    kind,
+                    cell(&paid["balance"])
+                )
             })
         }),
     }
@@ -385,7 +409,11 @@ fn check(client: &Client, out: &mut Out) -> Result<(), Failure> {
             })
             .collect()
     })?;
-    if answer["ok"] == true { Ok(()) } else { Err(Failure::new("the stored data does not agree with itself")) }
+    if answer["ok"] == true {
+        Ok(())
+    } else {
+        Err(Failure::new("the stored data does not agree with itself"))
+    }
 }
 
 fn param(command: ParamCommand) -> Result<(), Failure> {
@@ -395,17 +423,27 @@ fn param(command: ParamCommand) -> Result<(), Failure> {
             let wanted = search.unwrap_or_default().to_lowercase();
             let occurs = |p: &Value, field: &str| cell(&p[field]).to_lowercase().contains(&wanted);
             if let Some(list) = list.as_array_mut() {
-                list.retain(|p| ["name", "aliases", "help"].iter().any(|f| occurs(p, f)) && (!changed || p["changed"] == true));
+                list.retain(|p| {
+                    ["name", "aliases", "help"].iter().any(|f| occurs(p, f))
+                        && (!changed || p["changed"] == true)
+                });
             }
             out.answer(&list, |list| {
                 columns(
                     items(list),
-                    &[("NAME", "name"), ("VALUE", "value"), ("DEFAULT", "default"), ("RANGE", "range"), ("HELP", "help")],
+                    &[
+                        ("NAME", "name"),
+                        ("VALUE", "value"),
+                        ("DEFAULT", "default"),
+                        ("RANGE", "range"),
+                        ("HELP", "help"),
+                    ],
                 )
             })
         }),
         ParamCommand::Set { name, value, client } => with(&client, |c, out| {
-            let answer = c.send("PUT", &format!("/parameters/{}", segment(&name)), &json!({ "value": value }), None)?;
+            let answer =
+                c.send("PUT", &format!("/parameters/{}", segment(&name)), &json!({ "value": value }), None)?;
             out.answer(&answer, |_| format!("{name} = {value}"))
         }),
     }

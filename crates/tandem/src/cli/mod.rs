@@ -6,13 +6,18 @@ mod table;
 
 use crate::settings::{Listener, Overrides, PortRange};
 use clap::{Args, Parser, Subcommand};
+pub use client::Client;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 #[derive(Debug, Parser)]
-#[command(name = "tandem", version, about = "A wholesale voice switch: routes, relays, rates and records calls.")]
+#[command(
+    name = "tandem",
+    version,
+    about = "A wholesale voice switch: routes, relays, rates and records calls."
+)]
 #[command(disable_help_subcommand = true)]
 pub struct Cli {
     #[command(subcommand)]
@@ -109,6 +114,7 @@ enum CallsCommand {
 }
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "made once in the life of the process")]
 enum CdrCommand {
     /// List call detail records, newest first
     List {
@@ -337,7 +343,7 @@ pub fn run() -> ExitCode {
 }
 
 fn dispatch(command: Command) -> Result<(), Failure> {
-    let mut out = Out { json: false };
+    let mut out = Out::default();
     match command {
         Command::Serve(args) => crate::serve::serve(args),
         Command::Demo(args) => crate::demo::demo(args),
@@ -348,6 +354,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
 }
 
 /// Standard output. A reader that closes its end early (`| head`) is no error.
+#[derive(Default)]
 pub struct Out {
     json: bool,
 }

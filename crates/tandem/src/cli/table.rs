@@ -24,7 +24,9 @@ pub fn table(heading: &[&str], rows: &[Vec<String>]) -> String {
 
 fn numeric(rows: &[Vec<String>], column: usize) -> bool {
     let is_number = |c: &String| {
-        c == "-" || c.bytes().all(|b| b.is_ascii_digit() || b"-.%".contains(&b)) && c.contains(|c: char| c.is_ascii_digit())
+        c == "-"
+            || c.bytes().all(|b| b.is_ascii_digit() || b"-.%".contains(&b))
+                && c.contains(|c: char| c.is_ascii_digit())
     };
     let mut cells = rows.iter().filter_map(|r| r.get(column)).peekable();
     cells.peek().is_some() && cells.all(is_number)

@@ -27,10 +27,17 @@ const CONTROLS: usize = 10_000;
 /// From a connection, or about one.
 #[derive(Debug)]
 pub enum StreamEvent {
-    Message { flow: Flow, bytes: Vec<u8> },
+    Message {
+        flow: Flow,
+        bytes: Vec<u8>,
+    },
     /// What came is no SIP.
-    Broken { flow: Flow },
-    Closed { flow: Flow },
+    Broken {
+        flow: Flow,
+    },
+    Closed {
+        flow: Flow,
+    },
 }
 
 /// An operator's request, and where its answer goes.
@@ -152,7 +159,8 @@ impl Inbox {
     /// what it has seen of the journal.
     pub fn may_sleep(&self, journaled: Seq) -> bool {
         self.asleep.store(true, Ordering::SeqCst);
-        let quiet = !self.filled.load(Ordering::SeqCst) && self.journaled.load(Ordering::SeqCst) == journaled.0;
+        let quiet =
+            !self.filled.load(Ordering::SeqCst) && self.journaled.load(Ordering::SeqCst) == journaled.0;
         if !quiet {
             self.asleep.store(false, Ordering::SeqCst);
         }

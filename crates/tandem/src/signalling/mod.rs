@@ -7,9 +7,9 @@
 mod inbox;
 mod udp;
 
-pub use inbox::{Control, Inbox, StreamEvent};
 #[cfg(test)]
 pub use inbox::testing;
+pub use inbox::{Control, Inbox, StreamEvent};
 pub use udp::UdpListener;
 
 use crate::clock::Clock;
@@ -23,16 +23,23 @@ use std::collections::HashMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Duration;
 use switch::live::LiveUpdate;
 use switch::{ControlId, ControlReply, Input, Output, Record, Switch};
 use tokio::sync::oneshot;
 use udp::{Arrivals, Unreachable};
-use vocab::{Flow, Seq, Transport};
+use vocab::{Flow, Seq, Tick, Transport};
 
 /// Event number of the bell; the others are positions in the list of UDP listeners.
 const BELL: u64 = u64::MAX;
 /// Reports taken from one socket's error queue in one turn.
 const ERRORS: usize = 64;
+/// With more inputs than this in a window, turns are spaced out: falling asleep and waking up costs more than handling
+/// a message, so that many should share it.
+const BUSY: usize = 15;
+const WINDOW: Duration = Duration::from_millis(10);
+/// Between turns when busy. No message waits longer for its turn.
+const REST: Duration = Duration::from_millis(2);
 
 /// Where the brain's outputs go.
 pub struct Outlets {
@@ -56,6 +63,23 @@ pub struct Signalling {
     next_control: u64,
     records: Vec<(Seq, Record)>,
     updates: Vec<LiveUpdate>,
+    pace: Pace,
+}
+
+/// How much there is to do.
+#[derive(Default)]
+struct Pace {
+    busy: bool,
+    inputs: usize,
+    window_ends: Tick,
+}
+
+impl Pace {
+    fn turn(&mut self, now: Tick) {
+        if now >= self.window_ends {
+            *self = Pace { busy: self.inputs > BUSY, inputs: 0, window_ends: now + WINDOW };
+        }
+    }
 }
 
 /// A UDP listener with what `epoll` said of it.
@@ -94,6 +118,7 @@ impl Signalling {
             next_control: 0,
             records: Vec::new(),
             updates: Vec::new(),
+            pace: Pace::default(),
         })
     }
 
@@ -116,6 +141,7 @@ impl Signalling {
     fn handle_taken(&mut self, taken: &mut Taken) {
         let now = self.clock.now();
         let journaled = self.inbox.last_journaled();
+        self.pace.inputs += taken.media.len() + taken.streams.len() + usize::from(journaled > self.journaled);
         if journaled > self.journaled {
             self.journaled = journaled;
             self.brain.handle_input(now, Input::Journaled(journaled));
@@ -149,7 +175,8 @@ impl Signalling {
     fn handle_datagrams(&mut self) {
         let now = self.clock.now();
         for Watched { socket, readable, failing } in &mut self.listeners {
-            let flow = |remote| Flow { listener: socket.id, transport: Transport::Udp, remote, connection: 0 };
+            let flow =
+                |remote| Flow { listener: socket.id, transport: Transport::Udp, remote, connection: 0 };
             if std::mem::take(failing) {
                 let errors = std::iter::from_fn(|| socket.take_error());
                 for error in errors.take(ERRORS) {
@@ -162,6 +189,7 @@ impl Signalling {
                 continue;
             }
             let count = self.arrivals.receive(socket);
+            self.pace.inputs += count;
             for (remote, bytes) in (0..count).filter_map(|i| self.arrivals.get(i)) {
                 self.brain.handle_input(now, Input::Message { flow: flow(remote), bytes });
             }
@@ -170,6 +198,7 @@ impl Signalling {
 
     fn handle_time(&mut self) {
         let now = self.clock.now();
+        self.pace.turn(now.tick);
         if self.brain.poll_timeout().is_some_and(|at| at <= now.tick) {
             self.brain.handle_timeout(now);
         }
@@ -187,8 +216,10 @@ impl Signalling {
                 Output::Journal { seq, record } => self.records.push((seq, record)),
                 Output::Live(update) => self.updates.push(update),
                 Output::Reply { id, reply } => {
-                    // Who asked may be gone.
-                    let _ = self.replies.remove(&id).map(|asked| asked.send(reply));
+                    if let Some(asked) = self.replies.remove(&id) {
+                        // Who asked may be gone.
+                        let _ = asked.send(reply);
+                    }
                 }
             }
         }
@@ -211,6 +242,9 @@ impl Signalling {
 
     /// Sleeps until a datagram comes, the bell rings, or the brain's next timer is due.
     fn wait(&mut self) -> io::Result<()> {
+        if self.pace.busy {
+            std::thread::sleep(REST);
+        }
         let sleep = if self.inbox.may_sleep(self.journaled) { self.until_timer() } else { Some(NOT_AT_ALL) };
         let mut events = [const { std::mem::MaybeUninit::uninit() }; 16];
         let events = match epoll::wait(&self.epoll, &mut events, sleep.as_ref()) {

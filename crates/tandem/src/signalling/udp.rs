@@ -118,7 +118,8 @@ fn is_about_earlier(error: &io::Error) -> bool {
 fn set_option(socket: &Socket, level: i32, name: i32, value: i32) -> io::Result<()> {
     let length = libc::socklen_t::try_from(size_of::<i32>()).unwrap_or(4);
     // SAFETY: the pointer is to an `i32` that lives through the call, and its length is given.
-    let done = unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const value).cast(), length) };
+    let done =
+        unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const value).cast(), length) };
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
@@ -182,8 +183,6 @@ impl Arrivals {
         count
     }
 
-    pub const FULL: usize = BATCH;
-
     /// Datagram `i` of the last batch, and where it came from.
     pub fn get(&self, i: usize) -> Option<(SocketAddr, &[u8])> {
         let (length, name_length) = *self.lengths.get(i)?;
@@ -202,7 +201,8 @@ const BATCH_U32: u32 = 32;
 
 fn send_batch(fd: RawFd, datagrams: &[(SockAddr, Vec<u8>)]) -> io::Result<usize> {
     // SAFETY: all-zero is a valid `iovec` and `mmsghdr`.
-    let (mut pieces, mut headers): ([libc::iovec; BATCH], [libc::mmsghdr; BATCH]) = unsafe { (zeroed(), zeroed()) };
+    let (mut pieces, mut headers): ([libc::iovec; BATCH], [libc::mmsghdr; BATCH]) =
+        unsafe { (zeroed(), zeroed()) };
     let mut count = 0;
     for ((header, piece), (to, bytes)) in headers.iter_mut().zip(&mut pieces).zip(datagrams) {
         // The kernel only reads through these pointers.
