@@ -8,8 +8,8 @@ use crate::slab::{Key, Slab};
 use crate::timers::{TimerOf, Timers};
 use crate::transaction::{ClientTransaction, ServerTransaction};
 use crate::uri;
-use std::collections::{HashMap, VecDeque};
-use std::net::{IpAddr, Ipv6Addr};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use vocab::leg::{FromLeg, LegEvent, Refusal, ReplyAddress};
@@ -31,6 +31,10 @@ pub(crate) struct Core {
     pub clients: Slab<ClientTransaction>,
     /// Client transactions by branch; a CANCEL shares the branch of its INVITE.
     pub branches: HashMap<(u64, bool), Key>,
+    /// Client transactions by where they went, for the time when nobody is there any more.
+    pub clients_by_peer: BTreeSet<(Transport, SocketAddr, Key)>,
+    /// Connections that calls have used. Those of mere visitors may come and go without a search.
+    pub call_connections: HashSet<SocketAddr>,
     pub servers: Slab<ServerTransaction>,
     pub server_keys: HashMap<Arc<[u8]>, Key>,
     /// INVITEs that opened a call, by what RFC 3261 §8.2.2.2 compares to find merged requests.
@@ -50,6 +54,8 @@ impl Core {
             statistics: Statistics::default(),
             clients: Slab::default(),
             branches: HashMap::new(),
+            clients_by_peer: BTreeSet::new(),
+            call_connections: HashSet::new(),
             servers: Slab::default(),
             server_keys: HashMap::new(),
             merge_keys: HashMap::new(),
@@ -59,6 +65,12 @@ impl Core {
     pub fn send(&mut self, flow: Flow, bytes: Vec<u8>) {
         self.statistics.sent += 1;
         self.outputs.push_back(Output::Send { flow, bytes });
+    }
+
+    pub fn note_connection(&mut self, flow: Flow) {
+        if flow.transport.is_reliable() {
+            self.call_connections.insert(flow.remote);
+        }
     }
 
     pub fn emit(&mut self, leg: Key, event: LegEvent) {

@@ -114,8 +114,9 @@ impl Endpoint {
                 leg.on_failure(core, delivery, ClientFailure::Unreachable)
             });
         }
-        if flow.transport.is_reliable() {
-            let keys: Vec<Key> = self.legs.iter().map(|(key, _)| key).collect();
+        if flow.transport.is_reliable() && self.core.call_connections.remove(&flow.remote) {
+            let there = self.legs.iter().filter(|(_, leg)| leg.flow.remote == flow.remote);
+            let keys: Vec<Key> = there.map(|(key, _)| key).collect();
             for key in keys {
                 self.with_leg(key, |leg, _| leg.flow_closed(flow));
             }

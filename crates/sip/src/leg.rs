@@ -344,8 +344,8 @@ impl Leg {
 
     /// Is this a place where the peer of this dialog may write from? Its port may change behind a NAT.
     pub fn accept_source(&mut self, flow: Flow) -> bool {
-        let ip = flow.remote.ip();
-        if ip != self.flow.remote.ip() && ip != self.home {
+        let ip = flow.remote.ip().to_canonical();
+        if ip != self.flow.remote.ip().to_canonical() && ip != self.home.to_canonical() {
             return false;
         }
         self.flow = flow;

@@ -143,13 +143,19 @@ static BY_LENGTH: [[usize; 8]; 24] = {
 
 impl HeaderName {
     pub fn from_name(name: &str) -> HeaderName {
+        Self::from_bytes(name.as_bytes())
+    }
+
+    fn from_bytes(name: &[u8]) -> HeaderName {
         if name.len() == 1 {
-            let found = HEADER_NAMES.iter().find(|(_, compact, _)| compact.eq_ignore_ascii_case(name));
+            let is = |compact: &str| compact.as_bytes().eq_ignore_ascii_case(name);
+            let found = HEADER_NAMES.iter().find(|(_, compact, _)| is(compact));
             return found.map_or(HeaderName::Other, |(_, _, n)| *n);
         }
         let rows = BY_LENGTH.get(name.len()).into_iter().flatten();
         let mut rows = rows.filter_map(|row| HEADER_NAMES.get(*row));
-        rows.find(|(long, _, _)| long.eq_ignore_ascii_case(name)).map_or(HeaderName::Other, |(_, _, n)| *n)
+        rows.find(|(long, _, _)| long.as_bytes().eq_ignore_ascii_case(name))
+            .map_or(HeaderName::Other, |(_, _, n)| *n)
     }
 }
 
@@ -238,12 +244,8 @@ impl Message {
         let bytes = bytes.get(skipped..).unwrap_or_default();
         let scan = Scan::of(bytes)?;
         let raw = bytes.get(..scan.head_length).unwrap_or_default();
-        if std::str::from_utf8(raw).is_err() {
-            return Self::parse_lossy(bytes, scan.head_length);
-        }
         let head = if scan.unclean { unfold(raw, &scan.fields) } else { raw.to_vec() };
-        // Unfolding writes blanks over control characters, so the text stays valid.
-        let head = String::from_utf8(head).map_err(|_| ParseError::StartLine)?;
+        let Ok(head) = String::from_utf8(head) else { return Self::parse_lossy(bytes, scan.head_length) };
         let mut message =
             Message { head, start: scan.start, fields: scan.fields, body: Vec::new(), problem: scan.problem };
         message.take_body(bytes.get(scan.head_length..).unwrap_or_default())?;
@@ -558,12 +560,11 @@ fn field(text: &[u8], at: usize) -> Option<Field> {
     let name = text.get(..colon)?.trim_ascii_end();
     let value = text.get(colon + 1..)?;
     let lead = value.len() - value.trim_ascii_start().len();
-    let name_text = std::str::from_utf8(name).unwrap_or_default();
     if name.is_empty() || name.iter().any(|b| b.is_ascii_whitespace()) {
         return None;
     }
     Some(Field {
-        name: HeaderName::from_name(name_text),
+        name: HeaderName::from_bytes(name),
         name_start: u16::try_from(at).ok()?,
         name_length: u16::try_from(name.len()).ok()?,
         value_start: u16::try_from(at + colon + 1 + lead).ok()?,

@@ -136,6 +136,8 @@ impl Core {
             acks: Vec::new(),
         });
         self.branches.insert((branch, purpose == Purpose::Cancel), key);
+        self.clients_by_peer.insert((flow.transport, flow.remote, key));
+        self.note_connection(flow);
         self.set_timer(first, TimerOf::Client(key), 0);
         key
     }
@@ -143,6 +145,7 @@ impl Core {
     fn remove_client(&mut self, key: Key) {
         if let Some(t) = self.clients.remove(key) {
             self.branches.remove(&(t.branch, t.purpose == Purpose::Cancel));
+            self.clients_by_peer.remove(&(t.flow.transport, t.flow.remote, key));
         }
     }
 
@@ -379,7 +382,6 @@ impl Core {
     /// A connection broke or nobody listens: what waits for an answer there will not get one.
     pub fn fail_flow(&mut self, flow: Flow) -> Vec<Delivery> {
         let hit = |t: &ClientTransaction| {
-            let same = t.flow.transport == flow.transport && t.flow.remote == flow.remote;
             let connection =
                 t.flow.connection == flow.connection || t.flow.connection == 0 || flow.connection == 0;
             let waits = match t.state {
@@ -387,9 +389,12 @@ impl Core {
                 ClientState::Proceeding => flow.transport.is_reliable(),
                 ClientState::Completed | ClientState::Accepted => false,
             };
-            same && connection && waits
+            connection && waits
         };
-        let hit: Vec<Key> = self.clients.iter().filter(|(_, t)| hit(t)).map(|(key, _)| key).collect();
+        let (transport, peer) = (flow.transport, flow.remote);
+        let there = self.clients_by_peer.range((transport, peer, 0)..=(transport, peer, Key::MAX));
+        let keys = there.map(|(_, _, key)| *key);
+        let hit: Vec<Key> = keys.filter(|key| self.clients.get(*key).is_some_and(hit)).collect();
         let mut deliveries = Vec::new();
         for key in hit {
             let waiting = self.clients.get(key).and_then(|t| Some((t.leg?, t.purpose)));
@@ -527,6 +532,7 @@ impl Core {
 
     /// Opens a server transaction.
     pub fn start_server(&mut self, request: &Message, via: &Via<'_>, way: Way, tag: u64) -> Key {
+        self.note_connection(way.source);
         let method = request.method();
         let key: Arc<[u8]> = server_key(request, via, way.source, method).into();
         let opens = method == Method::Invite && request.to().is_some_and(|t| t.tag().is_none());

@@ -57,7 +57,7 @@ fn cost() {
     let parse = per(200_000, "parse an INVITE", || {
         drop(black_box(Message::parse(black_box(INVITE.as_bytes())).unwrap()))
     });
-    assert!(cfg!(debug_assertions) || parse < 2000.0);
+    assert!(cfg!(debug_assertions) || parse < 5000.0);
     let message = Message::parse(INVITE.as_bytes()).unwrap();
     per(200_000, "check it", || message.check().unwrap());
     per(200_000, "print it", || drop(black_box(message.print())));
