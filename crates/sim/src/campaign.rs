@@ -24,10 +24,11 @@ customer beta prepaid 0.20 880=0.0600/1/1 44=0.0300/30/6/min:0.01 1=0.02/1/1/fre
 customer gama postpaid max_calls 6 880=0.0320/1/1 44=0.0150/60/60
 caller alice of acme
 caller bob of beta password beta:secret
-caller carol of gama max_cps 4
+caller carol of gama max_cps 4 tcp
 vendor v1 prio 1 880=0.0200/1/1 44=0.0080/1/1 SS_SIP_TIMEOUT_RINGING=20
 vendor v2 prio 2 880=0.0250/60/1 44=0.0090/1/1 1=0.004/1/1 max_calls 8 SS_SIP_TIMEOUT_RINGING=20
-vendor v3 prio 3 880=0.0280/6/6 44=0.0100/1/1 1=0.006/1/1 redirects
+vendor v3 prio 3 tcp 880=0.0280/6/6 44=0.0100/1/1 1=0.006/1/1 redirects
+stranger mallory
 param SS_MEDIAPROXYMODE=On SS_MAX_CALL_DURATION=90
 ";
 
@@ -59,6 +60,7 @@ enum Job {
     Pay,
     Configure,
     Kill,
+    Garbage,
 }
 
 struct Campaign {
@@ -67,6 +69,8 @@ struct Campaign {
     jobs: Queue<Job>,
     random: Random,
     rungs: Vec<Rung>,
+    /// What peers have sent lately, as raw material for nonsense.
+    heard: Vec<Vec<u8>>,
     latest_call: vocab::CallId,
     perfect: bool,
 }
@@ -127,12 +131,24 @@ impl Campaign {
             jobs.put(moment(&mut random), Job::Configure);
             jobs.put(moment(&mut random), Job::Kill);
         }
+        for _ in 0..random.below(40) {
+            jobs.put(moment(&mut random), Job::Garbage);
+        }
         let crashes = if random.below(3) == 0 { 1 + random.below(3) } else { 0 };
         for _ in 0..crashes {
             jobs.put(moment(&mut random) + share(WORKLOAD, &mut random), Job::Crash);
         }
         let latest_call = vocab::CallId(0);
-        Ok(Campaign { world, agents, jobs, random, rungs: Vec::new(), latest_call, perfect })
+        Ok(Campaign {
+            world,
+            agents,
+            jobs,
+            random,
+            rungs: Vec::new(),
+            heard: Vec::new(),
+            latest_call,
+            perfect,
+        })
     }
 
     // --- playing
@@ -170,8 +186,11 @@ impl Campaign {
         let Some(agent) = agent else { return Err(format!("a message to {to}, where nobody lives").into()) };
         let message = Message::parse(bytes).map_err(|e| format!("{} got nonsense: {e}", agent.who.name))?;
         note(&mut self.rungs, now, &agent.who.name, "<-", &message);
-        // A damaged request may be answered as it came, so only undamaged runs are held to strict form.
-        let faults = if self.world.link.damage == 0 { wire::faults(&message) } else { Vec::new() };
+        // What reacts to nonsense (400, ACK) repeats what it can of it; everything else is held to strict form.
+        let asked = message.is_request() || agent.knows(message.call_id());
+        let echo = message.status() == 400 || message.method() == "ACK";
+        let strict = self.world.link.damage == 0 && asked && !echo;
+        let faults = if strict { wire::faults(&message) } else { Vec::new() };
         if !faults.is_empty() {
             return Err(about(message.call_id(), format!("not strict: {}\n{message}", faults.join("; "))));
         }
@@ -188,6 +207,9 @@ impl Campaign {
                     Act::Send(bytes) => {
                         if let Ok(message) = Message::parse(&bytes) {
                             note(&mut self.rungs, now, &agent.who.name, "->", &message);
+                        }
+                        if self.heard.len() < 200 {
+                            self.heard.push(bytes.clone());
                         }
                         self.world.send(agent.who.address, agent.who.transport, bytes);
                     }
@@ -228,12 +250,39 @@ impl Campaign {
                 };
                 self.world.configure(change)?;
             }
+            Job::Garbage => self.garbage(),
             Job::Kill => {
                 let (call, by, reason) = (self.latest_call, "campaign".into(), String::new());
                 self.world.control(ControlRequest::Disconnect { call, by, reason });
             }
         }
         Ok(())
+    }
+
+    /// A message of the run, cut, bent, glued or from the wrong side: by a stranger, or by a vendor gone mad. Not by
+    /// a caller: what it sends is a call, however odd.
+    fn garbage(&mut self) {
+        let parties = self.world.business.parties.values().filter(|p| p.role != Role::Caller);
+        let parties: Vec<_> = parties.cloned().collect();
+        let pick = |n: usize, random: &mut Random| {
+            usize::try_from(random.below(u64::try_from(n).unwrap_or(1))).unwrap_or(0)
+        };
+        let Some(party) = parties.get(pick(parties.len(), &mut self.random)) else { return };
+        let mut bytes = self.heard.get(pick(self.heard.len(), &mut self.random)).cloned().unwrap_or_default();
+        for _ in 0..self.random.below(4) {
+            let at = pick(bytes.len(), &mut self.random);
+            match self.random.below(4) {
+                0 => bytes.truncate(at),
+                1 => bytes.extend_from_within(at..),
+                _ => {
+                    let value = u8::try_from(self.random.below(256)).unwrap_or(0);
+                    if let Some(byte) = bytes.get_mut(at) {
+                        *byte = value;
+                    }
+                }
+            }
+        }
+        self.world.send(party.address, party.transport, bytes);
     }
 
     // --- judging
@@ -255,12 +304,9 @@ impl Campaign {
         })
     }
 
-    fn callers(&self) -> impl Iterator<Item = &Truth> {
-        self.agents
-            .values()
-            .flat_map(Agent::truths)
-            .filter(|(_, is_caller)| *is_caller)
-            .map(|(truth, _)| truth)
+    fn callers(&self) -> impl Iterator<Item = (SocketAddr, &Truth)> {
+        let all = self.agents.values().flat_map(|a| a.truths().map(|truth| (a.who.address, truth)));
+        all.filter(|(_, (_, is_caller))| *is_caller).map(|(address, (truth, _))| (address, truth))
     }
 
     /// I2 and I3: each call one CDR, each charge as its terms say, each posting as its CDR says.
@@ -319,14 +365,14 @@ impl Campaign {
 
     /// I2 from outside: who heard a 200 has exactly one CDR, and its talk time is what the caller saw.
     fn judge_truths(&self) -> Result<usize, Verdict> {
-        let mut cdrs: BTreeMap<&str, Vec<&Cdr>> = BTreeMap::new();
+        let mut cdrs: BTreeMap<(&str, Option<SocketAddr>), Vec<&Cdr>> = BTreeMap::new();
         for cdr in self.world.cdrs().filter(|c| c.answer.is_some()) {
-            cdrs.entry(&cdr.a.call_id).or_default().push(cdr);
+            cdrs.entry((&cdr.a.call_id, cdr.a.remote)).or_default().push(cdr);
         }
         let mut answered = 0;
-        for truth in self.callers() {
+        for (address, truth) in self.callers() {
             let id = truth.call_id.as_str();
-            let own = cdrs.get(id).map_or(&[][..], Vec::as_slice);
+            let own = cdrs.get(&(id, Some(address))).map_or(&[][..], Vec::as_slice);
             match (truth.answered, own) {
                 (None, []) => {}
                 (None, [_]) if !self.perfect || self.world.crashes > 0 => {}

@@ -38,6 +38,8 @@ pub enum What {
     Response(u16, Option<String>),
     /// The last message once more.
     Again,
+    /// The last message of another peer, as somebody would send it who had listened.
+    Copy(String),
     /// Bytes that need not be SIP; `\r\n` is added to each `|`.
     Raw(String),
 }
@@ -58,6 +60,8 @@ pub struct Details {
     pub fork: String,
     /// `auth` or `auth=user:password`.
     pub auth: Option<Option<(String, String)>>,
+    /// Which challenge is answered; empty: the first.
+    pub algorithm: String,
     pub reliable: bool,
     pub resent: bool,
     /// Earliest and latest after the step before.
@@ -243,6 +247,10 @@ fn message(party: &str, rest: &str) -> Result<Step, String> {
             let raw = text.trim_start_matches("raw ").to_string();
             return Ok(Step::Send(who, What::Raw(raw), Details::default()));
         }
+        ("->", text) if text.starts_with("copy ") => {
+            let of = text.trim_start_matches("copy ").trim().to_string();
+            return Ok(Step::Send(who, What::Copy(of), Details::default()));
+        }
         _ => {}
     }
     let (what, details) = words(rest.trim())?;
@@ -300,6 +308,7 @@ fn words(text: &str) -> Result<(What, Details), String> {
                 let (user, password) = value.split_once(':').ok_or("auth=user:password")?;
                 details.auth = Some(Some((user.into(), password.into())));
             }
+            ("algorithm", _) => details.algorithm = value.to_string(),
             ("reliable", _) => details.reliable = true,
             ("resent", _) => details.resent = true,
             ("after", _) => details.after = Some(window(time()?)?),

@@ -58,6 +58,14 @@ struct Received {
     resent: bool,
 }
 
+/// One for each algorithm, and how often they were answered.
+#[derive(Debug, Default)]
+struct Challenges {
+    status: u16,
+    values: Vec<String>,
+    answered: u32,
+}
+
 struct Runner {
     world: World,
     calls: BTreeMap<Who, Dialog>,
@@ -65,8 +73,8 @@ struct Runner {
     /// All that a peer ever got, to tell retransmissions.
     seen: BTreeMap<String, Vec<Vec<u8>>>,
     last_sent: BTreeMap<String, Vec<u8>>,
-    /// The latest challenge of each call, and how often it was answered.
-    challenges: BTreeMap<Who, (String, u32)>,
+    /// The latest challenges of each call.
+    challenges: BTreeMap<Who, Challenges>,
     /// When the last step ended.
     mark: Tick,
     /// CDRs that `cdr:` lines have accounted for.
@@ -144,6 +152,7 @@ impl Runner {
         let (identity, party) = self.identity(&who.party)?;
         let bytes = match what {
             What::Again => self.last_sent.get(&who.party).cloned().ok_or("nothing was sent before")?,
+            What::Copy(of) => self.last_sent.get(of).cloned().ok_or("it has sent nothing")?,
             What::Raw(text) => text.replace('|', "\r\n").into_bytes(),
             What::Request(method) => self.compose(who, &identity, method, details)?.to_bytes(),
             What::Response(status, method) => {
@@ -175,7 +184,7 @@ impl Runner {
             self.calls.insert(who.clone(), dialog);
         }
         let credentials = match &details.auth {
-            Some(given) => Some(self.credentials(who, given.as_ref())?),
+            Some(given) => Some(self.credentials(who, given.as_ref(), &details.algorithm)?),
             None => None,
         };
         let dialog = self.calls.get_mut(who).ok_or("no such call")?;
@@ -201,23 +210,25 @@ impl Runner {
         &mut self,
         who: &Who,
         given: Option<&(String, String)>,
+        algorithm: &str,
     ) -> Result<(&'static str, String), String> {
         let own = self.party(&who.party)?.credentials;
         let (username, password) = given.or(own.as_ref()).ok_or("this peer has no password")?.clone();
         let uri = self.calls.get(who).and_then(|d| d.invite.as_ref()).map(|i| i.uri().to_string());
         let uri = uri.unwrap_or_default();
-        let (challenge, count) = self.challenges.get_mut(who).ok_or("nobody has asked for credentials")?;
-        *count += 1;
-        let (proxy, value) = challenge.split_once(' ').unwrap_or(("", ""));
+        let challenges = self.challenges.get_mut(who).ok_or("nobody has asked for credentials")?;
+        challenges.answered += 1;
+        let challenge = challenges.values.iter().find(|c| c.contains(algorithm));
+        let challenge = challenge.ok_or("there is no challenge with this algorithm")?;
         let answer = digest::Answer {
             username: &username,
             password: &password,
             method: "INVITE",
             uri: &uri,
-            nonce_count: *count,
+            nonce_count: challenges.answered,
         };
-        let name = if proxy == "407" { "Proxy-Authorization" } else { "Authorization" };
-        Ok((name, answer.to(value)))
+        let name = if challenges.status == 407 { "Proxy-Authorization" } else { "Authorization" };
+        Ok((name, answer.to(challenge)))
     }
 
     fn respond(
@@ -294,7 +305,12 @@ impl Runner {
         let (identity, _) = self.identity(party)?;
         let call = own.map(|(who, _)| who.call).max().unwrap_or(0) + 1;
         let who = Who { party: party.to_string(), call };
-        self.calls.insert(who, Dialog::called(&identity, call, message));
+        let mut dialog = Dialog::called(&identity, call, message);
+        if !message.is_request() {
+            // The answer to a copied request carries the tag of its first sender.
+            dialog.local_tag = message.tag("From").unwrap_or_default().to_string();
+        }
+        self.calls.insert(who, dialog);
         Ok(call)
     }
 
@@ -330,7 +346,7 @@ impl Runner {
                 let method = method.as_deref().unwrap_or_else(open);
                 message.status() == *status && (details.resent || message.method() == method)
             }
-            What::Again | What::Raw(_) => return Err("cannot be expected".into()),
+            What::Again | What::Copy(_) | What::Raw(_) => return Err("cannot be expected".into()),
         };
         let is = |ok: bool, words: String| if ok { Ok(()) } else { Err(words) };
         is(same, format!("got {} ({})", message.start, message.method()))?;
@@ -392,10 +408,11 @@ impl Runner {
     }
 
     fn learn(&mut self, who: &Who, message: &Message) {
-        for (status, name) in [("401", "WWW-Authenticate"), ("407", "Proxy-Authenticate")] {
-            if let Some(value) = message.header(name) {
-                self.challenges.insert(who.clone(), (format!("{status} {value}"), 0));
-            }
+        if matches!(message.status(), 401 | 407) {
+            let both = message.all("WWW-Authenticate").chain(message.all("Proxy-Authenticate"));
+            let values = both.map(str::to_string).collect();
+            let challenges = Challenges { status: message.status(), values, answered: 0 };
+            self.challenges.insert(who.clone(), challenges);
         }
         if let Some(dialog) = self.calls.get_mut(who) {
             dialog.note(message);
