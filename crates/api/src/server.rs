@@ -13,6 +13,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
+use billing::ledger::PostingKind;
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use store::{ChangeError, Store, StoreError};
 use switch::{ControlReply, ControlRequest};
-use vocab::Utc;
+use vocab::{AccountId, Utc};
 
 /// How the server behaves; the defaults suit the program.
 #[derive(Clone)]
@@ -160,6 +161,38 @@ impl Inner {
         let store = self.store.clone();
         let done = tokio::task::spawn_blocking(move || work(&store)).await;
         done.map_err(Problem::internal)?.map_err(Into::into)
+    }
+
+    async fn take_effect(&self) -> Result<(), Problem> {
+        // The brain answers a request when it has the configuration that was stored before it.
+        self.control(ControlRequest::Balances(vec![AccountId::default()])).await?;
+        for opening in self.store(|store| store.pending_payments()).await? {
+            let request = ControlRequest::Pay {
+                account: opening.account,
+                kind: PostingKind::Opening,
+                amount: opening.amount,
+                by: opening.by,
+                note: String::new(),
+                key: Some(opening.key),
+            };
+            self.control(request).await?;
+        }
+        Ok(())
+    }
+
+    /// Changes the configuration. When it returns, calls are handled by the new one and opening balances are paid in.
+    pub async fn change<T, E>(
+        &self,
+        work: impl FnOnce(&Store) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        E: Into<Problem> + Send + 'static,
+    {
+        let done = self.store(work).await?;
+        // The change is stored: a brain that is gone takes it up at its next start, and pays what is pending.
+        let _ = self.take_effect().await;
+        Ok(done)
     }
 }
 

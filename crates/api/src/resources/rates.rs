@@ -104,7 +104,7 @@ pub(crate) async fn put_rate(
         return Err(Problem::field("prefix", "is not the prefix of the address"));
     }
     let rate = config::Rate::from(input.clone());
-    api.store(move |store| store.put_rate(group, rate, &caller.user)).await?;
+    api.change(move |store| store.put_rate(group, rate, &caller.user)).await?;
     Ok(Json(input))
 }
 
@@ -117,7 +117,7 @@ pub(crate) async fn delete_rate(
 ) -> Result<StatusCode, Problem> {
     let group = documents::find::<config::RateGroup>(&api, &id)?.id;
     let prefix = in_path(&prefix).to_string();
-    api.store(move |store| store.delete_rate(group, &prefix, &caller.user)).await?;
+    api.change(move |store| store.delete_rate(group, &prefix, &caller.user)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -143,7 +143,7 @@ pub(crate) async fn replace_rates(
     let group = documents::find::<config::RateGroup>(&api, &id)?.id;
     let rates: Vec<config::Rate> = input.rates.into_iter().map(config::Rate::from).collect();
     let rates_count = u32::try_from(rates.len()).unwrap_or(u32::MAX);
-    api.store(move |store| store.replace_rates(group, rates, &caller.user)).await?;
+    api.change(move |store| store.replace_rates(group, rates, &caller.user)).await?;
     Ok(Json(RatesResult { rates_count }))
 }
 
