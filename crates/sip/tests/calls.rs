@@ -397,3 +397,41 @@ fn one_message_lost_or_doubled() {
         }
     }
 }
+
+/// On a network that loses a fifth of everything, whatever both sides do, each leg ends once and nothing stays.
+#[test]
+fn every_call_ends_on_a_bad_network() {
+    let mut answered = 0;
+    for seed in 0..400 {
+        for case in cases() {
+            let mut world = World::new(Udp);
+            world.chaos = Some(vocab::Random::from_number(seed));
+            world.reactions.extend(case.reactions.iter().filter(|r| !r.3.is_empty()).cloned());
+            let mut p = placement(Udp);
+            (case.placement)(&mut p);
+            let leg = world.place(p);
+            world.run_for(40_000);
+            world.command(A, leg, bye());
+            world.run_for(60_000);
+            // A callee whose caller is gone without a trace is released by its brain.
+            if let Some(far) = world.last_leg[B] {
+                world.command(B, far, bye());
+            }
+            world.run();
+            answered += usize::from(world.events(A).contains("Answered"));
+            for side in [A, B] {
+                let ends = world.events[side].iter().filter(|e| *e == "Ended").count();
+                assert!(ends <= 1, "{}, seed {seed}: {}", case.name, world.events(side));
+                assert!(
+                    world.events[side].last().is_none_or(|e| e == "Ended"),
+                    "{}, seed {seed}: {}",
+                    case.name,
+                    world.log()
+                );
+            }
+            world.assert_empty();
+        }
+    }
+    let would = cases().iter().filter(|c| c.a.contains("Answered")).count() * 400;
+    assert!(answered * 100 > would * 98, "{answered} of {would}");
+}

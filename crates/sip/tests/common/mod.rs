@@ -99,6 +99,8 @@ pub struct World {
     pub last_leg: [Option<LegId>; 2],
     /// Side B is played by the test, not by an endpoint.
     pub manual_b: bool,
+    /// A bad network: a fifth lost, a tenth doubled, delays up to 400 ms and so out of order.
+    pub chaos: Option<Random>,
 }
 
 impl World {
@@ -120,6 +122,7 @@ impl World {
             due: Vec::new(),
             last_leg: [None, None],
             manual_b: false,
+            chaos: None,
         }
     }
 
@@ -169,8 +172,18 @@ impl World {
         if self.lose.contains(&self.sent) || to.remote != address(1 - side) {
             return;
         }
+        let mut latency = LATENCY_US;
+        if let Some(random) = &mut self.chaos {
+            if random.below(5) == 0 {
+                return;
+            }
+            latency = random.below(400_000);
+            if random.below(10) == 0 {
+                self.double.insert(self.sent);
+            }
+        }
         let packet = Packet {
-            at: Tick(self.now.0 + LATENCY_US),
+            at: Tick(self.now.0 + latency),
             to: 1 - side,
             bytes,
             flow: flow(address(side), self.transport),
@@ -222,7 +235,9 @@ impl World {
         if let Some(i) = self.due.iter().position(|d| d.0 <= self.now) {
             let (_, side, leg, command) = self.due.remove(i);
             self.ends[side].command(now, leg, command);
-        } else if let Some(i) = self.wire.iter().position(|p| p.at <= self.now) {
+        } else if let Some(i) =
+            (0..self.wire.len()).filter(|i| self.wire[*i].at <= self.now).min_by_key(|i| self.wire[*i].at)
+        {
             let packet = self.wire.remove(i);
             if packet.to == A || !self.manual_b {
                 self.ends[packet.to].handle_message(now, packet.flow, PeerPolicy::default(), &packet.bytes);
