@@ -10,18 +10,18 @@
 //! | `tcp` | SIP over TCP |
 //! | `media_io` | the media threads |
 //! | `journal` | records to disk and into the database |
-//! | `names`, `operator`, `live` | between brain and API: configuration, requests, live updates |
+//! | `configuration`, `operator`, `live` | between brain and API: configuration, requests, live updates |
 //! | `clock`, `interfaces` | the outside facts: time, our addresses |
 
 pub mod cli;
 mod clock;
+mod configuration;
 pub mod demo;
 mod folder;
 mod interfaces;
 mod journal;
 mod live;
 pub mod media_io;
-mod names;
 mod operator;
 pub mod program;
 mod serve;

@@ -1,12 +1,13 @@
 //! The switch put together: folder, store, journal, sockets, threads; and taken apart again in the right order.
 
 use crate::clock::{self, Clock};
+use crate::configuration::{self, Configurator, Resolved};
 use crate::folder::{Folder, Run};
 use crate::interfaces::local_addresses;
 use crate::journal::{ApplierQueue, JournalQueue, Writer};
 use crate::live::LiveQueue;
 use crate::media_io::{MediaEngine, MediaSettings};
-use crate::names::{self, Resolved};
+
 use crate::operator::{Facts, Operator};
 use crate::settings::{Listener, PortRange, Settings};
 use crate::signalling::{Inbox, Outlets, Signalling, UdpListener};
@@ -75,7 +76,7 @@ impl Program {
             tracing::warn!(file = %file.display(), offset, bytes, "an unfinished write was cut off");
         }
         let (restore, applier) = store.restore(&journal, recovered).map_err(|e| e.to_string())?;
-        let snapshot = names::build(&store, &Resolved::new())?;
+        let snapshot = configuration::build(&store, &Resolved::new())?;
         let params = snapshot.params.clone();
 
         let local =
@@ -113,7 +114,7 @@ impl Program {
         let applied = Arc::new(ApplierQueue::new(store.applied().map_err(|e| e.to_string())?));
         let facts = Arc::new(Facts::default());
         let (configured, in_force) = watch::channel(snapshot.version);
-        let changes = names::watch(&store);
+        let changes = configuration::watch(&store);
         let operator = Arc::new(Operator {
             inbox: inbox.clone(),
             store: store.clone(),
@@ -168,8 +169,9 @@ impl Program {
             facts.note(&update);
             board.update(update);
         }));
-        runtime.spawn(names::keep_configured(store.clone(), inbox.clone(), changes, configured));
-        runtime.block_on(pay_pending(&store, &operator));
+        let configurator = Configurator { store, inbox: inbox.clone(), in_force: configured };
+        runtime.block_on(configurator.pay_opening_balances());
+        runtime.spawn(configurator.run(changes));
         let (api_stop, stop) = oneshot::channel::<()>();
         let api_ended = runtime.spawn(serve_api(server, api_listener, stop, fault));
         folder
@@ -329,24 +331,6 @@ async fn serve_api(
     };
     if let Err(error) = outcome {
         let _ = fault.send(format!("the API: {error}"));
-    }
-}
-
-/// Opening balances that were ordered before a crash and not yet paid in.
-async fn pay_pending(store: &Store, operator: &Operator) {
-    let pending = store.pending_payments().unwrap_or_default();
-    for payment in pending {
-        let request = ControlRequest::Pay {
-            account: payment.account,
-            kind: billing::ledger::PostingKind::Payment,
-            amount: payment.amount,
-            by: payment.by,
-            note: "opening balance".into(),
-            key: Some(payment.key),
-        };
-        if operator.request(request).await.is_err() {
-            tracing::error!(account = %payment.account, "an opening balance could not be paid in");
-        }
     }
 }
 
