@@ -153,10 +153,6 @@ impl Agent {
         self.calls.values().map(|c| (&c.truth, c.is_caller))
     }
 
-    pub fn knows(&self, call_id: &str) -> bool {
-        self.calls.contains_key(call_id)
-    }
-
     pub fn poll_act(&mut self) -> Option<Act> {
         self.acts.pop_front()
     }
