@@ -1,7 +1,7 @@
 //! Digest authentication (RFC 7616, RFC 8760), both sides.
 //!
-//! Nonces need no table: a nonce is its time and a MAC over it under a secret of this run. What cannot be known
-//! without a table is whether a nonce was used before; its short life bounds a replay.
+//! A nonce is its time and a MAC over time and source address under a secret of this run, so that strangers cannot
+//! fill a table with challenges. Only accepted answers are remembered, for the life of their nonce.
 
 use crate::header;
 use crate::message::{Builder, HeaderName, Message};
@@ -9,6 +9,9 @@ use hmac::{Hmac, Mac};
 use md5::{Digest, Md5};
 use sha2::Sha256;
 use std::borrow::Cow;
+use std::collections::HashSet;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 use subtle::ConstantTimeEq;
 use vocab::leg::{Credentials, CredentialsVerdict, PlainCredentials, StoredSecret};
 use vocab::{Random, Tick};
@@ -71,10 +74,32 @@ pub fn stored_secret(username: &str, realm: &str, password: &str) -> StoredSecre
     StoredSecret { ha1_md5: Algorithm::Md5.hash(&parts), ha1_sha256: Algorithm::Sha256.hash(&parts) }
 }
 
-/// Makes and recognises nonces.
+/// Makes and recognises nonces. A nonce is good for one source address, and each count of it for one request, so
+/// that a request that was listened to cannot be sent again (RFC 7616 §5.12).
 #[derive(Clone)]
 pub(crate) struct NonceMaker {
     mac: Hmac<Sha256>,
+    uses: Arc<Mutex<Uses>>,
+}
+
+/// Accepted nonces with their counts, of this and of the last nonce life. Only who knows a password adds to it.
+#[derive(Debug, Default)]
+struct Uses {
+    since: u64,
+    now: HashSet<String>,
+    before: HashSet<String>,
+}
+
+impl Uses {
+    /// Is this the first request with this nonce and count?
+    fn first(&mut self, nonce: &str, count: &str, seconds: u64) -> bool {
+        if seconds.saturating_sub(self.since) > NONCE_LIFE_S {
+            self.since = seconds;
+            self.before = std::mem::take(&mut self.now);
+        }
+        let key = format!("{nonce} {count}");
+        !self.before.contains(&key) && self.now.insert(key)
+    }
 }
 
 impl std::fmt::Debug for NonceMaker {
@@ -89,26 +114,27 @@ impl NonceMaker {
         for part in key.chunks_mut(8).take(4) {
             part.copy_from_slice(&random.next_u64().to_be_bytes());
         }
-        NonceMaker { mac: <Hmac<Sha256> as Mac>::new(&key.into()) }
+        NonceMaker { mac: <Hmac<Sha256> as Mac>::new(&key.into()), uses: Arc::default() }
     }
 
-    fn at(&self, seconds: u64) -> String {
+    fn at(&self, seconds: u64, source: IpAddr) -> String {
         let mut mac = self.mac.clone();
         mac.update(&seconds.to_be_bytes());
+        mac.update(source.to_canonical().to_string().as_bytes());
         let tag = mac.finalize().into_bytes();
         format!("{seconds:08x}{}", hex(tag.get(..16).unwrap_or_default()))
     }
 
-    pub fn make(&self, now: Tick) -> String {
-        self.at(now.0 / 1_000_000)
+    pub fn make(&self, now: Tick, source: IpAddr) -> String {
+        self.at(now.0 / 1_000_000, source)
     }
 
-    /// Is it ours, and young enough?
-    fn is_fresh(&self, nonce: &str, now: Tick) -> bool {
+    /// Is it ours, made for this source, and young enough?
+    fn is_fresh(&self, nonce: &str, now: Tick, source: IpAddr) -> bool {
         let Some(made) = nonce.get(..nonce.len().saturating_sub(32)) else { return false };
         let Ok(made) = u64::from_str_radix(made, 16) else { return false };
         let age = (now.0 / 1_000_000).checked_sub(made);
-        let ours: bool = self.at(made).as_bytes().ct_eq(nonce.as_bytes()).into();
+        let ours: bool = self.at(made, source).as_bytes().ct_eq(nonce.as_bytes()).into();
         ours && age.is_some_and(|a| a <= NONCE_LIFE_S)
     }
 }
@@ -188,16 +214,24 @@ pub(crate) struct DigestCredentials {
     params: Params,
     method: String,
     fresh: bool,
+    uses: Arc<Mutex<Uses>>,
+    seconds: u64,
 }
 
 impl DigestCredentials {
     /// The first Digest credentials of a request that use an algorithm we know.
-    pub fn of(request: &Message, nonces: &NonceMaker, now: Tick) -> Option<DigestCredentials> {
+    pub fn of(
+        request: &Message,
+        nonces: &NonceMaker,
+        now: Tick,
+        source: IpAddr,
+    ) -> Option<DigestCredentials> {
         let values =
             request.all(HeaderName::ProxyAuthorization).chain(request.all(HeaderName::Authorization));
         let params = values.filter_map(Params::parse).find(|p| p.algorithm().is_some())?;
-        let fresh = nonces.is_fresh(&params.nonce, now);
-        Some(DigestCredentials { params, method: request.method_name().to_owned(), fresh })
+        let fresh = nonces.is_fresh(&params.nonce, now, source);
+        let (method, uses) = (request.method_name().to_owned(), nonces.uses.clone());
+        Some(DigestCredentials { params, method, fresh, uses, seconds: now.0 / 1_000_000 })
     }
 }
 
@@ -222,8 +256,16 @@ impl Credentials for DigestCredentials {
             (false, _) => CredentialsVerdict::Wrong,
             // Also a nonce of before a restart: the secret is right, so a new challenge will settle it.
             (true, false) => CredentialsVerdict::Stale,
-            (true, true) => CredentialsVerdict::Accepted,
+            (true, true) if self.is_first_use() => CredentialsVerdict::Accepted,
+            (true, true) => CredentialsVerdict::Stale,
         }
+    }
+}
+
+impl DigestCredentials {
+    fn is_first_use(&self) -> bool {
+        let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
+        uses.first(&self.params.nonce, &self.params.nc, self.seconds)
     }
 }
 
@@ -329,29 +371,36 @@ mod tests {
         assert_eq!(secret.ha1_md5, "939e7578ed9e3c518a452acee763bce9");
     }
 
+    fn source(ip: &str) -> IpAddr {
+        ip.parse().unwrap()
+    }
+
     #[test]
     fn nonces() {
         let nonces = NonceMaker::new(&mut Random::from_number(1));
         let others = NonceMaker::new(&mut Random::from_number(2));
         let t = |s: u64| Tick(s * 1_000_000);
-        let nonce = nonces.make(t(100));
+        let (home, away) = (source("192.0.2.1"), source("192.0.2.2"));
+        let nonce = nonces.make(t(100), home);
+        assert!(!nonces.is_fresh(&nonce, t(100), away), "a nonce is good for its source only");
         for (nonce, now, want) in [
             (nonce.clone(), 100, true),
             (nonce.clone(), 400, true),
             (nonce.clone(), 401, false),
             (nonce.clone(), 99, false),
-            (others.make(t(100)), 100, false),
+            (others.make(t(100), home), 100, false),
             (nonce.replace('0', "1"), 100, false),
             (String::new(), 100, false),
             ("é".repeat(40), 100, false),
         ] {
-            assert_eq!(nonces.is_fresh(&nonce, t(now)), want, "{nonce} at {now}");
+            assert_eq!(nonces.is_fresh(&nonce, t(now), home), want, "{nonce} at {now}");
         }
     }
 
     fn round_trip(challenge: &str, password: &str, now: u64) -> CredentialsVerdict {
         let nonces = NonceMaker::new(&mut Random::from_number(1));
-        let nonce = nonces.make(Tick(0));
+        let home = source("192.0.2.1");
+        let nonce = nonces.make(Tick(0), home);
         let mut response = Builder::response(407, "x");
         response.header("CSeq", "1 INVITE").header("Proxy-Authenticate", &challenge.replace("NONCE", &nonce));
         let response = Message::parse(&response.finish()).unwrap();
@@ -359,9 +408,12 @@ mod tests {
         let who = PlainCredentials { username: "u\"1".into(), password: password.into() };
         Answer::to(&response).unwrap().write(&mut request, &who, "INVITE", "sip:1@h", 7);
         let request = Message::parse(&request.finish()).unwrap();
-        let credentials = DigestCredentials::of(&request, &nonces, Tick(now * 1_000_000)).unwrap();
+        let credentials = DigestCredentials::of(&request, &nonces, Tick(now * 1_000_000), home).unwrap();
         assert_eq!(credentials.username(), "u\"1");
-        credentials.verify(&stored_secret("u\"1", "r, s", "right"))
+        let verdict = credentials.verify(&stored_secret("u\"1", "r, s", "right"));
+        let again = credentials.verify(&stored_secret("u\"1", "r, s", "right"));
+        assert_ne!(again, CredentialsVerdict::Accepted, "one answer opens one call");
+        verdict
     }
 
     #[test]

@@ -135,7 +135,8 @@ impl Leg {
     pub fn challenge(&mut self, core: &mut Core, status: u16, realm: &str, stale: bool) {
         let Some(server) = self.incoming().map(|i| i.server) else { return };
         let status = if status == 401 { 401 } else { 407 };
-        let nonce = core.nonces.make(core.now.tick);
+        let Some(flow) = core.server_flow(server) else { return };
+        let nonce = core.nonces.make(core.now.tick, flow.remote.ip());
         if let Some(mut b) = core.begin_response(server, status, None) {
             digest::write_challenges(&mut b, status, realm, &nonce, stale);
             core.send_response(server, status, b.finish());
@@ -416,7 +417,7 @@ fn setup(
     session: Option<SessionDescription>,
     wants_reliable: bool,
 ) -> Setup {
-    let credentials = DigestCredentials::of(request, &core.nonces, core.now.tick);
+    let credentials = DigestCredentials::of(request, &core.nonces, core.now.tick, flow.remote.ip());
     let max_forwards = request.get(HeaderName::MaxForwards).and_then(number).unwrap_or(70);
     let extra = request.fields().filter(|(id, _, _)| *id == HeaderName::Other);
     Setup {

@@ -277,6 +277,9 @@ impl Switch {
         call.pdd.get_or_insert(now.tick.since(call.start.tick));
         self.set_deadline(call, Deadline::Progress, Some(now.tick + Duration::from_secs(wait_s.into())));
         let session = session.map(|s| self.cross(call, media::Side::B, &s));
+        if session.is_some() {
+            call.early_answer.clone_from(&session);
+        }
         let command = if alerting {
             LegCommand::Alert { session, reliable }
         } else {
@@ -306,7 +309,7 @@ impl Switch {
             call.answered = None;
             return self.end_call(now, call, end);
         }
-        let answer = session.map(|s| self.cross(call, media::Side::B, &s));
+        let answer = session.map(|s| self.cross(call, media::Side::B, &s)).or(call.early_answer.take());
         let draft = settle::draft(now, call);
         let journaled =
             self.journal(Record::Answered(Box::new(draft)), Some(crate::brain::Waiting::Call(call.id)));
@@ -395,6 +398,7 @@ impl Switch {
 
     fn attempt_failed(&mut self, now: Now, call: &mut Call, reason: EndReason, refusal: Refusal) {
         let stop = self.stop_rule(call, reason, refusal.status);
+        call.early_answer = None;
         self.close_attempt(now, call, AttemptResult::Failed(reason), &refusal);
         self.set_deadline(call, Deadline::Progress, None);
         if let Some(rule) = stop {

@@ -127,6 +127,8 @@ pub(crate) struct Call {
     pub relayed: bool,
     pub phase: Phase,
     pub pending: Option<PendingOffer>,
+    /// The answer that the gateway gave before its 200, which then has none.
+    pub early_answer: Option<SessionDescription>,
     /// Latest codec of each side.
     pub codecs: [Option<Arc<str>>; 2],
     /// The caller has acknowledged our 200.
@@ -163,6 +165,7 @@ impl Call {
             relayed: false,
             phase: Phase::Trying,
             pending: None,
+            early_answer: None,
             codecs: [None, None],
             confirmed: false,
             slots_held: false,
