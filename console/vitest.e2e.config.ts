@@ -1,5 +1,11 @@
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
-  test: { include: ['test/e2e.ts', 'test/e2e-sweep.ts'], testTimeout: 60_000, hookTimeout: 60_000, fileParallelism: false, bail: 0 },
+  test: {
+    include: ['test/e2e.ts', 'test/e2e-sweep.ts'],
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    fileParallelism: false,
+    bail: 0,
+  },
 });

@@ -21,7 +21,8 @@ const queries = new QueryClient({
       staleTime: 2_000,
       refetchOnWindowFocus: true,
       // A refusal stays a refusal; only silence is worth asking again.
-      retry: (failures, error) => failures < 2 && error instanceof Problem && (error.status === 0 || error.status >= 502),
+      retry: (failures, error) =>
+        failures < 2 && error instanceof Problem && (error.status === 0 || error.status >= 502),
     },
   },
 });

@@ -5,16 +5,40 @@ import { Missing } from './pages/Missing';
 import { Overview } from './pages/Overview';
 import { Root } from './ui/Shell';
 
-const root = createRootRoute({ component: Root, notFoundComponent: Missing, validateSearch: (search): Search => search as Search });
+const root = createRootRoute({
+  component: Root,
+  notFoundComponent: Missing,
+  validateSearch: (search): Search => search as Search,
+});
 const getParentRoute = () => root;
 
 const routes = [
   createRoute({ getParentRoute, path: '/', component: Overview }),
-  createRoute({ getParentRoute, path: '/calls', component: lazyRouteComponent(() => import('./pages/Calls'), 'Calls') }),
-  createRoute({ getParentRoute, path: '/records', component: lazyRouteComponent(() => import('./pages/Records'), 'Records') }),
-  createRoute({ getParentRoute, path: '/records/$id', component: lazyRouteComponent(() => import('./pages/Record'), 'Record') }),
-  createRoute({ getParentRoute, path: '/accounts', component: lazyRouteComponent(() => import('./pages/Accounts'), 'Accounts') }),
-  createRoute({ getParentRoute, path: '/accounts/$id', component: lazyRouteComponent(() => import('./pages/Account'), 'AccountPage') }),
+  createRoute({
+    getParentRoute,
+    path: '/calls',
+    component: lazyRouteComponent(() => import('./pages/Calls'), 'Calls'),
+  }),
+  createRoute({
+    getParentRoute,
+    path: '/records',
+    component: lazyRouteComponent(() => import('./pages/Records'), 'Records'),
+  }),
+  createRoute({
+    getParentRoute,
+    path: '/records/$id',
+    component: lazyRouteComponent(() => import('./pages/Record'), 'Record'),
+  }),
+  createRoute({
+    getParentRoute,
+    path: '/accounts',
+    component: lazyRouteComponent(() => import('./pages/Accounts'), 'Accounts'),
+  }),
+  createRoute({
+    getParentRoute,
+    path: '/accounts/$id',
+    component: lazyRouteComponent(() => import('./pages/Account'), 'AccountPage'),
+  }),
   createRoute({
     getParentRoute,
     path: '/mapping-gateways',
@@ -35,11 +59,31 @@ const routes = [
     path: '/routing-gateways/$id',
     component: lazyRouteComponent(() => import('./pages/RoutingGateway'), 'RoutingGatewayPage'),
   }),
-  createRoute({ getParentRoute, path: '/rates', component: lazyRouteComponent(() => import('./pages/RateGroups'), 'RateGroups') }),
-  createRoute({ getParentRoute, path: '/rates/$id', component: lazyRouteComponent(() => import('./pages/Rates'), 'Rates') }),
-  createRoute({ getParentRoute, path: '/simulate', component: lazyRouteComponent(() => import('./pages/Simulate'), 'Simulate') }),
-  createRoute({ getParentRoute, path: '/parameters', component: lazyRouteComponent(() => import('./pages/Parameters'), 'Parameters') }),
-  createRoute({ getParentRoute, path: '/status', component: lazyRouteComponent(() => import('./pages/Status'), 'StatusPage') }),
+  createRoute({
+    getParentRoute,
+    path: '/rates',
+    component: lazyRouteComponent(() => import('./pages/RateGroups'), 'RateGroups'),
+  }),
+  createRoute({
+    getParentRoute,
+    path: '/rates/$id',
+    component: lazyRouteComponent(() => import('./pages/Rates'), 'Rates'),
+  }),
+  createRoute({
+    getParentRoute,
+    path: '/simulate',
+    component: lazyRouteComponent(() => import('./pages/Simulate'), 'Simulate'),
+  }),
+  createRoute({
+    getParentRoute,
+    path: '/parameters',
+    component: lazyRouteComponent(() => import('./pages/Parameters'), 'Parameters'),
+  }),
+  createRoute({
+    getParentRoute,
+    path: '/status',
+    component: lazyRouteComponent(() => import('./pages/Status'), 'StatusPage'),
+  }),
 ];
 
 export const router = createRouter({

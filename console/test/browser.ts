@@ -20,7 +20,12 @@ export async function theSwitch(): Promise<Switch> {
     if (!password) throw new Error('TANDEM_URL is set, but TANDEM_PASSWORD is not');
     return { url: url.replace(/\/$/, ''), user, password, isFake: false, stop: async () => {} };
   }
-  return { ...(await startFake({ calls: Number(process.env.CALLS ?? 137) })), user: USER, password: PASSWORD, isFake: true };
+  return {
+    ...(await startFake({ calls: Number(process.env.CALLS ?? 137) })),
+    user: USER,
+    password: PASSWORD,
+    isFake: true,
+  };
 }
 
 export interface Browser {
@@ -35,7 +40,12 @@ interface Look {
   language?: string;
 }
 
-export async function openBrowser({ width = 1440, height = 900, dark = false, language = 'en' }: Look = {}): Promise<Browser> {
+export async function openBrowser({
+  width = 1440,
+  height = 900,
+  dark = false,
+  language = 'en',
+}: Look = {}): Promise<Browser> {
   const profile = mkdtempSync(join(tmpdir(), 'tandem-e2e-'));
   const context = await chromium.launchPersistentContext(profile, {
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
@@ -74,7 +84,13 @@ export async function signIn(page: Page, at: Switch) {
 }
 
 /** Asks the API with the session of the browser. */
-export async function ask<T>(page: Page, method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<T> {
+export async function ask<T>(
+  page: Page,
+  method: string,
+  path: string,
+  body?: unknown,
+  headers: Record<string, string> = {},
+): Promise<T> {
   const origin = new URL(page.url()).origin;
   const answer = await page.request.fetch(`${origin}/api/v1${path}`, {
     method,

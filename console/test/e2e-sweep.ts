@@ -66,7 +66,12 @@ async function stepsOf(page: Page): Promise<Step[]> {
   await need('failed record', '/cdrs?limit=1&answered=false', (id) => `/records/${id}`);
   await need('account', '/accounts?limit=1', (id) => `/accounts/${id}`);
   await need('account settings', '/accounts?limit=1', (id) => `/accounts/${id}?tab=settings`);
-  await need('payment', '/accounts?limit=1', (id) => `/accounts/${id}`, (p) => p.locator('.page-head-right .ant-btn-primary').first().click());
+  await need(
+    'payment',
+    '/accounts?limit=1',
+    (id) => `/accounts/${id}`,
+    (p) => p.locator('.page-head-right .ant-btn-primary').first().click(),
+  );
   await need('mapping gateway', '/mapping-gateways?limit=1', (id) => `/mapping-gateways/${id}`);
   await need('routing gateway', '/routing-gateways?limit=1', (id) => `/routing-gateways/${id}`);
   await need('rates', '/rate-groups?limit=1', (id) => `/rates/${id}`);
@@ -82,20 +87,33 @@ async function axe(page: Page): Promise<string[]> {
     const { violations } = await runner.run({ resultTypes: ['violations'] });
     return violations
       .filter((v) => v.impact === 'serious' || v.impact === 'critical')
-      .map((v) => `${v.id}: ${v.nodes.map((n) => `${n.target.join(' ')} (${n.failureSummary.split('\n')[1]?.trim()})`).join('; ')}`);
+      .map(
+        (v) =>
+          `${v.id}: ${v.nodes.map((n) => `${n.target.join(' ')} (${n.failureSummary.split('\n')[1]?.trim()})`).join('; ')}`,
+      );
   });
 }
 
 /** Headers, states, buttons and key figures that are wider than their place. */
 const cutTexts = (page: Page) =>
   page.evaluate(() =>
-    [...document.querySelectorAll<HTMLElement>('[role=columnheader], [role=columnheader] > *, .state, .ant-btn, .nav-link, .kpi-value, .kpi-name, .ant-segmented-item-label')]
-      .filter((e) => e.offsetParent !== null && e.scrollWidth > e.clientWidth + 1 && getComputedStyle(e).display !== 'inline')
+    [
+      ...document.querySelectorAll<HTMLElement>(
+        '[role=columnheader], [role=columnheader] > *, .state, .ant-btn, .nav-link, .kpi-value, .kpi-name, .ant-segmented-item-label',
+      ),
+    ]
+      .filter(
+        (e) => e.offsetParent !== null && e.scrollWidth > e.clientWidth + 1 && getComputedStyle(e).display !== 'inline',
+      )
       .map((e) => e.innerText),
   );
 
 const untranslated = (page: Page) =>
-  page.evaluate(() => (document.body.innerText.match(/^[a-z]+\.[a-zA-Z.]+$|\bundefined\b|\bNaN\b|\[object /gm) ?? []).filter((text) => text !== ''));
+  page.evaluate(() =>
+    (document.body.innerText.match(/^[a-z]+\.[a-zA-Z.]+$|\bundefined\b|\bNaN\b|\[object /gm) ?? []).filter(
+      (text) => text !== '',
+    ),
+  );
 
 test.each(LOOKS)('every page in $name', { timeout: 400_000 }, async ({ name, ...look }) => {
   const browser = await openBrowser(look);
@@ -108,10 +126,24 @@ test.each(LOOKS)('every page in $name', { timeout: 400_000 }, async ({ name, ...
     await page.locator('button[type=submit]').waitFor();
     for (const finding of await axe(page)) report(finding);
     await signIn(page, at);
-    page.on('console', (message) => message.type() === 'error' && !message.text().startsWith('Failed to load') && report(`console: ${message.text()}`));
+    page.on(
+      'console',
+      (message) =>
+        message.type() === 'error' &&
+        !message.text().startsWith('Failed to load') &&
+        report(`console: ${message.text()}`),
+    );
     page.on('pageerror', (error) => report(`error: ${error.message}`));
-    page.on('request', (request) => !request.url().startsWith(at.url) && !request.url().startsWith('data:') && report(`foreign: ${request.url()}`));
-    page.on('response', (response) => response.status() >= 400 && !mayEnd(response.url()) && report(`${response.status()}: ${response.url()}`));
+    page.on(
+      'request',
+      (request) =>
+        !request.url().startsWith(at.url) && !request.url().startsWith('data:') && report(`foreign: ${request.url()}`),
+    );
+    page.on(
+      'response',
+      (response) =>
+        response.status() >= 400 && !mayEnd(response.url()) && report(`${response.status()}: ${response.url()}`),
+    );
     for (const [title, path, act] of await stepsOf(page)) {
       step = title;
       await page.goto(at.url + path);
@@ -121,7 +153,9 @@ test.each(LOOKS)('every page in $name', { timeout: 400_000 }, async ({ name, ...
       if (act) await page.waitForTimeout(300);
       if (name !== 'phone') for (const text of await cutTexts(page)) report(`cut: ${text}`);
       for (const text of await untranslated(page)) report(`untranslated: ${text}`);
-      const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+      const overflow = await page.evaluate(
+        () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+      );
       if (overflow > 0) report(`the page is ${overflow} px wider than the screen`);
       // Contrast and labels do not depend on the language.
       if (!look.language) for (const finding of await axe(page)) report(finding);

@@ -2,7 +2,18 @@
 import type { Attempt, Call, CdrDetail, CdrRate, LedgerEntry, Rate, RoutingGateway } from '../src/api/resources';
 import { billOf, sumOf, type Terms } from '../src/lib/billing';
 import { add, decimal, negate, round, subtract, toText, trim } from '../src/lib/decimal';
-import { AREAS, accounts, between, chance, digits, iso, mappingGateways, pick, rates, routingGateways } from './fake-data';
+import {
+  AREAS,
+  accounts,
+  between,
+  chance,
+  digits,
+  iso,
+  mappingGateways,
+  pick,
+  rates,
+  routingGateways,
+} from './fake-data';
 
 /** The rate of the longest prefix that begins the number. */
 export function rateFor(group: string, number: string): Rate | null {
@@ -49,10 +60,22 @@ export function candidatesFor(called: string): CdrDetail['route']['candidates'] 
   const sale = rateFor('retail', called);
   return routingGateways.map((g) => {
     const cost = rateFor(g.account, called);
-    const base = { gateway: g.name, priority: g.priority, prefix: cost?.prefix ?? '', cost_per_minute: cost?.price_per_minute ?? null };
-    const margin = cost && sale ? toText(subtract(decimal(sale.price_per_minute), decimal(cost.price_per_minute))) : null;
+    const base = {
+      gateway: g.name,
+      priority: g.priority,
+      prefix: cost?.prefix ?? '',
+      cost_per_minute: cost?.price_per_minute ?? null,
+    };
+    const margin =
+      cost && sale ? toText(subtract(decimal(sale.price_per_minute), decimal(cost.price_per_minute))) : null;
     if (!g.enabled) return { ...base, margin_per_minute: margin, verdict: 'disabled', reason: 'switched off' };
-    if (!cost) return { ...base, margin_per_minute: null, verdict: 'no_clearing_rate', reason: `${g.account} has no rate for ${called}` };
+    if (!cost)
+      return {
+        ...base,
+        margin_per_minute: null,
+        verdict: 'no_clearing_rate',
+        reason: `${g.account} has no rate for ${called}`,
+      };
     return { ...base, margin_per_minute: margin, verdict: 'kept', reason: null };
   });
 }
@@ -93,7 +116,11 @@ export function makeCdr(startMs: number): CdrDetail {
   const seconds = Math.ceil(talkMs / 1000);
   const sale = answered ? priced('retail', callee, seconds) : null;
   const cost = answered ? priced(gateway.account, callee, seconds) : null;
-  const attempt = (g: RoutingGateway, start: number, more: Pick<Attempt, 'result' | 'sip_code'> & Partial<Attempt>): Attempt => ({
+  const attempt = (
+    g: RoutingGateway,
+    start: number,
+    more: Pick<Attempt, 'result' | 'sip_code'> & Partial<Attempt>,
+  ): Attempt => ({
     gateway: g.name,
     account: g.account,
     called: callee,
@@ -109,9 +136,24 @@ export function makeCdr(startMs: number): CdrDetail {
   });
   const last: Pick<Attempt, 'result' | 'sip_code'> & Partial<Attempt> = answered
     ? { ringing: iso(startMs + failedMs + pdd), end: iso(answerMs), result: 'answered', sip_code: 200, q850: 0 }
-    : { ringing: failure.end_reason === 'no_answer' ? iso(startMs + failedMs + pdd) : null, end: iso(endMs), result: failure.end_reason, sip_code: failure.end_reason === 'no_answer' ? 0 : failure.sip_code, q850: failure.q850 };
+    : {
+        ringing: failure.end_reason === 'no_answer' ? iso(startMs + failedMs + pdd) : null,
+        end: iso(endMs),
+        result: failure.end_reason,
+        sip_code: failure.end_reason === 'no_answer' ? 0 : failure.sip_code,
+        q850: failure.q850,
+      };
   const packets = Math.floor(talkMs / 20);
-  const media = (lost: number) => ({ packets_in: packets - lost, packets_out: packets, bytes_in: (packets - lost) * 172, bytes_out: packets * 172, lost, rejected: 0, jitter_ms: 1 + chance() * 9, remote: '198.51.100.7:16402' });
+  const media = (lost: number) => ({
+    packets_in: packets - lost,
+    packets_out: packets,
+    bytes_in: (packets - lost) * 172,
+    bytes_out: packets * 172,
+    lost,
+    rejected: 0,
+    jitter_ms: 1 + chance() * 9,
+    remote: '198.51.100.7:16402',
+  });
   return {
     id: newCallId(),
     start: iso(startMs),
@@ -129,7 +171,9 @@ export function makeCdr(startMs: number): CdrDetail {
     vendor: gateway.account,
     mapping_gateway: from.name,
     routing_gateway: gateway.name,
-    ...(answered ? { end_reason: 'normal_release', ended_by: pick(['caller', 'callee'] as const), sip_code: 200, q850: 16 } : failure),
+    ...(answered
+      ? { end_reason: 'normal_release', ended_by: pick(['caller', 'callee'] as const), sip_code: 200, q850: 16 }
+      : failure),
     end_text: null,
     rate: sale,
     cost_rate: cost,
@@ -150,7 +194,9 @@ export function makeCdr(startMs: number): CdrDetail {
     user_agent_b: 'vendor-sbc',
     attempts_count: rerouted ? 2 : 1,
     attempts: [
-      ...(rerouted ? [attempt(first, startMs + 12, { result: 'gateway_failure', sip_code: 503, text: 'No circuit available' })] : []),
+      ...(rerouted
+        ? [attempt(first, startMs + 12, { result: 'gateway_failure', sip_code: 503, text: 'No circuit available' })]
+        : []),
       attempt(gateway, startMs + 12 + failedMs, last),
     ],
     route: routeFor(from.name, from.account, caller, callee),
@@ -218,7 +264,17 @@ export const ledgers = new Map<string, LedgerEntry[]>(
       });
       balance = add(balance, negate(change));
     }
-    entries.push({ seq: '1', at: iso(Date.now() - 86_400_000), kind: 'opening', amount: toText(balance), balance_after: toText(balance), call_id: null, by: 'admin', note: '', key: null });
+    entries.push({
+      seq: '1',
+      at: iso(Date.now() - 86_400_000),
+      kind: 'opening',
+      amount: toText(balance),
+      balance_after: toText(balance),
+      call_id: null,
+      by: 'admin',
+      note: '',
+      key: null,
+    });
     return [a.id, entries];
   }),
 );

@@ -1,12 +1,5 @@
 /** An invented carrier, the same on each start but for the clock: for developing and testing without a switch. */
-import type {
-  Account,
-  MappingGateway,
-  Parameter,
-  Rate,
-  RateGroup,
-  RoutingGateway,
-} from '../src/api/resources';
+import type { Account, MappingGateway, Parameter, Rate, RateGroup, RoutingGateway } from '../src/api/resources';
 import { decimal, round, toText, trim } from '../src/lib/decimal';
 
 /** Small and repeatable (mulberry32). */
@@ -29,7 +22,12 @@ export const iso = (ms: number) => new Date(ms).toISOString();
 type Named = { name: string; currency?: string };
 const numbered = <T extends Named>(list: T[]) => list.map((item, i) => ({ ...item, id: String(i + 1), version: '1' }));
 
-const account = (name: string, kind: Account['kind'], balance: string, more: Partial<Account> = {}): Omit<Account, 'id' | 'version'> => ({
+const account = (
+  name: string,
+  kind: Account['kind'],
+  balance: string,
+  more: Partial<Account> = {},
+): Omit<Account, 'id' | 'version'> => ({
   name,
   kind,
   payment: kind === 'customer' ? 'prepaid' : 'postpaid',
@@ -55,14 +53,23 @@ export const accounts: Account[] = numbered([
   account('Delta Minutes', 'customer', '18.4400', { payment: 'postpaid', credit_limit: '500', max_cps: 10 }),
   account('Baltic Voice', 'customer', '342.9800'),
   account('Señal Andina', 'customer', '-0.0042', { state: 'no_money', available: '0' }),
-  account('Old Harbour', 'customer', '77.10', { status: 'locked', state: 'locked', notes: 'Fraud case of 14 November' }),
+  account('Old Harbour', 'customer', '77.10', {
+    status: 'locked',
+    state: 'locked',
+    notes: 'Fraud case of 14 November',
+  }),
   account('northstar', 'vendor', '-211.7304'),
   account('meridian', 'vendor', '-96.0211'),
   account('lowcost', 'vendor', '-12.4800'),
 ]);
 
 export const rateGroups: RateGroup[] = numbered(
-  ['retail', 'northstar', 'meridian', 'lowcost'].map((name) => ({ name, currency: 'USD', notes: name === 'retail' ? 'Selling prices' : '', rates_count: 0 })),
+  ['retail', 'northstar', 'meridian', 'lowcost'].map((name) => ({
+    name,
+    currency: 'USD',
+    notes: name === 'retail' ? 'Selling prices' : '',
+    rates_count: 0,
+  })),
 );
 
 export const AREAS: [prefix: string, area: string, price: string][] = [
@@ -102,11 +109,18 @@ export const rates = new Map<string, Rate[]>([
   ['lowcost', AREAS.slice(0, 4).map(([p, a, price]) => rate(p, a, percentOf(price, 55), 60, 60))],
 ]);
 // A long deck, so that scrolling and paging by cursor have something to do.
-rates.get('retail')?.push(...Array.from({ length: 900 }, (_, i) => rate(`9${100 + i}`, `Testland ${i + 1}`, `0.0${1000 + i}`, 1, 1)));
+rates
+  .get('retail')
+  ?.push(...Array.from({ length: 900 }, (_, i) => rate(`9${100 + i}`, `Testland ${i + 1}`, `0.0${1000 + i}`, 1, 1)));
 
 const figures = { calls: 0, cps: 0, asr: '48.1', acd_s: 163 };
 
-const mapping = (name: string, of: string, addresses: string[], more: Partial<MappingGateway> = {}): Omit<MappingGateway, 'id' | 'version'> => ({
+const mapping = (
+  name: string,
+  of: string,
+  addresses: string[],
+  more: Partial<MappingGateway> = {},
+): Omit<MappingGateway, 'id' | 'version'> => ({
   name,
   account: of,
   enabled: true,
@@ -135,7 +149,13 @@ export const mappingGateways: MappingGateway[] = numbered([
   mapping('harbour', 'Old Harbour', ['192.0.2.77'], { enabled: false, asr: null, acd_s: null }),
 ]);
 
-const routing = (name: string, of: string, address: string, priority: number, more: Partial<RoutingGateway> = {}): Omit<RoutingGateway, 'id' | 'version'> => ({
+const routing = (
+  name: string,
+  of: string,
+  address: string,
+  priority: number,
+  more: Partial<RoutingGateway> = {},
+): Omit<RoutingGateway, 'id' | 'version'> => ({
   name,
   account: of,
   enabled: true,
@@ -163,11 +183,25 @@ const routing = (name: string, of: string, address: string, priority: number, mo
 export const routingGateways: RoutingGateway[] = numbered([
   routing('northstar-1', 'northstar', '203.0.113.10:5060', 1, { asr: '61.4' }),
   routing('meridian-1', 'meridian', '203.0.113.20:5060', 2, { asr: '52.9', lowest_profit_per_minute: '0.002' }),
-  routing('lowcost-1', 'lowcost', '192.0.2.10:5080', 3, { asr: '21.7', acd_s: 88, failover_codes: [503, 480], transport: 'tcp' }),
+  routing('lowcost-1', 'lowcost', '192.0.2.10:5080', 3, {
+    asr: '21.7',
+    acd_s: 88,
+    failover_codes: [503, 480],
+    transport: 'tcp',
+  }),
   routing('meridian-2', 'meridian', '203.0.113.21:5060', 4, { enabled: false, asr: null, acd_s: null }),
 ]);
 
-const parameter = (name: string, group: string, type: Parameter['type'], value: string, range: string, unit: string, help: string, more: Partial<Parameter> = {}): Parameter => ({
+const parameter = (
+  name: string,
+  group: string,
+  type: Parameter['type'],
+  value: string,
+  range: string,
+  unit: string,
+  help: string,
+  more: Partial<Parameter> = {},
+): Parameter => ({
   name,
   aliases: [],
   group,
@@ -185,14 +219,94 @@ const parameter = (name: string, group: string, type: Parameter['type'], value: 
 });
 
 export const parameters: Parameter[] = [
-  parameter('SS_SIP_RESEND_INTERVAL', 'sip', 'intervals', '0.5,1,2,4,4,4', 'waits in seconds', 's', 'Waits between copies of an unanswered request over UDP.'),
-  parameter('SS_SIP_TIMEOUT_INVITE', 'sip', 'whole', '10', '1–120 s', 's', 'How long an INVITE may stay without any response.', { gateway: true }),
-  parameter('SS_SIP_TIMEOUT_RINGING', 'sip', 'whole', '120', '1–600 s', 's', 'How long it may ring without an answer.', { gateway: true }),
-  parameter('SS_SIP_SESSION_TTL', 'call-length', 'whole', '600', '0 (off) or 90–86400 s', 's', 'Session-Expires of a call.', { aliases: ['SS_SESSION_TIMER'], gateway: true }),
-  parameter('SS_SIP_AUTHENTICATION_CODE', 'sip', 'choice', '407', '401, 407', '', 'The response that challenges a call.', { choices: ['401', '407'] }),
-  parameter('SS_REPLY_UNAUTHORIZED', 'protection', 'switch', 'Off', 'On or Off', '', 'Strangers get a 403; otherwise they get silence.'),
-  parameter('SS_MAX_CPS', 'protection', 'whole', '200', '0 (no bound) or 1–100000', '', 'New calls a second, for the whole switch.', { default: '0', changed: true }),
-  parameter('SS_MEDIAPROXYMODE', 'media', 'choice', 'Auto', 'Off, Auto, On, Force', '', 'Whether media goes through the switch.', { choices: ['Off', 'Auto', 'On', 'Force'], gateway: true }),
-  parameter('SS_MEDIAPROXYPORT_START', 'media', 'whole', '10000', '1024–65535', '', 'First port for RTP and RTCP.', { start: true }),
-  parameter('SS_SIP_USER_AGENT', 'sip', 'text', 'Tandem', 'up to 64 characters', '', 'What the switch calls itself in User-Agent and Server.'),
+  parameter(
+    'SS_SIP_RESEND_INTERVAL',
+    'sip',
+    'intervals',
+    '0.5,1,2,4,4,4',
+    'waits in seconds',
+    's',
+    'Waits between copies of an unanswered request over UDP.',
+  ),
+  parameter(
+    'SS_SIP_TIMEOUT_INVITE',
+    'sip',
+    'whole',
+    '10',
+    '1–120 s',
+    's',
+    'How long an INVITE may stay without any response.',
+    { gateway: true },
+  ),
+  parameter(
+    'SS_SIP_TIMEOUT_RINGING',
+    'sip',
+    'whole',
+    '120',
+    '1–600 s',
+    's',
+    'How long it may ring without an answer.',
+    { gateway: true },
+  ),
+  parameter(
+    'SS_SIP_SESSION_TTL',
+    'call-length',
+    'whole',
+    '600',
+    '0 (off) or 90–86400 s',
+    's',
+    'Session-Expires of a call.',
+    { aliases: ['SS_SESSION_TIMER'], gateway: true },
+  ),
+  parameter(
+    'SS_SIP_AUTHENTICATION_CODE',
+    'sip',
+    'choice',
+    '407',
+    '401, 407',
+    '',
+    'The response that challenges a call.',
+    { choices: ['401', '407'] },
+  ),
+  parameter(
+    'SS_REPLY_UNAUTHORIZED',
+    'protection',
+    'switch',
+    'Off',
+    'On or Off',
+    '',
+    'Strangers get a 403; otherwise they get silence.',
+  ),
+  parameter(
+    'SS_MAX_CPS',
+    'protection',
+    'whole',
+    '200',
+    '0 (no bound) or 1–100000',
+    '',
+    'New calls a second, for the whole switch.',
+    { default: '0', changed: true },
+  ),
+  parameter(
+    'SS_MEDIAPROXYMODE',
+    'media',
+    'choice',
+    'Auto',
+    'Off, Auto, On, Force',
+    '',
+    'Whether media goes through the switch.',
+    { choices: ['Off', 'Auto', 'On', 'Force'], gateway: true },
+  ),
+  parameter('SS_MEDIAPROXYPORT_START', 'media', 'whole', '10000', '1024–65535', '', 'First port for RTP and RTCP.', {
+    start: true,
+  }),
+  parameter(
+    'SS_SIP_USER_AGENT',
+    'sip',
+    'text',
+    'Tandem',
+    'up to 64 characters',
+    '',
+    'What the switch calls itself in User-Agent and Server.',
+  ),
 ];

@@ -13,7 +13,11 @@ interface View extends ViewSpec {
 }
 
 /** Sends frames each second; the returned function is that second. */
-export function serveLive(server: Server, traffic: Traffic, signedIn: (request: IncomingMessage) => boolean): { second(): void; close(): void } {
+export function serveLive(
+  server: Server,
+  traffic: Traffic,
+  signedIn: (request: IncomingMessage) => boolean,
+): { second(): void; close(): void } {
   const sockets = new WebSocketServer({ noServer: true });
   const views = new Map<WebSocket, Map<number, View>>();
   server.on('upgrade', (request, socket, head) => {
@@ -27,7 +31,11 @@ export function serveLive(server: Server, traffic: Traffic, signedIn: (request: 
         if (message.op === 'drop') own.delete(message.id);
         else {
           const before = own.get(message.id);
-          const view: View = { ...message, seq: before?.seq ?? 0, heldIds: message.hold ? (before?.heldIds ?? null) : null };
+          const view: View = {
+            ...message,
+            seq: before?.seq ?? 0,
+            heldIds: message.hold ? (before?.heldIds ?? null) : null,
+          };
           own.set(message.id, view);
           send(ws, view, traffic);
         }
@@ -62,14 +70,25 @@ function send(ws: WebSocket, view: View, traffic: Traffic) {
   else view.heldIds ??= ids;
   const shown = view.heldIds ? view.heldIds.map((id) => traffic.calls.get(id) ?? endedCall(id, traffic)) : matching;
   const fresh = view.heldIds ? ids.filter((id) => !view.heldIds?.includes(id)).length : 0;
-  const gone = window(shown).filter((c) => c.state === 'ended').map((c) => c.id);
+  const gone = window(shown)
+    .filter((c) => c.state === 'ended')
+    .map((c) => c.id);
   ws.send(JSON.stringify({ ...frame, gone, fresh, total: shown.length, rows: window(shown) }));
 }
 
 function endedCall(id: string, traffic: Traffic): Partial<Call> & { id: string; state: string } {
   const cdr = traffic.cdrs.find((c) => c.id === id);
   const leg = { call_id: '', packets_in: 0, packets_out: 0 };
-  return { a: leg, b: leg, attempt: 1, start: cdr?.start ?? iso(0), caller: cdr?.caller ?? '', callee: cdr?.callee ?? '', id, state: 'ended' } as Partial<Call> & { id: string; state: string };
+  return {
+    a: leg,
+    b: leg,
+    attempt: 1,
+    start: cdr?.start ?? iso(0),
+    caller: cdr?.caller ?? '',
+    callee: cdr?.callee ?? '',
+    id,
+    state: 'ended',
+  } as Partial<Call> & { id: string; state: string };
 }
 
 function matchingCalls(traffic: Traffic, view: View): Call[] {
@@ -78,7 +97,10 @@ function matchingCalls(traffic: Traffic, view: View): Call[] {
   const rows = [...traffic.calls.values()].filter(
     (c) =>
       Object.entries(exact).every(([name, value]) => String(c[name as keyof Call]) === value) &&
-      (!words || [c.caller, c.callee, c.account, c.mapping_gateway, c.routing_gateway, c.codec].some((text) => text?.toLowerCase().includes(words))),
+      (!words ||
+        [c.caller, c.callee, c.account, c.mapping_gateway, c.routing_gateway, c.codec].some((text) =>
+          text?.toLowerCase().includes(words),
+        )),
   );
   const [column, direction] = view.sort?.[0] ?? ['start', 'asc'];
   const sign = direction === 'desc' ? -1 : 1;

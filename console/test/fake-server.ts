@@ -13,7 +13,12 @@ import { Traffic } from './fake-traffic';
 export const USER = 'admin';
 export const PASSWORD = 'tandem';
 const DIST = join(import.meta.dirname, '..', 'dist');
-const TYPES: Record<string, string> = { '.js': 'text/javascript', '.css': 'text/css', '.html': 'text/html', '.svg': 'image/svg+xml' };
+const TYPES: Record<string, string> = {
+  '.js': 'text/javascript',
+  '.css': 'text/css',
+  '.html': 'text/html',
+  '.svg': 'image/svg+xml',
+};
 
 class Refusal extends Error {
   readonly status: number;
@@ -40,7 +45,11 @@ export async function startFake({ calls = 137, port = 0 } = {}): Promise<{ url: 
   const paid = new Map<string, unknown>();
   const signedIn = (request: IncomingMessage) => request.headers.cookie?.includes('tandem_session=fake') ?? false;
 
-  const list = <T extends object>(items: T[], query: URLSearchParams, texts: (item: T) => (string | null | undefined)[]) => {
+  const list = <T extends object>(
+    items: T[],
+    query: URLSearchParams,
+    texts: (item: T) => (string | null | undefined)[],
+  ) => {
     const words = (query.get('q') ?? '').toLowerCase();
     let rows = items.filter((item) => texts(item).some((text) => text?.toLowerCase().includes(words)));
     for (const name of ['kind', 'state', 'account', 'mapping_gateway', 'routing_gateway', 'end_reason', 'ended_by']) {
@@ -51,7 +60,9 @@ export async function startFake({ calls = 137, port = 0 } = {}): Promise<{ url: 
     if (sort) {
       const [key, sign] = sort.startsWith('-') ? [sort.slice(1), -1] : [sort, 1];
       const of = (item: T) => item[key as keyof T] as unknown;
-      rows = [...rows].sort((a, b) => sign * String(of(a) ?? '').localeCompare(String(of(b) ?? ''), 'en', { numeric: true }));
+      rows = [...rows].sort(
+        (a, b) => sign * String(of(a) ?? '').localeCompare(String(of(b) ?? ''), 'en', { numeric: true }),
+      );
     }
     const from = Number(query.get('cursor') ?? 0);
     const limit = Number(query.get('limit') ?? 100);
@@ -66,12 +77,18 @@ export async function startFake({ calls = 137, port = 0 } = {}): Promise<{ url: 
   };
 
   /** What all editable collections do alike. */
-  const collection = <T extends Item>(items: T[], { method, parts, query, body, headers }: Ask, fresh: Partial<T>, texts: (item: T) => string[]): unknown => {
+  const collection = <T extends Item>(
+    items: T[],
+    { method, parts, query, body, headers }: Ask,
+    fresh: Partial<T>,
+    texts: (item: T) => string[],
+  ): unknown => {
     if (parts.length === 1 && method === 'GET') return list(items, query, texts);
     if (parts.length === 1) {
       const name = String(body.name ?? '');
       if (!name) throw new Refusal(422, 'the name is empty', [{ field: 'name', message: 'may not be empty' }]);
-      if (items.some((i) => i.name === name)) throw new Refusal(422, 'the name is taken', [{ field: 'name', message: `${name} exists already` }]);
+      if (items.some((i) => i.name === name))
+        throw new Refusal(422, 'the name is taken', [{ field: 'name', message: `${name} exists already` }]);
       const id = String(Math.max(0, ...items.map((i) => Number(i.id))) + 1);
       const made = { ...fresh, ...body, id, version: '1' } as unknown as T;
       items.push(made);
@@ -122,8 +139,10 @@ export async function startFake({ calls = 137, port = 0 } = {}): Promise<{ url: 
 
   const accountRequests = (ask: Ask): unknown => {
     const { method, parts, query, body } = ask;
-    if (parts[2] === 'ledger') return list(ledgerOf(find(data.accounts, parts[1] ?? '')), query, (e) => [e.note, e.kind, '']);
-    if (parts[2] === 'payments') return pay(find(data.accounts, parts[1] ?? ''), body, ask.headers['idempotency-key'] as string | undefined);
+    if (parts[2] === 'ledger')
+      return list(ledgerOf(find(data.accounts, parts[1] ?? '')), query, (e) => [e.note, e.kind, '']);
+    if (parts[2] === 'payments')
+      return pay(find(data.accounts, parts[1] ?? ''), body, ask.headers['idempotency-key'] as string | undefined);
     const fresh = { balance: '0', reserved: '0', available: '0', calls: 0, state: 'normal' as const };
     const { opening_balance: opening, ...own } = body;
     const result = collection<Account>(data.accounts, { ...ask, body: own }, fresh, (a) => [a.name]);
@@ -138,7 +157,12 @@ export async function startFake({ calls = 137, port = 0 } = {}): Promise<{ url: 
     const group = find(data.rateGroups, parts[1] ?? '');
     const rates = data.rates.get(group.name) ?? [];
     data.rates.set(group.name, rates);
-    if (method === 'GET') return list(rates.filter((r) => r.prefix.startsWith(query.get('prefix') ?? '')), query, (r) => [r.area, '']);
+    if (method === 'GET')
+      return list(
+        rates.filter((r) => r.prefix.startsWith(query.get('prefix') ?? '')),
+        query,
+        (r) => [r.area, ''],
+      );
     const at = rates.findIndex((r) => r.prefix === decodeURIComponent(parts[3] ?? ''));
     if (method === 'DELETE') return void rates.splice(at, 1);
     if (at >= 0) rates[at] = body as unknown as Rate;
@@ -154,7 +178,9 @@ export async function startFake({ calls = 137, port = 0 } = {}): Promise<{ url: 
     }
     const [from, to] = [query.get('from') ?? '', query.get('to') ?? '9'];
     const answered = query.get('answered');
-    const rows = traffic.cdrs.filter((c) => c.start >= from && c.start < to && (answered === null || String(c.answer != null) === answered));
+    const rows = traffic.cdrs.filter(
+      (c) => c.start >= from && c.start < to && (answered === null || String(c.answer != null) === answered),
+    );
     return list(rows.reverse(), query, (c) => [c.caller, c.callee]);
   };
 
@@ -181,7 +207,8 @@ export async function startFake({ calls = 137, port = 0 } = {}): Promise<{ url: 
     const found = data.parameters.find((p) => p.name === parts[1]);
     if (!found) throw new Refusal(404, 'no such parameter');
     const value = String(body.value);
-    if (found.type === 'whole' && !/^\d+$/.test(value)) throw new Refusal(422, 'not allowed', [{ field: 'value', message: `expected ${found.range}` }]);
+    if (found.type === 'whole' && !/^\d+$/.test(value))
+      throw new Refusal(422, 'not allowed', [{ field: 'value', message: `expected ${found.range}` }]);
     Object.assign(found, { value, changed: value !== found.default });
     return found;
   };
@@ -205,13 +232,24 @@ export async function startFake({ calls = 137, port = 0 } = {}): Promise<{ url: 
     overview: () => traffic.overview(),
     accounts: accountRequests,
     'rate-groups': rateRequests,
-    'mapping-gateways': (ask) => collection(data.mappingGateways, ask, { calls: 0, cps: 0, asr: null, acd_s: null }, (g) => [g.name, ...(g.addresses ?? [])]),
-    'routing-gateways': (ask) => collection(data.routingGateways, ask, { calls: 0, cps: 0, asr: null, acd_s: null }, (g) => [g.name, g.address]),
+    'mapping-gateways': (ask) =>
+      collection(data.mappingGateways, ask, { calls: 0, cps: 0, asr: null, acd_s: null }, (g) => [
+        g.name,
+        ...(g.addresses ?? []),
+      ]),
+    'routing-gateways': (ask) =>
+      collection(data.routingGateways, ask, { calls: 0, cps: 0, asr: null, acd_s: null }, (g) => [g.name, g.address]),
     calls: callRequests,
     cdrs: cdrRequests,
     route: simulate,
     parameters: parameterRequests,
-    check: () => ({ ok: true, findings: [{ check: 'balances', ok: true, detail: '8 accounts equal their entries' }, { check: 'records', ok: true, detail: 'each answered call has one record' }] }),
+    check: () => ({
+      ok: true,
+      findings: [
+        { check: 'balances', ok: true, detail: '8 accounts equal their entries' },
+        { check: 'records', ok: true, detail: 'each answered call has one record' },
+      ],
+    }),
   };
 
   const answer = async (request: IncomingMessage, response: ServerResponse) => {
@@ -226,14 +264,22 @@ export async function startFake({ calls = 137, port = 0 } = {}): Promise<{ url: 
       const body = text ? (JSON.parse(text) as Record<string, unknown>) : {};
       if (parts[0] === 'session') return session(method, body, signedIn(request), response);
       if (!signedIn(request)) throw new Refusal(401, 'not signed in');
-      if (method !== 'GET' && request.headers['x-tandem'] !== '1') throw new Refusal(403, 'the X-Tandem header is missing');
+      if (method !== 'GET' && request.headers['x-tandem'] !== '1')
+        throw new Refusal(403, 'the X-Tandem header is missing');
       const route = routes[parts[0] ?? ''];
       if (!route) throw new Refusal(404, 'no such resource');
       const result = route({ method, parts, query: url.searchParams, body, headers: request.headers });
       send(response, result === undefined ? 204 : method === 'POST' && parts.length === 1 ? 201 : 200, result);
     } catch (error) {
       const { status: code, message, errors } = error instanceof Refusal ? error : new Refusal(500, String(error));
-      send(response, code, { type: 'about:blank', title: message, status: code, detail: message, request_id: 'f4ke-0001', errors });
+      send(response, code, {
+        type: 'about:blank',
+        title: message,
+        status: code,
+        detail: message,
+        request_id: 'f4ke-0001',
+        errors,
+      });
     }
   };
 
@@ -257,7 +303,15 @@ export async function startFake({ calls = 137, port = 0 } = {}): Promise<{ url: 
 
 function session(method: string, body: Record<string, unknown>, signedIn: boolean, response: ServerResponse) {
   const user = { name: USER, role: 'administrator' };
-  const refuse = () => send(response, 401, { type: 'about:blank', title: 'Not signed in', status: 401, detail: 'not signed in', request_id: 'f4ke-0002', errors: [] });
+  const refuse = () =>
+    send(response, 401, {
+      type: 'about:blank',
+      title: 'Not signed in',
+      status: 401,
+      detail: 'not signed in',
+      request_id: 'f4ke-0002',
+      errors: [],
+    });
   if (method === 'GET') return signedIn ? send(response, 200, { user }) : refuse();
   if (method === 'DELETE') {
     response.setHeader('set-cookie', 'tandem_session=; Path=/; Max-Age=0');

@@ -50,12 +50,15 @@ export class Traffic {
 
   private move(call: Call, now: number) {
     const age = (now - Date.parse(call.start)) / 1000;
-    if (call.state === 'setup' && age > 2) Object.assign(call, { state: 'ringing', pdd_ms: 1400 + Math.floor(chance() * 3000) });
-    if (call.state === 'ringing' && age > 9) Object.assign(call, { state: 'talking', answer: iso(Date.parse(call.start) + 9_000) });
+    if (call.state === 'setup' && age > 2)
+      Object.assign(call, { state: 'ringing', pdd_ms: 1400 + Math.floor(chance() * 3000) });
+    if (call.state === 'ringing' && age > 9)
+      Object.assign(call, { state: 'talking', answer: iso(Date.parse(call.start) + 9_000) });
     if (call.state !== 'talking') return;
     call.duration_s = Math.floor(age - 9);
     call.charged_so_far = toText(trim(share(decimal(call.rate ?? '0'), call.duration_s, 60), 4));
-    for (const leg of [call.a, call.b]) Object.assign(leg, { packets_in: call.duration_s * 50, packets_out: call.duration_s * 50 });
+    for (const leg of [call.a, call.b])
+      Object.assign(leg, { packets_in: call.duration_s * 50, packets_out: call.duration_s * 50 });
     if (chance() < 0.008) this.end(call.id, null);
   }
 
@@ -64,8 +67,21 @@ export class Traffic {
     if (!call) return false;
     this.calls.delete(id);
     const cdr = makeCdr(Date.parse(call.start));
-    Object.assign(cdr, { id, caller: call.caller, callee: call.callee, account: call.account, mapping_gateway: call.mapping_gateway, routing_gateway: call.routing_gateway });
-    if (reason !== null) Object.assign(cdr, { end_reason: 'killed_by_operator', ended_by: 'switch', end_text: reason, end: iso(Date.now()) });
+    Object.assign(cdr, {
+      id,
+      caller: call.caller,
+      callee: call.callee,
+      account: call.account,
+      mapping_gateway: call.mapping_gateway,
+      routing_gateway: call.routing_gateway,
+    });
+    if (reason !== null)
+      Object.assign(cdr, {
+        end_reason: 'killed_by_operator',
+        ended_by: 'switch',
+        end_text: reason,
+        end: iso(Date.now()),
+      });
     this.cdrs.push(cdr);
     return true;
   }
@@ -73,7 +89,8 @@ export class Traffic {
   totals(): Totals {
     const answered = this.cdrs.filter((c) => c.answer);
     const talk = answered.reduce((n, c) => n + c.duration_ms, 0);
-    const sum = (of: (c: CdrDetail) => string | null | undefined) => answered.reduce((s, c) => add(s, decimal(of(c) ?? '0')), ZERO);
+    const sum = (of: (c: CdrDetail) => string | null | undefined) =>
+      answered.reduce((s, c) => add(s, decimal(of(c) ?? '0')), ZERO);
     const [revenue, cost] = [sum((c) => c.fee), sum((c) => c.cost)];
     return {
       t: iso(Date.now()),
@@ -95,7 +112,8 @@ export class Traffic {
     const series: SeriesPoint[] = Array.from({ length: STEPS }, (_, i) => {
       const t = end - (STEPS - 1 - i) * STEP_MS;
       const ended = this.cdrs.filter((c) => Date.parse(c.end) >= t && Date.parse(c.end) < t + STEP_MS);
-      const sum = (of: (c: CdrDetail) => string | null | undefined) => toText(ended.reduce((s, c) => add(s, decimal(of(c) ?? '0')), ZERO));
+      const sum = (of: (c: CdrDetail) => string | null | undefined) =>
+        toText(ended.reduce((s, c) => add(s, decimal(of(c) ?? '0')), ZERO));
       const wave = Math.round(Math.sin(t / 90_000) * this.aim * 0.08 + Math.sin(t / 17_000) * this.aim * 0.03);
       return {
         t: iso(t),
@@ -108,7 +126,8 @@ export class Traffic {
         profit: sum((c) => c.profit),
       };
     });
-    const by = <K extends 'account' | 'routing_gateway'>(key: K, name: string) => this.cdrs.filter((c) => c[key] === name);
+    const by = <K extends 'account' | 'routing_gateway'>(key: K, name: string) =>
+      this.cdrs.filter((c) => c[key] === name);
     return {
       totals: this.totals(),
       series,
@@ -118,13 +137,24 @@ export class Traffic {
         .map((a) => {
           const own = by('account', a.name);
           const revenue = toText(own.reduce((s, c) => add(s, decimal(c.fee ?? '0')), ZERO));
-          return { account: a.name, calls: own.length, minutes_s: Math.round(own.reduce((n, c) => n + c.duration_ms, 0) / 1000), revenue };
+          return {
+            account: a.name,
+            calls: own.length,
+            minutes_s: Math.round(own.reduce((n, c) => n + c.duration_ms, 0) / 1000),
+            revenue,
+          };
         })
         .filter((c) => c.calls > 0),
       gateways: routingGateways.map((g) => {
         const own = by('routing_gateway', g.name);
         const answered = own.filter((c) => c.answer).length;
-        return { gateway: g.name, attempts: own.length, answered, asr: own.length > 0 ? ((answered * 100) / own.length).toFixed(1) : null, acd_s: answered > 0 ? g.acd_s : null };
+        return {
+          gateway: g.name,
+          attempts: own.length,
+          answered,
+          asr: own.length > 0 ? ((answered * 100) / own.length).toFixed(1) : null,
+          acd_s: answered > 0 ? g.acd_s : null,
+        };
       }),
     };
   }

@@ -10,7 +10,8 @@ type Tree = { [name: string]: unknown };
 function leaves(tree: Tree, path = ''): Map<string, unknown> {
   const found = new Map<string, unknown>();
   for (const [name, value] of Object.entries(tree)) {
-    if (typeof value === 'object' && value !== null) for (const [p, v] of leaves(value as Tree, `${path}${name}.`)) found.set(p, v);
+    if (typeof value === 'object' && value !== null)
+      for (const [p, v] of leaves(value as Tree, `${path}${name}.`)) found.set(p, v);
     else found.set(path + name, value);
   }
   return found;
@@ -38,7 +39,9 @@ test.each([
 });
 
 test('every end reason of the switch has words', () => {
-  const document = JSON.parse(readFileSync(join(import.meta.dirname, '../../openapi.json'), 'utf8')) as { components: { schemas: Tree } };
+  const document = JSON.parse(readFileSync(join(import.meta.dirname, '../../openapi.json'), 'utf8')) as {
+    components: { schemas: Tree };
+  };
   const source = readFileSync(join(import.meta.dirname, '../../crates/vocab/src/cause.rs'), 'utf8');
   const keys = [...source.matchAll(/^ {4}\w+ "([a-z_0-9]+)" \w+ \d+ \d+ \w+ "/gm)].map((m) => m[1] ?? '');
   expect(keys.length).toBeGreaterThan(30);

@@ -2,5 +2,8 @@
 import { runnerImport } from 'vite';
 
 const { module } = await runnerImport(new URL('./fake-server.ts', import.meta.url).pathname);
-const { url } = await module.startFake({ port: Number(process.env.PORT ?? 8080), calls: Number(process.env.CALLS ?? 137) });
+const { url } = await module.startFake({
+  port: Number(process.env.PORT ?? 8080),
+  calls: Number(process.env.CALLS ?? 137),
+});
 console.log(`${url}  user ${module.USER}, password ${module.PASSWORD}`);

@@ -20,7 +20,14 @@ type Items<T> = { items: T[] };
 async function pagesOf(page: Page): Promise<[name: string, path: string, act?: (page: Page) => Promise<void>][]> {
   const one = async (path: string) => (await ask<Items<{ id: string }>>(page, 'GET', path)).items[0]?.id ?? 'new';
   const [call, record, account, mapping, routing, group] = await Promise.all(
-    ['/calls?limit=1', '/cdrs?limit=1&answered=true', '/accounts?limit=1', '/mapping-gateways?limit=1', '/routing-gateways?limit=1', '/rate-groups?limit=1'].map(one),
+    [
+      '/calls?limit=1',
+      '/cdrs?limit=1&answered=true',
+      '/accounts?limit=1',
+      '/mapping-gateways?limit=1',
+      '/routing-gateways?limit=1',
+      '/rate-groups?limit=1',
+    ].map(one),
   );
   const failed = await one('/cdrs?limit=1&answered=false');
   const gateway = (await ask<Items<{ name: string }>>(page, 'GET', '/mapping-gateways?limit=1')).items[0]?.name ?? '';

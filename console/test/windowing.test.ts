@@ -12,7 +12,8 @@ test.each<[what: string, args: [number, number, number, number, number], first: 
 ])('%s', (_, args, first, count) => expect(visibleRange(...args)).toEqual({ first, count }));
 
 test('never more rows in the document than a screen and its margins', () => {
-  for (let top = 0; top < 1_400_000; top += 997) expect(visibleRange(top, 900, 28, 50_000).count).toBeLessThanOrEqual(50);
+  for (let top = 0; top < 1_400_000; top += 997)
+    expect(visibleRange(top, 900, 28, 50_000).count).toBeLessThanOrEqual(50);
 });
 
 test('the window of the server always holds the screen, moves in steps and stays in its limit', () => {
@@ -35,4 +36,6 @@ test.each([
   [5, 280, 280, 140],
   [10, 0, 280, 28],
   [3, 0, 280, 0],
-])('row %i at scroll %i of height %i scrolls to %i', (row, top, height, to) => expect(scrollToRow(row, top, height, 28)).toBe(to));
+])('row %i at scroll %i of height %i scrolls to %i', (row, top, height, to) =>
+  expect(scrollToRow(row, top, height, 28)).toBe(to),
+);

@@ -32,7 +32,8 @@ client.use({
 function problemOf(response: Response, body: unknown): Problem {
   const problem = (typeof body === 'object' && body !== null ? body : {}) as Partial<ProblemBody>;
   const fields = (problem.errors ?? []).map((e) => ({ field: e.field ?? '', message: e.message }));
-  const words = problem.detail || problem.title || fields[0]?.message || response.statusText || `HTTP ${response.status}`;
+  const words =
+    problem.detail || problem.title || fields[0]?.message || response.statusText || `HTTP ${response.status}`;
   return new Problem(response.status, words, problem.request_id ?? response.headers.get('x-request-id'), fields);
 }
 

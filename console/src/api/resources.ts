@@ -62,7 +62,12 @@ export const accounts = {
     unwrap(client.GET('/api/v1/accounts/{id}/ledger', { params: { ...path(id), query } })),
   /** `key` makes the payment happen once, however often it is sent. */
   pay: (id: string, body: PaymentInput, key: string) =>
-    unwrap(client.POST('/api/v1/accounts/{id}/payments', { params: { ...path(id), header: { 'Idempotency-Key': key } }, body })),
+    unwrap(
+      client.POST('/api/v1/accounts/{id}/payments', {
+        params: { ...path(id), header: { 'Idempotency-Key': key } },
+        body,
+      }),
+    ),
 };
 
 export const rateGroups = {
@@ -75,7 +80,9 @@ export const rateGroups = {
   rates: (id: string, query: Query): Promise<Page<Rate>> =>
     unwrap(client.GET('/api/v1/rate-groups/{id}/rates', { params: { ...path(id), query } })),
   saveRate: (id: string, body: Rate) =>
-    unwrap(client.PUT('/api/v1/rate-groups/{id}/rates/{prefix}', { params: { path: { id, prefix: body.prefix } }, body })),
+    unwrap(
+      client.PUT('/api/v1/rate-groups/{id}/rates/{prefix}', { params: { path: { id, prefix: body.prefix } }, body }),
+    ),
   removeRate: (id: string, prefix: string) =>
     unwrap(client.DELETE('/api/v1/rate-groups/{id}/rates/{prefix}', { params: { path: { id, prefix } } })),
 };

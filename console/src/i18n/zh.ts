@@ -377,7 +377,12 @@ export const zh: Messages = {
     priority: '优先级',
     priorityHelp: '数值小的先尝试。',
     callerSource: '主叫号码取自',
-    callerSources: { from: 'From', display: '显示名', asserted: 'P-Asserted-Identity', remote_party: 'Remote-Party-ID' },
+    callerSources: {
+      from: 'From',
+      display: '显示名',
+      asserted: 'P-Asserted-Identity',
+      remote_party: 'Remote-Party-ID',
+    },
     calledSource: '被叫号码取自',
     calledSources: { request_uri: 'Request-URI', to: 'To' },
     replyAddress: '应答地址',

@@ -85,7 +85,8 @@ export function clock(iso: string | number): string {
   return `${two(d.getHours())}:${two(d.getMinutes())}:${two(d.getSeconds())}`;
 }
 
-export const clockMs = (iso: string): string => `${clock(iso)}.${String(new Date(iso).getMilliseconds()).padStart(3, '0')}`;
+export const clockMs = (iso: string): string =>
+  `${clock(iso)}.${String(new Date(iso).getMilliseconds()).padStart(3, '0')}`;
 
 /** "UTC+06:00" of this browser, as operators read times in their own zone. */
 export function zone(at = new Date()): string {

@@ -39,7 +39,8 @@ export function ladderOf(cdr: CdrDetail): Ladder {
   cdr.attempts.forEach((attempt, i) => {
     arrows.push(...attemptArrows(attempt, i + 1, partyOf(parties, attempt), at));
   });
-  if (cdr.ringing) arrows.push({ atMs: at(cdr.ringing), from: SWITCH, to: CALLER, label: '180', kind: 'progress', leg: 0 });
+  if (cdr.ringing)
+    arrows.push({ atMs: at(cdr.ringing), from: SWITCH, to: CALLER, label: '180', kind: 'progress', leg: 0 });
   if (cdr.answer) {
     arrows.push({ atMs: at(cdr.answer), from: SWITCH, to: CALLER, label: '200', kind: 'success', leg: 0 });
     arrows.push(...releaseArrows(cdr, at(cdr.end), parties.length - 1));
@@ -61,22 +62,56 @@ function partyOf(parties: Party[], attempt: Attempt): number {
 function attemptArrows(attempt: Attempt, leg: number, party: number, at: (iso: string) => number): Arrow[] {
   const answered = attempt.result === 'answered';
   const arrows: Arrow[] = [{ atMs: at(attempt.start), from: SWITCH, to: party, label: 'INVITE', kind: 'request', leg }];
-  if (attempt.ringing) arrows.push({ atMs: at(attempt.ringing), from: party, to: SWITCH, label: '180', kind: 'progress', leg });
+  if (attempt.ringing)
+    arrows.push({ atMs: at(attempt.ringing), from: party, to: SWITCH, label: '180', kind: 'progress', leg });
   if (answered) {
     arrows.push({ atMs: at(attempt.end), from: party, to: SWITCH, label: '200', kind: 'success', leg });
   } else if (attempt.sip_code > 0) {
     const text = attempt.text ?? undefined;
-    arrows.push({ atMs: at(attempt.end), from: party, to: SWITCH, label: String(attempt.sip_code), kind: 'failure', leg, reason: attempt.result, text });
+    arrows.push({
+      atMs: at(attempt.end),
+      from: party,
+      to: SWITCH,
+      label: String(attempt.sip_code),
+      kind: 'failure',
+      leg,
+      reason: attempt.result,
+      text,
+    });
   } else {
-    arrows.push({ atMs: at(attempt.end), from: SWITCH, to: party, label: 'CANCEL', kind: 'silence', leg, reason: attempt.result });
+    arrows.push({
+      atMs: at(attempt.end),
+      from: SWITCH,
+      to: party,
+      label: 'CANCEL',
+      kind: 'silence',
+      leg,
+      reason: attempt.result,
+    });
   }
   return arrows;
 }
 
 function releaseArrows(cdr: CdrDetail, atMs: number, party: number): Arrow[] {
   const leg = cdr.attempts.length;
-  const toSwitchA: Arrow = { atMs, from: CALLER, to: SWITCH, label: 'BYE', kind: 'request', leg: 0, reason: cdr.end_reason };
-  const toSwitchB: Arrow = { atMs, from: party, to: SWITCH, label: 'BYE', kind: 'request', leg, reason: cdr.end_reason };
+  const toSwitchA: Arrow = {
+    atMs,
+    from: CALLER,
+    to: SWITCH,
+    label: 'BYE',
+    kind: 'request',
+    leg: 0,
+    reason: cdr.end_reason,
+  };
+  const toSwitchB: Arrow = {
+    atMs,
+    from: party,
+    to: SWITCH,
+    label: 'BYE',
+    kind: 'request',
+    leg,
+    reason: cdr.end_reason,
+  };
   const toA: Arrow = { atMs, from: SWITCH, to: CALLER, label: 'BYE', kind: 'request', leg: 0 };
   const toB: Arrow = { atMs, from: SWITCH, to: party, label: 'BYE', kind: 'request', leg };
   if (cdr.ended_by === 'caller') return [toSwitchA, toB];

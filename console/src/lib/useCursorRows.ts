@@ -8,7 +8,12 @@ const PAGE = 100;
 /** Rows before the end at which the next page is asked for. */
 const AHEAD = 30;
 
-export function useCursorRows<T>(key: readonly unknown[], fetch: (query: Query) => Promise<Page<T>>, query: Query, refreshMs?: number) {
+export function useCursorRows<T>(
+  key: readonly unknown[],
+  fetch: (query: Query) => Promise<Page<T>>,
+  query: Query,
+  refreshMs?: number,
+) {
   const result = useInfiniteQuery({
     queryKey: [...key, query],
     queryFn: ({ pageParam }) => fetch({ ...query, limit: PAGE, cursor: pageParam }),

@@ -97,7 +97,10 @@ function Summary({ account }: { account: Account }) {
           [t.accounts.balance, sum(account.balance)],
           [t.accounts.available, sum(account.available)],
           [t.accounts.reserved, amount(account.reserved, account.currency)],
-          [t.accounts.kind, `${wordFor(t.accounts.kinds, account.kind)}, ${wordFor(t.accounts.payments, account.payment)}`],
+          [
+            t.accounts.kind,
+            `${wordFor(t.accounts.kinds, account.kind)}, ${wordFor(t.accounts.payments, account.payment)}`,
+          ],
           [
             t.accounts.calls,
             <Link key="calls" to="/calls" search={{ account: account.name }}>
@@ -143,7 +146,11 @@ function Contents({ account }: { account: Account }) {
               <Button
                 danger
                 onClick={() =>
-                  confirmDelete(account.name, () => accounts.remove(account.id), () => void navigate({ to: '/accounts', search: {} }))
+                  confirmDelete(
+                    account.name,
+                    () => accounts.remove(account.id),
+                    () => void navigate({ to: '/accounts', search: {} }),
+                  )
                 }
               >
                 {t.common.delete}

@@ -42,18 +42,40 @@ export function Accounts() {
 }
 
 function columnsOf(t: Messages): Column<Account>[] {
-  const figure = (text: string | null | undefined) => <span className={isNegative(text) ? 'negative' : ''}>{money(text)}</span>;
+  const figure = (text: string | null | undefined) => (
+    <span className={isNegative(text) ? 'negative' : ''}>{money(text)}</span>
+  );
   return [
     { key: 'name', title: t.common.name, width: 150, grow: true, sort: 'name', cell: (a) => a.name },
     { key: 'kind', title: t.accounts.kind, width: 96, cell: (a) => wordFor(t.accounts.kinds, a.kind) },
     { key: 'state', title: t.common.state, width: 104, cell: (a) => <AccountState state={a.state} /> },
     { key: 'payment', title: t.accounts.payment, width: 118, cell: (a) => wordFor(t.accounts.payments, a.payment) },
-    { key: 'balance', title: t.accounts.balance, width: 120, right: true, sort: 'balance', cell: (a) => figure(a.balance) },
+    {
+      key: 'balance',
+      title: t.accounts.balance,
+      width: 120,
+      right: true,
+      sort: 'balance',
+      cell: (a) => figure(a.balance),
+    },
     { key: 'reserved', title: t.accounts.reserved, width: 96, right: true, cell: (a) => money(a.reserved) },
     { key: 'available', title: t.accounts.available, width: 120, right: true, cell: (a) => figure(a.available) },
     { key: 'currency', title: t.common.currency, width: 88, cell: (a) => a.currency },
-    { key: 'limit', title: t.accounts.creditLimit, width: 124, right: true, cell: (a) => (a.credit_limit == null ? t.common.notSet : money(a.credit_limit)) },
-    { key: 'calls', title: t.accounts.calls, width: 116, right: true, sort: 'calls', cell: (a) => `${count(a.calls)} / ${a.max_concurrency ?? '∞'}` },
+    {
+      key: 'limit',
+      title: t.accounts.creditLimit,
+      width: 124,
+      right: true,
+      cell: (a) => (a.credit_limit == null ? t.common.notSet : money(a.credit_limit)),
+    },
+    {
+      key: 'calls',
+      title: t.accounts.calls,
+      width: 116,
+      right: true,
+      sort: 'calls',
+      cell: (a) => `${count(a.calls)} / ${a.max_concurrency ?? '∞'}`,
+    },
     { key: 'group', title: t.accounts.rateGroup, width: 140, grow: true, cell: (a) => a.rate_group ?? NONE },
   ];
 }

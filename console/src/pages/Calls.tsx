@@ -67,7 +67,9 @@ export function Calls() {
           count={calls.total}
           rowAt={(i) => calls.rows[i - calls.off]}
           rowKey={(call) => call.id}
-          rowClass={(call) => (calls.gone.has(call.id) || call.state === 'ending' || call.state === 'ended' ? 'grid-row-gone' : '')}
+          rowClass={(call) =>
+            calls.gone.has(call.id) || call.state === 'ending' || call.state === 'ended' ? 'grid-row-gone' : ''
+          }
           sort={sort}
           onSort={(next) => change({ sort: next })}
           onRange={setRange}
@@ -75,7 +77,14 @@ export function Calls() {
           onKey={onKey}
           onHold={setHold}
           waiting={!calls.ready || late === 'down'}
-          note={calls.ready && <NoCalls filtered={isFiltered} onClear={() => change(Object.fromEntries(FILTERS.map((f) => [f, undefined])))} />}
+          note={
+            calls.ready && (
+              <NoCalls
+                filtered={isFiltered}
+                onClear={() => change(Object.fromEntries(FILTERS.map((f) => [f, undefined])))}
+              />
+            )
+          }
         />
       </div>
       {search.call && (
@@ -129,7 +138,8 @@ function Figures({ calls, onTake }: { calls: LiveRows<Call>; onTake: () => void 
 
 function NoCalls({ filtered, onClear }: { filtered: boolean; onClear: () => void }) {
   const t = useText();
-  if (filtered) return <Empty text={t.common.filtered} action={<Button onClick={onClear}>{t.common.clearFilter}</Button>} />;
+  if (filtered)
+    return <Empty text={t.common.filtered} action={<Button onClick={onClear}>{t.common.clearFilter}</Button>} />;
   return (
     <Empty
       text={t.calls.empty}

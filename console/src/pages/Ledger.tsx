@@ -30,7 +30,16 @@ export function Ledger({ account }: { account: Account }) {
 function columnsOf(t: Messages, currency: string): Column<LedgerEntry>[] {
   const mono = (text: string) => <span className="mono">{text}</span>;
   return [
-    { key: 'at', title: t.ledger.at, width: 168, cell: (e) => <span className="mono" title={timeTip(e.at)}>{time(e.at)}</span> },
+    {
+      key: 'at',
+      title: t.ledger.at,
+      width: 168,
+      cell: (e) => (
+        <span className="mono" title={timeTip(e.at)}>
+          {time(e.at)}
+        </span>
+      ),
+    },
     { key: 'kind', title: t.ledger.kind, width: 120, cell: (e) => wordFor(t.ledger.kinds, e.kind) },
     {
       key: 'amount',

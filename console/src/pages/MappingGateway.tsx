@@ -51,7 +51,13 @@ function sectionsOf(t: Messages, hasPassword: boolean): Section[] {
         { name: 'authentication', label: g.authentication, kind: 'choice', options: choices(g.authentications) },
         { name: 'addresses', label: g.addresses, kind: 'texts', help: g.addressesHelp },
         { name: 'username', label: g.username, kind: 'text', nullable: true },
-        { name: 'password', label: g.password, kind: 'password', nullable: true, placeholder: hasPassword ? g.passwordKept : undefined },
+        {
+          name: 'password',
+          label: g.password,
+          kind: 'password',
+          nullable: true,
+          placeholder: hasPassword ? g.passwordKept : undefined,
+        },
       ],
     },
     {

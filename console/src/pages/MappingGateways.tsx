@@ -40,7 +40,12 @@ export function MappingGateways() {
 
 const columnsOf = (t: Messages) =>
   gatewayColumns<MappingGateway>(t, [
-    { key: 'sign-in', title: t.gateways.authentication, width: 170, cell: (g) => wordFor(t.gateways.authentications, g.authentication) },
+    {
+      key: 'sign-in',
+      title: t.gateways.authentication,
+      width: 170,
+      cell: (g) => wordFor(t.gateways.authentications, g.authentication),
+    },
     {
       key: 'addresses',
       title: t.gateways.addresses,

@@ -4,7 +4,18 @@ import { Link } from '@tanstack/react-router';
 import { useMemo } from 'react';
 import { type Cdr, type Overview as OverviewData, system, type Totals } from '../api/resources';
 import { useText, wordFor } from '../i18n';
-import { clock, count, duration, isNegative, minutes, minutesSeconds, money, NONE, percent, plotValue } from '../lib/format';
+import {
+  clock,
+  count,
+  duration,
+  isNegative,
+  minutes,
+  minutesSeconds,
+  money,
+  NONE,
+  percent,
+  plotValue,
+} from '../lib/format';
 import { useLiveRows, useTotals } from '../lib/useLive';
 import { Chart } from '../ui/Chart';
 import { ErrorNote, Loading } from '../ui/Notes';
@@ -78,8 +89,22 @@ function Charts({ data }: { data: OverviewData }) {
   const last = data.series.at(-1);
   return (
     <div className="panels-3">
-      <Chart title={t.overview.callsChart} latest={count(last?.calls)} times={times} values={calls} format={count} color="--leg-a" />
-      <Chart title={t.overview.cpsChart} latest={count(last?.cps)} times={times} values={cps} format={count} color="--leg-2" />
+      <Chart
+        title={t.overview.callsChart}
+        latest={count(last?.calls)}
+        times={times}
+        values={calls}
+        format={count}
+        color="--leg-a"
+      />
+      <Chart
+        title={t.overview.cpsChart}
+        latest={count(last?.cps)}
+        times={times}
+        values={cps}
+        format={count}
+        color="--leg-2"
+      />
       <Chart
         title={t.overview.profitChart}
         latest={last ? `${money(last.profit, 4)} ${data.currency}` : NONE}
@@ -139,7 +164,10 @@ function TopCustomers({ data }: { data: OverviewData }) {
 function WorstGateways({ data }: { data: OverviewData }) {
   const t = useText();
   const ratio = (g: { attempts: number; answered: number }) => (g.attempts === 0 ? 1 : g.answered / g.attempts);
-  const worst = data.gateways.filter((g) => g.attempts > 0).sort((a, b) => ratio(a) - ratio(b)).slice(0, 5);
+  const worst = data.gateways
+    .filter((g) => g.attempts > 0)
+    .sort((a, b) => ratio(a) - ratio(b))
+    .slice(0, 5);
   return (
     <Panel title={t.overview.worstGateways}>
       {worst.length === 0 ? (

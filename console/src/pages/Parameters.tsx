@@ -12,7 +12,10 @@ import { choices } from '../ui/fields';
 
 /** The API gives the whole table at once, so it is searched here. */
 async function search({ q, group, changed }: Query): Promise<PageOf<Parameter>> {
-  const words = String(q ?? '').toLowerCase().split(/\s+/).filter(Boolean);
+  const words = String(q ?? '')
+    .toLowerCase()
+    .split(/\s+/)
+    .filter(Boolean);
   const items = (await parameters.list()).filter((p) => {
     const text = [p.name, ...p.aliases, p.help, p.group].join(' ').toLowerCase();
     return words.every((w) => text.includes(w)) && (!group || p.group === group) && (!changed || p.changed);
@@ -40,7 +43,12 @@ export function Parameters() {
             pinned: true,
             options: choices(t.parameters.groups),
           },
-          { name: 'changed', label: t.parameters.onlyChanged, pinned: true, options: [{ value: 'true', label: t.common.yes }] },
+          {
+            name: 'changed',
+            label: t.parameters.onlyChanged,
+            pinned: true,
+            options: [{ value: 'true', label: t.common.yes }],
+          },
         ]}
         onOpen={setEditing}
         empty={{ text: t.parameters.empty }}
@@ -98,11 +106,22 @@ function ParameterDrawer({ parameter, onClose }: { parameter: Parameter; onClose
 
 function columnsOf(t: Messages): Column<Parameter>[] {
   const p = t.parameters;
-  const withUnit = (text: string, unit: string | null | undefined) => (text === '' ? t.common.none : unit ? `${text} ${unit}` : text);
+  const withUnit = (text: string, unit: string | null | undefined) =>
+    text === '' ? t.common.none : unit ? `${text} ${unit}` : text;
   return [
     { key: 'name', title: p.name, width: 330, cell: (x) => <span className="mono">{x.name}</span> },
-    { key: 'value', title: p.value, width: 116, cell: (x) => (x.changed ? <strong>{withUnit(x.value, x.unit)}</strong> : withUnit(x.value, x.unit)) },
-    { key: 'default', title: p.default, width: 116, cell: (x) => <span className="muted">{withUnit(x.default, x.unit)}</span> },
+    {
+      key: 'value',
+      title: p.value,
+      width: 116,
+      cell: (x) => (x.changed ? <strong>{withUnit(x.value, x.unit)}</strong> : withUnit(x.value, x.unit)),
+    },
+    {
+      key: 'default',
+      title: p.default,
+      width: 116,
+      cell: (x) => <span className="muted">{withUnit(x.default, x.unit)}</span>,
+    },
     { key: 'help', title: p.help, width: 300, grow: true, cell: (x) => <span title={x.help}>{x.help}</span> },
     { key: 'range', title: p.range, width: 160, cell: (x) => <span className="muted">{x.range}</span> },
     { key: 'group', title: p.group, width: 118, cell: (x) => wordFor(p.groups, x.group) },

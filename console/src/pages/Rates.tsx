@@ -72,7 +72,17 @@ export function Rates() {
   );
 }
 
-function RateDrawer({ groupId, rate, isNew, onClose }: { groupId: string; rate: Rate; isNew: boolean; onClose: () => void }) {
+function RateDrawer({
+  groupId,
+  rate,
+  isNew,
+  onClose,
+}: {
+  groupId: string;
+  rate: Rate;
+  isNew: boolean;
+  onClose: () => void;
+}) {
   const t = useText();
   const { saved, confirmDelete } = useSaved('rates', 'rate-groups');
   return (
@@ -89,7 +99,10 @@ function RateDrawer({ groupId, rate, isNew, onClose }: { groupId: string; rate: 
       onClose={onClose}
       extra={
         !isNew && (
-          <Button danger onClick={() => confirmDelete(rate.prefix, () => rateGroups.removeRate(groupId, rate.prefix), onClose)}>
+          <Button
+            danger
+            onClick={() => confirmDelete(rate.prefix, () => rateGroups.removeRate(groupId, rate.prefix), onClose)}
+          >
             {t.common.delete}
           </Button>
         )
@@ -119,7 +132,13 @@ function GroupDrawer({ group, onClose }: { group: RateGroup; onClose: () => void
       extra={
         <Button
           danger
-          onClick={() => confirmDelete(group.name, () => rateGroups.remove(group.id), () => void navigate({ to: '/rates', search: {} }))}
+          onClick={() =>
+            confirmDelete(
+              group.name,
+              () => rateGroups.remove(group.id),
+              () => void navigate({ to: '/rates', search: {} }),
+            )
+          }
         >
           {t.common.delete}
         </Button>
@@ -134,7 +153,13 @@ function columnsOf(t: Messages): Column<Rate>[] {
     { key: 'prefix', title: t.rates.prefix, width: 120, cell: (r) => <span className="mono">{r.prefix}</span> },
     { key: 'area', title: t.rates.area, width: 200, grow: true, cell: (r) => r.area || NONE },
     { key: 'price', title: t.rates.price, width: 110, right: true, cell: (r) => price(r.price_per_minute) },
-    { key: 'increments', title: t.rates.increments, width: 160, right: true, cell: (r) => `${r.first_period} / ${r.cycle}` },
+    {
+      key: 'increments',
+      title: t.rates.increments,
+      width: 160,
+      right: true,
+      cell: (r) => `${r.first_period} / ${r.cycle}`,
+    },
     { key: 'fee', title: t.rates.connectionFee, width: 140, right: true, cell: (r) => feeOf(r.connection_fee) },
     { key: 'minimum', title: t.rates.minimumCharge, width: 140, right: true, cell: (r) => feeOf(r.minimum_charge) },
     { key: 'free', title: t.rates.freeSeconds, width: 120, right: true, cell: (r) => r.free_seconds || NONE },
@@ -142,7 +167,12 @@ function columnsOf(t: Messages): Column<Rate>[] {
       key: 'locked',
       title: t.common.state,
       width: 110,
-      cell: (r) => (r.locked ? <StateMark tone="crit">{t.rates.locked}</StateMark> : <StateMark tone="ok">{t.rates.open}</StateMark>),
+      cell: (r) =>
+        r.locked ? (
+          <StateMark tone="crit">{t.rates.locked}</StateMark>
+        ) : (
+          <StateMark tone="ok">{t.rates.open}</StateMark>
+        ),
     },
   ];
 }

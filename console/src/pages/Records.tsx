@@ -41,7 +41,9 @@ export function Records() {
         onOpen={(c) => void navigate({ to: '/records/$id', params: { id: c.id }, search: {} })}
         empty={{
           text: t.records.empty,
-          action: range !== 'all' && <Button onClick={() => change({ range: undefined })}>{t.records.emptyAction}</Button>,
+          action: range !== 'all' && (
+            <Button onClick={() => change({ range: undefined })}>{t.records.emptyAction}</Button>
+          ),
         }}
       />
     </Page>
@@ -90,18 +92,48 @@ const WIDTHS: Record<Language, { gateway: number; billed: number; by: number; re
 
 function columnsOf(t: Messages, width: (typeof WIDTHS)['en']): Column<Cdr>[] {
   const mono = (text: string) => <span className="mono">{text}</span>;
-  const figure = (text: string | null | undefined) => <span className={isNegative(text) ? 'negative' : ''}>{money(text, 4)}</span>;
+  const figure = (text: string | null | undefined) => (
+    <span className={isNegative(text) ? 'negative' : ''}>{money(text, 4)}</span>
+  );
   return [
-    { key: 'start', title: t.records.start, width: 168, sort: 'start', cell: (c) => <span className="mono" title={timeTip(c.start)}>{time(c.start)}</span> },
+    {
+      key: 'start',
+      title: t.records.start,
+      width: 168,
+      sort: 'start',
+      cell: (c) => (
+        <span className="mono" title={timeTip(c.start)}>
+          {time(c.start)}
+        </span>
+      ),
+    },
     { key: 'caller', title: t.calls.caller, width: 122, cell: (c) => mono(c.caller) },
     { key: 'callee', title: t.calls.callee, width: 122, cell: (c) => mono(c.callee) },
     { key: 'account', title: t.calls.customer, width: 110, grow: true, cell: (c) => c.account ?? NONE },
     { key: 'mapping', title: t.calls.mapping, width: width.gateway, cell: (c) => c.mapping_gateway ?? NONE },
     { key: 'routing', title: t.calls.routing, width: width.gateway, cell: (c) => c.routing_gateway ?? NONE },
-    { key: 'duration', title: t.records.duration, width: 82, right: true, cell: (c) => mono(c.answer ? duration(c.duration_ms / 1000) : NONE) },
-    { key: 'billed', title: t.records.billed, width: width.billed, right: true, cell: (c) => mono(c.billed_s > 0 ? duration(c.billed_s) : NONE) },
+    {
+      key: 'duration',
+      title: t.records.duration,
+      width: 82,
+      right: true,
+      cell: (c) => mono(c.answer ? duration(c.duration_ms / 1000) : NONE),
+    },
+    {
+      key: 'billed',
+      title: t.records.billed,
+      width: width.billed,
+      right: true,
+      cell: (c) => mono(c.billed_s > 0 ? duration(c.billed_s) : NONE),
+    },
     { key: 'pdd', title: t.calls.pdd, width: 66, right: true, cell: (c) => seconds(c.pdd_ms) },
-    { key: 'reason', title: t.records.endReason, width: width.reason, grow: true, cell: (c) => wordFor(t.endReason, c.end_reason) },
+    {
+      key: 'reason',
+      title: t.records.endReason,
+      width: width.reason,
+      grow: true,
+      cell: (c) => wordFor(t.endReason, c.end_reason),
+    },
     { key: 'code', title: t.records.code, width: 92, cell: (c) => mono(`${c.sip_code || NONE} / ${c.q850 || NONE}`) },
     { key: 'by', title: t.records.endedBy, width: width.by, cell: (c) => wordFor(t.records.by, c.ended_by) },
     { key: 'charge', title: t.records.charge, width: 78, right: true, cell: (c) => figure(c.fee) },

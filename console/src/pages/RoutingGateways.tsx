@@ -42,6 +42,12 @@ const columnsOf = (t: Messages) =>
   gatewayColumns<RoutingGateway>(t, [
     { key: 'address', title: t.gateways.address, width: 170, cell: (g) => <span className="mono">{g.address}</span> },
     { key: 'transport', title: t.gateways.transport, width: 96, cell: (g) => g.transport.toUpperCase() },
-    { key: 'prefixes', title: t.gateways.prefixes, width: 150, grow: true, cell: (g) => <span className="mono">{g.prefixes.join(', ')}</span> },
+    {
+      key: 'prefixes',
+      title: t.gateways.prefixes,
+      width: 150,
+      grow: true,
+      cell: (g) => <span className="mono">{g.prefixes.join(', ')}</span>,
+    },
     { key: 'priority', title: t.gateways.priority, width: 88, right: true, cell: (g) => g.priority },
   ]);

@@ -28,10 +28,18 @@ export function SignIn() {
             {t.app}
           </h1>
           <Form layout="vertical" requiredMark={false} onFinish={(form) => signIn.mutate(form)}>
-            <Form.Item name="username" label={t.signIn.user} rules={[{ required: true, message: t.common.requiredField }]}>
+            <Form.Item
+              name="username"
+              label={t.signIn.user}
+              rules={[{ required: true, message: t.common.requiredField }]}
+            >
               <Input autoComplete="username" autoFocus />
             </Form.Item>
-            <Form.Item name="password" label={t.signIn.password} rules={[{ required: true, message: t.common.requiredField }]}>
+            <Form.Item
+              name="password"
+              label={t.signIn.password}
+              rules={[{ required: true, message: t.common.requiredField }]}
+            >
               <Input.Password autoComplete="current-password" />
             </Form.Item>
             {signIn.error && (

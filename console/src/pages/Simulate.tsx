@@ -52,9 +52,15 @@ export function Simulate() {
 function QuestionForm({ question, onRun }: { question: Question; onRun: (question: Question) => void }) {
   const t = useText();
   const [form] = Form.useForm<Question>();
-  const gateways = useQuery({ queryKey: ['mapping-gateways', 'names'], queryFn: () => mappingGateways.list({ limit: 200 }) });
+  const gateways = useQuery({
+    queryKey: ['mapping-gateways', 'names'],
+    queryFn: () => mappingGateways.list({ limit: 200 }),
+  });
   const { gateway, caller, called } = question;
-  useEffect(() => form.setFieldsValue({ gateway: gateway || undefined, caller, called }), [form, gateway, caller, called]);
+  useEffect(
+    () => form.setFieldsValue({ gateway: gateway || undefined, caller, called }),
+    [form, gateway, caller, called],
+  );
   const needed = [{ required: true, message: t.common.requiredField }];
   return (
     <Form form={form} layout="vertical" className="editor" onFinish={onRun}>

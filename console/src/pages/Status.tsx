@@ -42,7 +42,10 @@ function About({ status }: { status: Status }) {
           [t.status.started, time(status.started_at)],
           [t.status.now, time(status.now)],
           [t.status.media, t.status.mediaUse(count(media.ports_used), media.ports_from, media.ports_to)],
-          [t.status.journal, `${journal.state} · ${t.status.journalSeq(String(journal.applied_seq), String(journal.last_seq))}`],
+          [
+            t.status.journal,
+            `${journal.state} · ${t.status.journalSeq(String(journal.applied_seq), String(journal.last_seq))}`,
+          ],
           [
             t.status.listeners,
             <span key="listeners">
@@ -51,7 +54,9 @@ function About({ status }: { status: Status }) {
                   <span className="mono">
                     {l.transport.toUpperCase()} {l.address}
                   </span>{' '}
-                  {l.advertised && l.advertised !== l.address && <span className="muted">{t.status.advertised(l.advertised)}</span>}
+                  {l.advertised && l.advertised !== l.address && (
+                    <span className="muted">{t.status.advertised(l.advertised)}</span>
+                  )}
                 </div>
               ))}
             </span>,
@@ -75,7 +80,9 @@ function Check() {
       {check.data && (
         <>
           <p role="status" data-check={check.data.ok}>
-            <StateMark tone={check.data.ok ? 'ok' : 'crit'}>{check.data.ok ? t.status.checkOk : t.status.checkBad}</StateMark>
+            <StateMark tone={check.data.ok ? 'ok' : 'crit'}>
+              {check.data.ok ? t.status.checkOk : t.status.checkBad}
+            </StateMark>
           </p>
           <Scroll label={t.status.check}>
             <table className="table">

@@ -14,8 +14,10 @@ export function LiveDuration({ call }: { call: Call }) {
 }
 
 /** Defaults of operators: good below 0.5 % and 20 ms, critical from 2 % and 50 ms. Good has no colour. */
-export const lossTone = (n: number | null | undefined) => (n == null || n < 0.5 ? '' : n < 2 ? 'state-warn' : 'state-crit');
-export const jitterTone = (n: number | null | undefined) => (n == null || n < 20 ? '' : n < 50 ? 'state-warn' : 'state-crit');
+export const lossTone = (n: number | null | undefined) =>
+  n == null || n < 0.5 ? '' : n < 2 ? 'state-warn' : 'state-crit';
+export const jitterTone = (n: number | null | undefined) =>
+  n == null || n < 20 ? '' : n < 50 ? 'state-warn' : 'state-crit';
 
 /** The worse of both legs. */
 function worse(a: number | null | undefined, b: number | null | undefined): number | null {
@@ -37,17 +39,61 @@ export function useCallColumns(): Column<Call>[] {
 function columnsOf(t: Messages, width: (typeof WIDTHS)['en']): Column<Call>[] {
   const mono = (text: string | null | undefined) => <span className="mono">{text ?? NONE}</span>;
   return [
-    { key: 'state', title: t.common.state, width: width.state, sort: 'state', cell: (c) => <span title={c.end_reason ? wordFor(t.endReason, c.end_reason) : undefined}><CallState state={c.state} /></span> },
-    { key: 'duration', title: t.calls.duration, width: 92, right: true, sort: 'start', cell: (c) => <LiveDuration call={c} /> },
+    {
+      key: 'state',
+      title: t.common.state,
+      width: width.state,
+      sort: 'state',
+      cell: (c) => (
+        <span title={c.end_reason ? wordFor(t.endReason, c.end_reason) : undefined}>
+          <CallState state={c.state} />
+        </span>
+      ),
+    },
+    {
+      key: 'duration',
+      title: t.calls.duration,
+      width: 92,
+      right: true,
+      sort: 'start',
+      cell: (c) => <LiveDuration call={c} />,
+    },
     { key: 'caller', title: t.calls.caller, width: 108, sort: 'caller', cell: (c) => mono(c.caller) },
     { key: 'callee', title: t.calls.callee, width: 118, sort: 'callee', cell: (c) => mono(c.callee) },
-    { key: 'account', title: t.calls.customer, width: 106, grow: true, sort: 'account', cell: (c) => c.account ?? NONE },
-    { key: 'mapping', title: t.calls.mapping, width: width.gateway, grow: true, sort: 'mapping_gateway', cell: (c) => c.mapping_gateway ?? NONE },
-    { key: 'routing', title: t.calls.routing, width: width.gateway, grow: true, sort: 'routing_gateway', cell: (c) => c.routing_gateway ?? NONE },
+    {
+      key: 'account',
+      title: t.calls.customer,
+      width: 106,
+      grow: true,
+      sort: 'account',
+      cell: (c) => c.account ?? NONE,
+    },
+    {
+      key: 'mapping',
+      title: t.calls.mapping,
+      width: width.gateway,
+      grow: true,
+      sort: 'mapping_gateway',
+      cell: (c) => c.mapping_gateway ?? NONE,
+    },
+    {
+      key: 'routing',
+      title: t.calls.routing,
+      width: width.gateway,
+      grow: true,
+      sort: 'routing_gateway',
+      cell: (c) => c.routing_gateway ?? NONE,
+    },
     { key: 'attempt', title: t.calls.attempt, width: 70, right: true, cell: (c) => (c.attempt > 0 ? c.attempt : NONE) },
     { key: 'codec', title: t.calls.codec, width: 70, cell: (c) => codecs(c) },
     { key: 'pdd', title: t.calls.pdd, width: 62, right: true, sort: 'pdd_ms', cell: (c) => seconds(c.pdd_ms) },
-    { key: 'loss', title: t.calls.loss, width: 74, right: true, cell: (c) => quality(worse(c.a.loss_percent, c.b.loss_percent), percentOf, lossTone) },
+    {
+      key: 'loss',
+      title: t.calls.loss,
+      width: 74,
+      right: true,
+      cell: (c) => quality(worse(c.a.loss_percent, c.b.loss_percent), percentOf, lossTone),
+    },
     {
       key: 'jitter',
       title: t.calls.jitter,

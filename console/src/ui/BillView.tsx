@@ -24,7 +24,8 @@ export function BillView({ title, rate }: BillViewProps) {
   return (
     <Panel title={title} right={amount(rate.amount, rate.currency, 4)}>
       <p className="muted">
-        {t.record.rateOf(rate.prefix, rate.area)}: {t.record.perMinute(price(rate.price_per_minute))}, {rate.first_period}/{rate.cycle}
+        {t.record.rateOf(rate.prefix, rate.area)}: {t.record.perMinute(price(rate.price_per_minute))},{' '}
+        {rate.first_period}/{rate.cycle}
         {' · '}
         {t.record.talk} {duration(talkSeconds)} ({count(talkSeconds)} s)
       </p>
@@ -45,7 +46,9 @@ export function BillView({ title, rate }: BillViewProps) {
             <tr key={step.kind}>
               <td>
                 {t.record.steps[step.kind]}
-                {step.kind === 'cycles' && <span className="muted"> · {t.record.cyclesOf(step.times, Math.max(1, rate.cycle))}</span>}
+                {step.kind === 'cycles' && (
+                  <span className="muted"> · {t.record.cyclesOf(step.times, Math.max(1, rate.cycle))}</span>
+                )}
               </td>
               <td className="number">{step.seconds > 0 ? count(step.seconds) : ''}</td>
               <td className="number">{decimalText(step.amount)}</td>

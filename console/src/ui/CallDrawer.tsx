@@ -75,8 +75,22 @@ function factsOf(call: Call, t: ReturnType<typeof useText>): Fact[] {
   return [
     [t.common.state, <CallState key="state" state={call.state} />],
     [t.calls.duration, <LiveDuration key="duration" call={call} />],
-    [t.calls.start, <span key="start" title={timeTip(call.start)}>{time(call.start)}</span>],
-    [t.calls.customer, call.account ? <Link key="account" to="/accounts/$id" params={{ id: call.account }} search={{}}>{call.account}</Link> : NONE],
+    [
+      t.calls.start,
+      <span key="start" title={timeTip(call.start)}>
+        {time(call.start)}
+      </span>,
+    ],
+    [
+      t.calls.customer,
+      call.account ? (
+        <Link key="account" to="/accounts/$id" params={{ id: call.account }} search={{}}>
+          {call.account}
+        </Link>
+      ) : (
+        NONE
+      ),
+    ],
     [t.calls.mapping, call.mapping_gateway ?? NONE],
     [t.calls.routing, call.routing_gateway ?? NONE],
     [t.calls.vendor, call.vendor ?? NONE],
@@ -100,8 +114,18 @@ function Leg({ title, leg, talking }: { title: string; leg: CallLeg; talking: bo
     [t.calls.codec, leg.codec ?? NONE],
     [t.calls.packetsIn, count(leg.packets_in)],
     [t.calls.packetsOut, count(leg.packets_out)],
-    [t.calls.loss, <span key="loss" className={lossTone(leg.loss_percent)}>{percentOf(leg.loss_percent)}</span>],
-    [t.calls.jitter, <span key="jitter" className={jitterTone(leg.jitter_ms)}>{leg.jitter_ms == null ? NONE : `${leg.jitter_ms.toFixed(1)} ms`}</span>],
+    [
+      t.calls.loss,
+      <span key="loss" className={lossTone(leg.loss_percent)}>
+        {percentOf(leg.loss_percent)}
+      </span>,
+    ],
+    [
+      t.calls.jitter,
+      <span key="jitter" className={jitterTone(leg.jitter_ms)}>
+        {leg.jitter_ms == null ? NONE : `${leg.jitter_ms.toFixed(1)} ms`}
+      </span>,
+    ],
     [t.calls.callId, mono(leg.call_id)],
   ];
   return (

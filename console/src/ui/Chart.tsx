@@ -22,14 +22,22 @@ const cssValue = (name: string) => getComputedStyle(document.documentElement).ge
 const HEIGHT = 132;
 
 function optionsOf(color: string, width: number): uPlot.Options {
-  const axis = { stroke: cssValue('--muted'), font: '11px system-ui', grid: { stroke: cssValue('--line'), width: 1 }, ticks: { show: false } };
+  const axis = {
+    stroke: cssValue('--muted'),
+    font: '11px system-ui',
+    grid: { stroke: cssValue('--line'), width: 1 },
+    ticks: { show: false },
+  };
   const line = cssValue(color);
   return {
     width,
     height: HEIGHT,
     legend: { show: false },
     cursor: { sync: { key: 'page' }, y: false, drag: { x: false, y: false } },
-    scales: { x: { time: true }, y: { range: (_, min, max) => [Math.min(0, min), max <= 0 && min >= 0 ? 1 : max * 1.08] } },
+    scales: {
+      x: { time: true },
+      y: { range: (_, min, max) => [Math.min(0, min), max <= 0 && min >= 0 ? 1 : max * 1.08] },
+    },
     axes: [
       { ...axis, space: 70, size: 24, values: (_, ticks) => ticks.map((s) => clock(s * 1000).slice(0, 5)) },
       { ...axis, size: 46, space: 28 },
@@ -47,7 +55,12 @@ export function Chart(props: ChartProps) {
       right={
         <>
           <strong>{props.latest}</strong>{' '}
-          <button type="button" className="link-button" aria-label={`${props.title}: ${asTable ? t.common.asChart : t.common.asTable}`} onClick={() => setAsTable(!asTable)}>
+          <button
+            type="button"
+            className="link-button"
+            aria-label={`${props.title}: ${asTable ? t.common.asChart : t.common.asTable}`}
+            onClick={() => setAsTable(!asTable)}
+          >
             {asTable ? t.common.asChart : t.common.asTable}
           </button>
         </>

@@ -3,7 +3,11 @@ import { Drawer } from 'antd';
 import type { ComponentProps, ReactNode } from 'react';
 import { EditorForm } from './EditorForm';
 
-type EditorDrawerProps<T> = ComponentProps<typeof EditorForm<T & object>> & { title: string; onClose: () => void; head?: ReactNode };
+type EditorDrawerProps<T> = ComponentProps<typeof EditorForm<T & object>> & {
+  title: string;
+  onClose: () => void;
+  head?: ReactNode;
+};
 
 export function EditorDrawer<T extends object>({ title, onClose, head, ...editor }: EditorDrawerProps<T>) {
   return (

@@ -52,7 +52,9 @@ export function EditorForm<T extends object>(props: EditorFormProps<T>) {
 
   const count = () => {
     const now = form.getFieldsValue(true) as Document;
-    setChanged(fields.map((f) => f.name).filter((name) => JSON.stringify(now[name] ?? '') !== JSON.stringify(start[name] ?? '')));
+    setChanged(
+      fields.map((f) => f.name).filter((name) => JSON.stringify(now[name] ?? '') !== JSON.stringify(start[name] ?? '')),
+    );
   };
 
   // Complaints come with the save and go while the field is being corrected; one that came or went when the pointer
@@ -64,6 +66,7 @@ export function EditorForm<T extends object>(props: EditorFormProps<T>) {
   };
 
   const run = async (store: (value: T) => Promise<unknown>) => {
+    if (saving) return;
     setFailure(null);
     try {
       await form.validateFields();
@@ -100,34 +103,21 @@ export function EditorForm<T extends object>(props: EditorFormProps<T>) {
   };
 
   return (
-    <div
-      ref={frame}
-      className={props.plain ? 'editor editor-plain' : 'editor'}
-      role="presentation"
-      onKeyDown={(e) => {
-        if ((e.ctrlKey || e.metaKey) && e.key.toLowerCase() === 's') {
+    <div ref={frame} className={props.plain ? 'editor editor-plain' : 'editor'}>
+      <Form
+        form={form}
+        onKeyDown={(e) => {
+          if (!(e.ctrlKey || e.metaKey) || e.key.toLowerCase() !== 's') return;
           e.preventDefault();
           void run(props.save);
-        }
-      }}
-    >
-      <Form form={form} layout="vertical" initialValues={start} onValuesChange={onChange} onFinish={() => void run(props.save)} noValidate>
-        {props.sections.map((section, i) => {
-          const body = (
-            <div className="editor-fields">
-              {section.fields.map((field) => (
-                <FieldInput key={field.name} field={field} />
-              ))}
-            </div>
-          );
-          return props.plain ? (
-            <div key={section.title ?? i}>{body}</div>
-          ) : (
-            <Panel key={section.title ?? i} title={section.title}>
-              {body}
-            </Panel>
-          );
-        })}
+        }}
+        layout="vertical"
+        initialValues={start}
+        onValuesChange={onChange}
+        onFinish={() => void run(props.save)}
+        noValidate
+      >
+        <Sections sections={props.sections} plain={props.plain} />
         {props.extra}
         {isConflict ? (
           <div className="note note-crit" role="alert">
@@ -150,6 +140,25 @@ export function EditorForm<T extends object>(props: EditorFormProps<T>) {
       </Form>
     </div>
   );
+}
+
+function Sections({ sections, plain }: { sections: Section[]; plain?: boolean }) {
+  return sections.map((section) => {
+    const names = section.fields.map((field) => field.name).join();
+    const fields = section.fields.map((field) => <FieldInput key={field.name} field={field} />);
+    if (plain) {
+      return (
+        <div key={names} className="editor-fields">
+          {fields}
+        </div>
+      );
+    }
+    return (
+      <Panel key={names} title={section.title}>
+        <div className="editor-fields">{fields}</div>
+      </Panel>
+    );
+  });
 }
 
 function fieldErrors(fields: Field[], problem: Problem) {

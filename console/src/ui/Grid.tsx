@@ -83,7 +83,8 @@ export function Grid<T>(props: GridProps<T>) {
     const row = rowAt(active.row);
     if (next) move(next.row, next.column);
     else if (event.key === 'Enter' && row) props.onOpen?.(row);
-    else if (event.key.toLowerCase() === 'c' && (event.ctrlKey || event.metaKey)) copyCell(box.current, cellId(id, active));
+    else if (event.key.toLowerCase() === 'c' && (event.ctrlKey || event.metaKey))
+      copyCell(box.current, cellId(id, active));
     else if (row && !event.ctrlKey && !event.metaKey && !event.altKey) return props.onKey?.(event.key, row);
     else return;
     event.preventDefault();
@@ -91,7 +92,6 @@ export function Grid<T>(props: GridProps<T>) {
 
   const template = columns.map((c) => (c.grow ? `minmax(${c.width}px, 1fr)` : `${c.width}px`)).join(' ');
   return (
-    // biome-ignore lint/a11y/useAriaPropsSupportedByRole: a grid with a cell cursor is operated through the active descendant
     <div
       ref={box}
       className={props.onOpen ? 'grid grid-opens' : 'grid'}
@@ -101,7 +101,9 @@ export function Grid<T>(props: GridProps<T>) {
       aria-rowcount={count + 1}
       aria-colcount={columns.length}
       aria-busy={props.waiting ?? false}
-      aria-activedescendant={active.row >= range.first && active.row < range.first + range.count ? cellId(id, active) : undefined}
+      aria-activedescendant={
+        active.row >= range.first && active.row < range.first + range.count ? cellId(id, active) : undefined
+      }
       onScroll={(e) => setView({ top: e.currentTarget.scrollTop, height: view.height })}
       onKeyDown={onKeyDown}
       onMouseEnter={() => setHold({ pointer: true })}
@@ -114,7 +116,11 @@ export function Grid<T>(props: GridProps<T>) {
         <div role="rowgroup">
           <Head {...props} template={template} />
         </div>
-        <div role="rowgroup" className={props.waiting ? 'grid-body grid-dim' : 'grid-body'} style={{ height: count * ROW }}>
+        <div
+          role="rowgroup"
+          className={props.waiting ? 'grid-body grid-dim' : 'grid-body'}
+          style={{ height: count * ROW }}
+        >
           {Array.from({ length: range.count }, (_, i) => range.first + i).map((index) => (
             <Row
               key={keyOf(rowAt(index), index, props.rowKey)}
@@ -193,7 +199,13 @@ function Head<T>({ columns, sort, onSort, template }: GridProps<T> & { template:
         const sorted = c.sort !== undefined && c.sort === by;
         const order = sorted ? (descending ? 'descending' : 'ascending') : undefined;
         return (
-          <div key={c.key} role="columnheader" tabIndex={-1} aria-sort={order} className={`grid-cell ${c.right ? 'grid-right' : ''}`}>
+          <div
+            key={c.key}
+            role="columnheader"
+            tabIndex={-1}
+            aria-sort={order}
+            className={`grid-cell ${c.right ? 'grid-right' : ''}`}
+          >
             {c.sort && onSort ? (
               <button
                 type="button"
@@ -228,8 +240,6 @@ interface RowProps<T> {
 function Row<T>({ props, row, index, id, template, activeColumn, onPick }: RowProps<T>) {
   const own = row === undefined ? '' : (props.rowClass?.(row) ?? '');
   return (
-    // biome-ignore lint/a11y/useKeyWithClickEvents: the keyboard acts on the grid, which holds the focus
-    // biome-ignore lint/a11y/useFocusableInteractive: rows are reached through the active descendant
     <div
       role="row"
       className={`grid-row ${own}`}
@@ -239,7 +249,6 @@ function Row<T>({ props, row, index, id, template, activeColumn, onPick }: RowPr
       onClick={() => row !== undefined && props.onOpen?.(row)}
     >
       {props.columns.map((c, column) => (
-        // biome-ignore lint/a11y/useFocusableInteractive: cells are reached through the active descendant
         <div
           key={c.key}
           id={cellId(id, { row: index, column })}

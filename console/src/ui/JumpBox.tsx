@@ -30,12 +30,18 @@ function useTargets(text: string): Target[] {
     queryKey: ['jump', wanted],
     enabled: wanted !== '',
     queryFn: async () => {
-      const [a, m, r] = await Promise.all([accounts.list(query), mappingGateways.list(query), routingGateways.list(query)]);
+      const [a, m, r] = await Promise.all([
+        accounts.list(query),
+        mappingGateways.list(query),
+        routingGateways.list(query),
+      ]);
       return { accounts: a.items, mapping: m.items, routing: r.items };
     },
   });
   const named = (path: string, kind: string, items: { id: string; name: string }[] = []) =>
-    items.slice(0, EACH).map((i) => ({ key: `${path}/${i.id}`, label: i.name, kind, to: `${path}/${encodeURIComponent(i.id)}` }));
+    items
+      .slice(0, EACH)
+      .map((i) => ({ key: `${path}/${i.id}`, label: i.name, kind, to: `${path}/${encodeURIComponent(i.id)}` }));
   return [
     ...pages,
     ...named('/accounts', t.jump.account, found.data?.accounts),
@@ -66,7 +72,15 @@ export function JumpBox({ onClose }: { onClose: () => void }) {
     event.preventDefault();
   };
   return (
-    <Modal open title={t.jump.title} onCancel={onClose} footer={null} width={520} closable={false} afterOpenChange={(open) => open && input.current?.focus()}>
+    <Modal
+      open
+      title={t.jump.title}
+      onCancel={onClose}
+      footer={null}
+      width={520}
+      closable={false}
+      afterOpenChange={(open) => open && input.current?.focus()}
+    >
       <Input
         ref={input}
         role="combobox"
@@ -82,11 +96,17 @@ export function JumpBox({ onClose }: { onClose: () => void }) {
         }}
         onKeyDown={onKeyDown}
       />
-      {/* biome-ignore lint/a11y/noNoninteractiveElementToInteractiveRole: a list box under its combo box */}
       <ul className="jump-list" id="jump-list" role="listbox" aria-label={t.jump.title}>
         {targets.map((target, i) => (
-          // biome-ignore lint/a11y/useKeyWithClickEvents lint/a11y/useFocusableInteractive: the combo box has the keys
-          <li key={target.key} id={`jump-${i}`} role="option" aria-selected={i === current} className="jump-item" onClick={() => go(target)} onMouseEnter={() => setAt(i)}>
+          <li
+            key={target.key}
+            id={`jump-${i}`}
+            role="option"
+            aria-selected={i === current}
+            className="jump-item"
+            onClick={() => go(target)}
+            onMouseEnter={() => setAt(i)}
+          >
             {target.label}
             <span className="jump-kind">{target.kind}</span>
           </li>

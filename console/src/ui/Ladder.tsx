@@ -22,7 +22,6 @@ export function Ladder({ cdr }: { cdr: CdrDetail }) {
   const height = HEAD + arrows.length * STEP + 14;
   const shorten = (text: string, most: number) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: a box that scrolls must be reachable by the keyboard
     <section className="ladder-scroll" tabIndex={0} aria-label={t.record.ladder}>
       <svg className="ladder" width={width} height={height} role="img" aria-label={t.record.ladderLabel(arrows.length)}>
         {parties.map((party, i) => (
@@ -37,7 +36,12 @@ export function Ladder({ cdr }: { cdr: CdrDetail }) {
           </g>
         ))}
         {arrows.map((arrow, i) => (
-          <ArrowRow key={`${arrow.leg}-${arrow.label}-${arrow.from}-${i}`} arrow={arrow} y={HEAD + i * STEP + 16} gutter={TIME + parties.length * LANE} />
+          <ArrowRow
+            key={`${arrow.leg}-${arrow.label}-${arrow.from}-${i}`}
+            arrow={arrow}
+            y={HEAD + i * STEP + 16}
+            gutter={TIME + parties.length * LANE}
+          />
         ))}
       </svg>
     </section>

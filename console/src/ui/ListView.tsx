@@ -38,7 +38,8 @@ export function ListView<T>(props: ListViewProps<T>) {
   const query = withoutEmpty({ ...own, q: search.q, sort, ...props.fixed });
   const list = useCursorRows(props.queryKey, props.fetch, query, props.refreshMs);
   const isFiltered = !!search.q || (props.filters ?? []).some((f) => search[f.name]);
-  const clear = () => change(Object.fromEntries(['q', ...(props.filters ?? []).map((f) => f.name)].map((n) => [n, undefined])));
+  const clear = () =>
+    change(Object.fromEntries(['q', ...(props.filters ?? []).map((f) => f.name)].map((n) => [n, undefined])));
   const known = list.total ?? list.rows.length;
   return (
     <div className="page page-fixed" ref={frame}>
@@ -48,7 +49,9 @@ export function ListView<T>(props: ListViewProps<T>) {
         left={props.left}
         right={
           <>
-            {!list.waiting && <span>{t.common.rows(list.total === null && !list.complete ? `${count(known)}+` : count(known))}</span>}
+            {!list.waiting && (
+              <span>{t.common.rows(list.total === null && !list.complete ? `${count(known)}+` : count(known))}</span>
+            )}
             {props.right}
           </>
         }

@@ -33,7 +33,12 @@ export function ParameterOverrides({ id, value = {}, onChange }: Props) {
               )}
             </span>
             <Input aria-label={name} value={value[name]} onChange={(e) => set(name, e.target.value)} />
-            <button type="button" className="icon-button icon-button-small" aria-label={`${t.common.remove}: ${name}`} onClick={() => remove(name)}>
+            <button
+              type="button"
+              className="icon-button icon-button-small"
+              aria-label={`${t.common.remove}: ${name}`}
+              onClick={() => remove(name)}
+            >
               ×
             </button>
           </div>

@@ -49,8 +49,21 @@ export function PaymentDialog({ account, onClose }: { account: Account; onClose:
       onOk={() => form.submit()}
       onCancel={onClose}
     >
-      <Form form={form} layout="vertical" initialValues={{ kind: 'payment' }} onFinish={(input) => pay.mutate(input)} onValuesChange={recheck}>
-        <Form.Item name="amount" label={`${t.payment.amount} (${account.currency})`} required rules={[{ validator: valid }]} validateTrigger={[]} extra={t.payment.amountHelp}>
+      <Form
+        form={form}
+        layout="vertical"
+        initialValues={{ kind: 'payment' }}
+        onFinish={(input) => pay.mutate(input)}
+        onValuesChange={recheck}
+      >
+        <Form.Item
+          name="amount"
+          label={`${t.payment.amount} (${account.currency})`}
+          required
+          rules={[{ validator: valid }]}
+          validateTrigger={[]}
+          extra={t.payment.amountHelp}
+        >
           <Input inputMode="decimal" autoFocus autoComplete="off" />
         </Form.Item>
         <Form.Item name="kind" label={t.payment.kind}>

@@ -73,7 +73,9 @@ function Crumbs({ list, listName, name }: { list: string; listName: string; name
   );
 }
 
-function ExistingResource<View extends Named, Input extends object>(props: ResourcePageProps<View, Input> & { id: string }) {
+function ExistingResource<View extends Named, Input extends object>(
+  props: ResourcePageProps<View, Input> & { id: string },
+) {
   const { id, list, store } = props;
   const t = useText();
   const navigate = useNavigate();

@@ -87,7 +87,9 @@ function Candidates({ route }: { route: RouteExplanation }) {
               <td className="mono">{c.prefix}</td>
               <td className="number">{c.priority}</td>
               <td className="number">{price(c.cost_per_minute)}</td>
-              <td className={c.margin_per_minute?.startsWith('-') ? 'number negative' : 'number'}>{price(c.margin_per_minute)}</td>
+              <td className={c.margin_per_minute?.startsWith('-') ? 'number negative' : 'number'}>
+                {price(c.margin_per_minute)}
+              </td>
             </tr>
           ))}
         </tbody>

@@ -43,7 +43,12 @@ function Shell({ user }: { user: string }) {
       <aside className="side side-fixed">
         <Navigation />
       </aside>
-      <TopBar user={user} onJump={() => setLayer('jump')} onHelp={() => setLayer('help')} onMenu={() => setLayer('menu')} />
+      <TopBar
+        user={user}
+        onJump={() => setLayer('jump')}
+        onHelp={() => setLayer('help')}
+        onMenu={() => setLayer('menu')}
+      />
       <main className="main" id="main" tabIndex={-1}>
         {status.data?.demo && <div className="demo-bar">{t.bar.demo}</div>}
         <Outlet />
@@ -90,7 +95,12 @@ function Navigation() {
             const page = GO.find((g) => g.name === name);
             if (!page) return null;
             return (
-              <Link key={name} to={page.to} className="nav-link" activeOptions={{ exact: page.to === '/', includeSearch: false }}>
+              <Link
+                key={name}
+                to={page.to}
+                className="nav-link"
+                activeOptions={{ exact: page.to === '/', includeSearch: false }}
+              >
                 {t.nav[name]}
                 {name === 'calls' && totals && <span className="nav-badge">{count(totals.calls)}</span>}
               </Link>

@@ -24,16 +24,27 @@ export function TopBar({ user, onJump, onHelp, onMenu }: TopBarProps) {
       <button type="button" className="jump-open" onClick={onJump}>
         <span aria-hidden="true">⌕</span>
         <span className="jump-words">{t.bar.jump}</span>
-        <kbd aria-hidden="true">Ctrl K</kbd>
+        <span className="key" aria-hidden="true">
+          Ctrl K
+        </span>
       </button>
       <span className="top-space" />
       <Freshness />
       <LanguageMenu />
       <ThemeMenu />
-      <button type="button" className="icon-button" aria-label={t.bar.help} title={`${t.bar.help} (?)`} onClick={onHelp}>
+      <button
+        type="button"
+        className="icon-button"
+        aria-label={t.bar.help}
+        title={`${t.bar.help} (?)`}
+        onClick={onHelp}
+      >
         ?
       </button>
-      <Dropdown trigger={['click']} menu={{ items: [{ key: 'out', label: t.bar.signOut, onClick: () => void signOut() }] }}>
+      <Dropdown
+        trigger={['click']}
+        menu={{ items: [{ key: 'out', label: t.bar.signOut, onClick: () => void signOut() }] }}
+      >
         <button type="button" className="icon-button">
           {user} <span aria-hidden="true">▾</span>
         </button>
@@ -61,10 +72,19 @@ function Freshness() {
 
 export function LanguageMenu() {
   const { language, choose, texts } = useLanguage();
-  const items = Object.entries(LANGUAGES).map(([key, label]) => ({ key, label, onClick: () => choose(key as Language) }));
+  const items = Object.entries(LANGUAGES).map(([key, label]) => ({
+    key,
+    label,
+    onClick: () => choose(key as Language),
+  }));
   return (
     <Dropdown trigger={['click']} menu={{ items, selectedKeys: [language] }}>
-      <button type="button" className="icon-button" aria-label={`${language.toUpperCase()}: ${texts.bar.language}`} title={texts.bar.language}>
+      <button
+        type="button"
+        className="icon-button"
+        aria-label={`${language.toUpperCase()}: ${texts.bar.language}`}
+        title={texts.bar.language}
+      >
         {language.toUpperCase()}
       </button>
     </Dropdown>
@@ -74,8 +94,16 @@ export function LanguageMenu() {
 export function ThemeMenu() {
   const t = useText();
   const { choice, dark, choose } = useTheme();
-  const names: Record<ThemeChoice, string> = { system: t.bar.themeSystem, light: t.bar.themeLight, dark: t.bar.themeDark };
-  const items = Object.entries(names).map(([key, label]) => ({ key, label, onClick: () => choose(key as ThemeChoice) }));
+  const names: Record<ThemeChoice, string> = {
+    system: t.bar.themeSystem,
+    light: t.bar.themeLight,
+    dark: t.bar.themeDark,
+  };
+  const items = Object.entries(names).map(([key, label]) => ({
+    key,
+    label,
+    onClick: () => choose(key as ThemeChoice),
+  }));
   return (
     <Dropdown trigger={['click']} menu={{ items, selectedKeys: [choice] }}>
       <button type="button" className="icon-button" aria-label={t.bar.theme} title={t.bar.theme}>

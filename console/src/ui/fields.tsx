@@ -7,7 +7,8 @@ import { type Messages, useText } from '../i18n';
 import { ParameterOverrides } from './ParameterOverrides';
 
 /** A closed choice from a table of words. */
-export const choices = (words: Record<string, string>) => Object.entries(words).map(([value, label]) => ({ value, label }));
+export const choices = (words: Record<string, string>) =>
+  Object.entries(words).map(([value, label]) => ({ value, label }));
 
 export interface Field {
   name: string;
@@ -81,7 +82,9 @@ function rulesOf(field: Field, t: Messages): Rule[] {
   if (field.kind === 'decimal') rules.push({ pattern: /^-?\d+(\.\d+)?$/, message: t.common.decimalNumber });
   if (field.kind === 'wholes') {
     const valid = (list: string[] | undefined) => (list ?? []).every((v) => /^\d+$/.test(v));
-    rules.push({ validator: (_, v) => (valid(v) ? Promise.resolve() : Promise.reject(new Error(t.common.wholeNumber))) });
+    rules.push({
+      validator: (_, v) => (valid(v) ? Promise.resolve() : Promise.reject(new Error(t.common.wholeNumber))),
+    });
   }
   return rules;
 }
@@ -128,7 +131,16 @@ function Control({ field, ...given }: { field: Field }) {
       return <Select {...given} options={field.options} disabled={field.readOnly} />;
     case 'texts':
     case 'wholes':
-      return <Select {...given} mode="tags" open={false} suffixIcon={null} tokenSeparators={[',', ' ', ';']} placeholder={t.common.listHint} />;
+      return (
+        <Select
+          {...given}
+          mode="tags"
+          open={false}
+          suffixIcon={null}
+          tokenSeparators={[',', ' ', ';']}
+          placeholder={t.common.listHint}
+        />
+      );
     case 'account':
       return <NamePicker given={given} queryKey="accounts" list={accounts.list} nullable={field.nullable} />;
     case 'rateGroup':

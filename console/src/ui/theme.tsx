@@ -70,7 +70,12 @@ export function ThemeProvider({ children }: { children: ReactNode }) {
         theme={{
           algorithm: dark ? antd.darkAlgorithm : antd.defaultAlgorithm,
           token: { ...(dark ? DARK : LIGHT), fontFamily: FONT },
-          components: { Tabs: { itemSelectedColor: dark ? '#5aa2ff' : '#1a5fd0' }, Segmented: { trackBg: dark ? '#0e141d' : '#e9eef5' }, Form: { itemMarginBottom: 10, verticalLabelPadding: '0 0 2px' }, Drawer: { paddingLG: 14 } },
+          components: {
+            Tabs: { itemSelectedColor: dark ? '#5aa2ff' : '#1a5fd0' },
+            Segmented: { trackBg: dark ? '#0e141d' : '#e9eef5' },
+            Form: { itemMarginBottom: 10, verticalLabelPadding: '0 0 2px' },
+            Drawer: { paddingLG: 14 },
+          },
         }}
       >
         {children}
