@@ -70,8 +70,11 @@ impl Program {
         let clock = Clock::start();
         let folder = Folder::open(&settings.data)?;
         let store = Store::open(folder.path()).map_err(|e| e.to_string())?;
-        let (journal, recovered) = Journal::open(&folder.path().join("journal"), JournalOptions::default())
-            .map_err(|e| e.to_string())?;
+        let (journal, recovered) = Journal::open(
+            &folder.path().join("journal"),
+            JournalOptions { segment_bytes: settings.journal.segment_mb << 20 },
+        )
+        .map_err(|e| e.to_string())?;
         if let Some((file, offset, bytes)) = &recovered.cut {
             tracing::warn!(file = %file.display(), offset, bytes, "an unfinished write was cut off");
         }

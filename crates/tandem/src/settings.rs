@@ -155,11 +155,13 @@ impl Default for Tcp {
 pub struct JournalSettings {
     /// Records are gathered for this long before one write to disk serves them all. Answers wait for it.
     pub gather_ms: u64,
+    /// Size of a journal file. Twice as much is set aside on disk, for records of calls when it is full.
+    pub segment_mb: u32,
 }
 
 impl Default for JournalSettings {
     fn default() -> JournalSettings {
-        JournalSettings { gather_ms: 5 }
+        JournalSettings { gather_ms: 5, segment_mb: 64 }
     }
 }
 
@@ -242,6 +244,9 @@ impl Settings {
     fn checked(self) -> Result<Settings, String> {
         if self.media.threads.is_some_and(|n| !(1..=64).contains(&n)) {
             return Err("media.threads: expected a number from 1 to 64".into());
+        }
+        if !(1..=1024).contains(&self.journal.segment_mb) {
+            return Err("journal.segment_mb: expected a number from 1 to 1024".into());
         }
         if self.listeners.len() > 64 {
             return Err("more than 64 listeners".into());

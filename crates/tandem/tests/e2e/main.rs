@@ -1,0 +1,17 @@
+//! The built program from outside: SIPp places and takes the calls, the command line looks at what came of them.
+//!
+//! Every test has a switch of its own, on ports of the system's choice, and loopback addresses of its own, so that
+//! all can run at once. Without SIPp (`apt-get install sip-tester`) these tests fail: they would prove nothing.
+
+mod apply;
+mod balance;
+mod calls;
+mod commands;
+mod crash;
+mod digest;
+mod disk;
+mod failover;
+mod harness;
+mod media;
+mod stop;
+mod torture;
