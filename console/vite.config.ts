@@ -25,10 +25,14 @@ function gzip(): Plugin {
   };
 }
 
+/** Keeps the Host of the browser, so that the switch sees the same origin. */
+const proxy = { '/api': { target: process.env.TANDEM_URL ?? 'http://127.0.0.1:8080', ws: true } };
+
 export default defineConfig({
   base: '/',
   plugins: [react(), gzip()],
-  server: { proxy: { '/api': { target: process.env.TANDEM_URL ?? 'http://127.0.0.1:8080', ws: true } } },
+  server: { proxy },
+  preview: { proxy },
   build: {
     outDir: 'dist',
     emptyOutDir: true,

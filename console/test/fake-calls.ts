@@ -254,7 +254,7 @@ export const ledgers = new Map<string, LedgerEntry[]>(
       entries.push({
         seq: String(i + 1),
         at: iso(Date.now() - (41 - i) * 47_000),
-        kind: i % 13 === 0 ? 'payment' : a.kind === 'vendor' ? 'cost' : 'charge',
+        kind: i % 13 === 0 ? 'payment' : a.kind === 'vendor' ? 'call_cost' : 'call_charge',
         amount: toText(change),
         balance_after: toText(balance),
         call_id: i % 13 === 0 ? null : newCallId(),

@@ -379,7 +379,8 @@ export interface paths {
         };
         /** Lists the rates of a group in the order of their prefixes. */
         get: operations["list_rates"];
-        put?: never;
+        /** Makes these the rates of a group: all of them or nothing is changed. */
+        put: operations["replace_rates"];
         post?: never;
         delete?: never;
         options?: never;
@@ -534,7 +535,7 @@ export interface components {
             /** @description Money is reserved and calls end when it ends. Off: the balance may go below. */
             anti_overdraft?: boolean;
             /**
-             * @description How far the balance may go below zero; `null`: as far as it likes.
+             * @description How far the balance may go below zero; `null`: no credit for prepaid accounts, no bound for post-paid ones.
              * @example 0.00
              */
             credit_limit?: string | null;
@@ -624,7 +625,7 @@ export interface components {
             b: components["schemas"]["CallLeg"];
             callee: string;
             caller: string;
-            /** @description Talk time at the price per minute; periods, fees and rounding come at the end. */
+            /** @description What the call would cost if it ended now. */
             charged_so_far?: string | null;
             /** @description Of the caller's side, and with a slash of the other side where it differs. */
             codec?: string | null;
@@ -893,7 +894,7 @@ export interface components {
             seq: string;
         };
         /** @enum {string} */
-        LedgerKind: "opening" | "payment" | "refund" | "correction" | "charge" | "cost";
+        LedgerKind: "opening" | "payment" | "refund" | "correction" | "call_charge" | "call_cost";
         ListenerStatus: {
             address: string;
             /** @description The address that stands in our messages, where it differs. */
@@ -913,8 +914,12 @@ export interface components {
         /** @description Sent when a command cannot be carried out. */
         LiveError: {
             error: string;
-            /** Format: int32 */
+            /**
+             * Format: int32
+             * @description Of the view that was asked for; 0 when the command could not be read.
+             */
             id: number;
+            t: components["schemas"]["Timestamp"];
         };
         /** @description What the switch sends for a view. */
         LiveFrame: {
@@ -1150,7 +1155,7 @@ export interface components {
                 b: components["schemas"]["CallLeg"];
                 callee: string;
                 caller: string;
-                /** @description Talk time at the price per minute; periods, fees and rounding come at the end. */
+                /** @description What the call would cost if it ended now. */
                 charged_so_far?: string | null;
                 /** @description Of the caller's side, and with a slash of the other side where it differs. */
                 codec?: string | null;
@@ -1540,6 +1545,13 @@ export interface components {
             currency: string;
             name: string;
             notes?: string;
+        };
+        RatesInput: {
+            rates: components["schemas"]["Rate"][];
+        };
+        RatesResult: {
+            /** Format: int32 */
+            rates_count: number;
         };
         /**
          * @description Where responses go.
@@ -2182,12 +2194,17 @@ export interface operations {
                 from?: components["schemas"]["Timestamp"];
                 /** @description Calls that began before this time. */
                 to?: components["schemas"]["Timestamp"];
+                /** @description The customer's, by name or id. */
                 account?: string;
+                /** @description The vendor's account, by name or id. */
+                vendor?: string;
                 mapping_gateway?: string;
                 routing_gateway?: string;
+                /** @description Begin of the caller's number. */
                 caller?: string;
+                /** @description Begin of the called number, as received or as sent. */
                 callee?: string;
-                /** @description Caller or callee. */
+                /** @description Part of the caller's or the called number. */
                 number?: string;
                 end_reason?: string;
                 ended_by?: components["schemas"]["EndedBy"];
@@ -2827,6 +2844,41 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_Rate"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    replace_rates: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RatesInput"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RatesResult"];
                 };
             };
             /** @description Refused */

@@ -347,8 +347,8 @@ export const en = {
       payment: 'Payment',
       refund: 'Refund',
       correction: 'Correction',
-      charge: 'Call',
-      cost: 'Call cost',
+      call_charge: 'Call',
+      call_cost: 'Call cost',
     },
   },
   gateways: {

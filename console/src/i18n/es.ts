@@ -355,8 +355,8 @@ export const es: Messages = {
       payment: 'Pago',
       refund: 'Reembolso',
       correction: 'Corrección',
-      charge: 'Llamada',
-      cost: 'Costo de llamada',
+      call_charge: 'Llamada',
+      call_cost: 'Costo de llamada',
     },
   },
   gateways: {

@@ -347,8 +347,8 @@ export const zh: Messages = {
       payment: '充值',
       refund: '退款',
       correction: '更正',
-      charge: '通话',
-      cost: '通话成本',
+      call_charge: '通话',
+      call_cost: '通话成本',
     },
   },
   gateways: {

@@ -47,8 +47,8 @@ function columnsOf(t: Messages): Column<Account>[] {
   );
   return [
     { key: 'name', title: t.common.name, width: 150, grow: true, sort: 'name', cell: (a) => a.name },
-    { key: 'kind', title: t.accounts.kind, width: 96, cell: (a) => wordFor(t.accounts.kinds, a.kind) },
-    { key: 'state', title: t.common.state, width: 104, cell: (a) => <AccountState state={a.state} /> },
+    { key: 'kind', title: t.accounts.kind, width: 96, sort: 'kind', cell: (a) => wordFor(t.accounts.kinds, a.kind) },
+    { key: 'state', title: t.common.state, width: 104, sort: 'state', cell: (a) => <AccountState state={a.state} /> },
     { key: 'payment', title: t.accounts.payment, width: 118, cell: (a) => wordFor(t.accounts.payments, a.payment) },
     {
       key: 'balance',
@@ -59,7 +59,14 @@ function columnsOf(t: Messages): Column<Account>[] {
       cell: (a) => figure(a.balance),
     },
     { key: 'reserved', title: t.accounts.reserved, width: 96, right: true, cell: (a) => money(a.reserved) },
-    { key: 'available', title: t.accounts.available, width: 120, right: true, cell: (a) => figure(a.available) },
+    {
+      key: 'available',
+      title: t.accounts.available,
+      width: 120,
+      sort: 'available',
+      right: true,
+      cell: (a) => figure(a.available),
+    },
     { key: 'currency', title: t.common.currency, width: 88, cell: (a) => a.currency },
     {
       key: 'limit',
@@ -76,6 +83,13 @@ function columnsOf(t: Messages): Column<Account>[] {
       sort: 'calls',
       cell: (a) => `${count(a.calls)} / ${a.max_concurrency ?? '∞'}`,
     },
-    { key: 'group', title: t.accounts.rateGroup, width: 140, grow: true, cell: (a) => a.rate_group ?? NONE },
+    {
+      key: 'group',
+      title: t.accounts.rateGroup,
+      width: 140,
+      sort: 'rate_group',
+      grow: true,
+      cell: (a) => a.rate_group ?? NONE,
+    },
   ];
 }

@@ -53,9 +53,9 @@ export function Calls() {
         <ListBar
           hint={t.calls.filterHint}
           filters={[
-            { name: 'account', label: t.calls.customer },
-            { name: 'mapping_gateway', label: t.calls.mapping },
-            { name: 'routing_gateway', label: t.calls.routing },
+            { name: 'account', label: t.calls.customer, names: 'accounts' },
+            { name: 'mapping_gateway', label: t.calls.mapping, names: 'mapping-gateways' },
+            { name: 'routing_gateway', label: t.calls.routing, names: 'routing-gateways' },
           ]}
           left={<StateChoice value={search.state ?? ''} onChange={(state) => change({ state: state || undefined })} />}
           right={<Figures calls={calls} onTake={takeNew} />}

@@ -70,7 +70,14 @@ function columnsOf(t: Messages): Column<RateGroup>[] {
   return [
     { key: 'name', title: t.common.name, width: 180, grow: true, sort: 'name', cell: (g) => g.name },
     { key: 'currency', title: t.common.currency, width: 90, cell: (g) => g.currency },
-    { key: 'rates', title: t.rates.ratesCount, width: 100, right: true, cell: (g) => count(g.rates_count) },
+    {
+      key: 'rates',
+      title: t.rates.ratesCount,
+      width: 100,
+      sort: 'rates_count',
+      right: true,
+      cell: (g) => count(g.rates_count),
+    },
     { key: 'notes', title: t.common.notes, width: 240, grow: true, cell: (g) => g.notes || NONE },
   ];
 }

@@ -36,7 +36,6 @@ export function Records() {
         hint={t.records.filterHint}
         filters={filtersOf(t)}
         left={<RangeChoice value={range} onChange={(next) => change({ range: next === 'all' ? undefined : next })} />}
-        defaultSort="-start"
         refreshMs={REFRESH_MS}
         onOpen={(c) => void navigate({ to: '/records/$id', params: { id: c.id }, search: {} })}
         empty={{
@@ -73,9 +72,10 @@ function filtersOf(t: Messages): Filter[] {
         { value: 'false', label: t.common.no },
       ],
     },
-    { name: 'account', label: t.calls.customer },
-    { name: 'mapping_gateway', label: t.calls.mapping },
-    { name: 'routing_gateway', label: t.calls.routing },
+    { name: 'account', label: t.calls.customer, names: 'accounts' },
+    { name: 'vendor', label: t.calls.vendor, names: 'accounts' },
+    { name: 'mapping_gateway', label: t.calls.mapping, names: 'mapping-gateways' },
+    { name: 'routing_gateway', label: t.calls.routing, names: 'routing-gateways' },
     { name: 'caller', label: t.calls.caller },
     { name: 'callee', label: t.calls.callee },
     { name: 'end_reason', label: t.records.endReason, options: choices(t.endReason) },
@@ -100,7 +100,6 @@ function columnsOf(t: Messages, width: (typeof WIDTHS)['en']): Column<Cdr>[] {
       key: 'start',
       title: t.records.start,
       width: 168,
-      sort: 'start',
       cell: (c) => (
         <span className="mono" title={timeTip(c.start)}>
           {time(c.start)}

@@ -49,5 +49,5 @@ const columnsOf = (t: Messages) =>
       grow: true,
       cell: (g) => <span className="mono">{g.prefixes.join(', ')}</span>,
     },
-    { key: 'priority', title: t.gateways.priority, width: 88, right: true, cell: (g) => g.priority },
+    { key: 'priority', title: t.gateways.priority, width: 88, sort: 'priority', right: true, cell: (g) => g.priority },
   ]);

@@ -84,13 +84,21 @@ function columnsOf(t: Messages, width: (typeof WIDTHS)['en']): Column<Call>[] {
       sort: 'routing_gateway',
       cell: (c) => c.routing_gateway ?? NONE,
     },
-    { key: 'attempt', title: t.calls.attempt, width: 70, right: true, cell: (c) => (c.attempt > 0 ? c.attempt : NONE) },
+    {
+      key: 'attempt',
+      title: t.calls.attempt,
+      width: 70,
+      sort: 'attempt',
+      right: true,
+      cell: (c) => (c.attempt > 0 ? c.attempt : NONE),
+    },
     { key: 'codec', title: t.calls.codec, width: 70, cell: (c) => codecs(c) },
     { key: 'pdd', title: t.calls.pdd, width: 62, right: true, sort: 'pdd_ms', cell: (c) => seconds(c.pdd_ms) },
     {
       key: 'loss',
       title: t.calls.loss,
       width: 74,
+      sort: 'loss_percent',
       right: true,
       cell: (c) => quality(worse(c.a.loss_percent, c.b.loss_percent), percentOf, lossTone),
     },
@@ -98,10 +106,11 @@ function columnsOf(t: Messages, width: (typeof WIDTHS)['en']): Column<Call>[] {
       key: 'jitter',
       title: t.calls.jitter,
       width: 80,
+      sort: 'jitter_ms',
       right: true,
       cell: (c) => quality(worse(c.a.jitter_ms, c.b.jitter_ms), (n) => `${n.toFixed(0)} ms`, jitterTone),
     },
-    { key: 'rate', title: t.calls.rate, width: width.money, right: true, cell: (c) => price(c.rate) },
+    { key: 'rate', title: t.calls.rate, width: width.money, sort: 'rate', right: true, cell: (c) => price(c.rate) },
   ];
 }
 

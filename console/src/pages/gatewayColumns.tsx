@@ -20,18 +20,19 @@ export function gatewayColumns<T extends Gateway>(t: Messages, own: Column<T>[])
   return [
     { key: 'name', title: t.common.name, width: 140, grow: true, sort: 'name', cell: (g) => g.name },
     { key: 'state', title: t.common.state, width: 92, cell: (g) => <GatewayState enabled={g.enabled} /> },
-    { key: 'account', title: t.common.account, width: 130, grow: true, cell: (g) => g.account },
+    { key: 'account', title: t.common.account, width: 130, sort: 'account', grow: true, cell: (g) => g.account },
     ...own,
     {
       key: 'calls',
       title: t.gateways.calls,
       width: 124,
+      sort: 'calls',
       right: true,
       cell: (g) => ofLimit(g.calls, g.max_concurrency),
     },
-    { key: 'cps', title: t.gateways.cps, width: 94, right: true, cell: (g) => ofLimit(g.cps, g.max_cps) },
-    { key: 'asr', title: t.overview.asr, width: 80, right: true, cell: (g) => percent(g.asr) },
-    { key: 'acd', title: t.overview.acd, width: 70, right: true, cell: (g) => minutesSeconds(g.acd_s) },
+    { key: 'cps', title: t.gateways.cps, width: 94, sort: 'cps', right: true, cell: (g) => ofLimit(g.cps, g.max_cps) },
+    { key: 'asr', title: t.overview.asr, width: 80, sort: 'asr', right: true, cell: (g) => percent(g.asr) },
+    { key: 'acd', title: t.overview.acd, width: 70, sort: 'acd_s', right: true, cell: (g) => minutesSeconds(g.acd_s) },
   ];
 }
 

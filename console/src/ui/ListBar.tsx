@@ -1,6 +1,8 @@
 /** The bar above every list: free text, filters that are set, "+ filter", and what the page adds at the right. */
+import { useQuery } from '@tanstack/react-query';
 import { Input, Select } from 'antd';
 import { type ReactNode, useEffect, useRef, useState } from 'react';
+import { accounts, mappingGateways, type Page, type Query, routingGateways } from '../api/resources';
 import { useText } from '../i18n';
 import { useUrl } from '../lib/url';
 
@@ -9,6 +11,8 @@ export interface Filter {
   label: string;
   /** Closed choice; without it the filter is free text. */
   options?: { value: string; label: string }[];
+  /** Names of these things to choose from; the API takes whole names only. */
+  names?: 'accounts' | 'mapping-gateways' | 'routing-gateways';
   /** Always shown; the others appear through "+ filter". */
   pinned?: boolean;
 }
@@ -91,23 +95,46 @@ export function ListBar({ hint, filters = [], left, right, onLeaveFilter }: List
   );
 }
 
+const LISTS: Record<NonNullable<Filter['names']>, (query: Query) => Promise<Page<{ name: string }>>> = {
+  accounts: accounts.list,
+  'mapping-gateways': mappingGateways.list,
+  'routing-gateways': routingGateways.list,
+};
+
+/** The choices of a filter, or `null` for free text. A name that stands in the address is among them even while they load. */
+function useChoices({ options, names, name }: Filter): { value: string; label: string }[] | null {
+  const { search } = useUrl();
+  const loaded = useQuery({
+    queryKey: [names, 'names'],
+    queryFn: () => LISTS[names ?? 'accounts']({ limit: 200 }),
+    enabled: names !== undefined,
+    staleTime: 30_000,
+  });
+  if (!names) return options ?? null;
+  const known = loaded.data?.items.map((item) => item.name) ?? [];
+  const chosen = search[name];
+  const all = chosen && !known.includes(chosen) ? [chosen, ...known] : known;
+  return all.map((value) => ({ value, label: value }));
+}
+
 function FilterField({ filter, onGone }: { filter: Filter; onGone: () => void }) {
   const t = useText();
   const { search, change } = useUrl();
   const [text, setText] = useTypedFilter(filter.name);
+  const choices = useChoices(filter);
   return (
     <span className="chip-filter">
       <span className="chip-filter-label" aria-hidden="true">
         {filter.label}
       </span>
-      {filter.options ? (
+      {choices ? (
         <Select
           aria-label={filter.label}
           style={{ minWidth: 110 }}
           popupMatchSelectWidth={false}
-          showSearch={filter.options.length > 8 ? { optionFilterProp: 'label' } : false}
+          showSearch={choices.length > 8 ? { optionFilterProp: 'label' } : false}
           value={search[filter.name] ?? ''}
-          options={[{ value: '', label: t.common.all }, ...filter.options]}
+          options={[{ value: '', label: t.common.all }, ...choices]}
           onChange={(value) => change({ [filter.name]: value || undefined })}
         />
       ) : (
