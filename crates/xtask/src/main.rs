@@ -126,7 +126,8 @@ fn long_functions(file: &str, code: &str) -> Vec<String> {
     let mut open: Option<(usize, usize, &str)> = None;
     for (number, line) in (1..).zip(code.lines()) {
         let indent = line.len() - line.trim_start().len();
-        let is_fn = line.trim_start().split(' ').take(4).any(|w| w == "fn") && !line.trim_end().ends_with(';');
+        let is_fn =
+            line.trim_start().split(' ').take(4).any(|w| w == "fn") && !line.trim_end().ends_with(';');
         match open {
             None if is_fn => open = Some((number, indent, line)),
             Some((start, at, head)) if indent == at && line.trim_start().starts_with('}') => {
