@@ -43,7 +43,7 @@ test: console
 	cd console && TANDEM_BIN=$(CURDIR)/target/debug/tandem npm run e2e
 
 bench: build
-	cargo run --release --locked -p xtask -- bench $(ARGS)
+	bench/run.sh $(ARGS)
 
 clean-console:
 	rm -rf console/dist console/node_modules

@@ -7,8 +7,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-target}
 if [ "${BENCH_BUILD:-1}" = 1 ]; then
-    cargo build --release -p tandem -p bench
-    cargo build --release -p tandem --example bench_relay
+    cargo build --release --locked -p tandem -p bench
+    cargo build --release --locked -p tandem --example bench_relay
 fi
 mkdir -p "$target"
 scratch=$(mktemp -d "$(realpath "$target")/bench-XXXXXX")

@@ -115,7 +115,8 @@ fn add(
         section.note(format!("{name}, by thread in µs a call: {}.", words.join(", ")));
     }
     if m.counts.failed > 0 {
-        section.invalid(&format!("{name}: {} calls failed", m.counts.failed));
+        let why = m.counts.complaint.as_deref().unwrap_or("SIPp does not say why");
+        section.invalid(&format!("{name}: {} calls failed: {why}", m.counts.failed));
     }
     figures.push(json!({
         "name": name, "calls": m.counts.answered, "failed": m.counts.failed,
@@ -157,7 +158,7 @@ fn measure_tandem(ground: &Ground, section: &mut Section, name: &str, media: Med
 
 /// The load on a program that listens at `port` and calls on at `next`.
 fn drive(ground: &Ground, folder: &Path, pid: u32, port: u16, next: u16) -> Outcome<Measured> {
-    let _called = sipp::called(ground, folder, next)?;
+    let mut called = sipp::called(ground, folder, next)?;
     std::thread::sleep(Duration::from_millis(500));
     let [warm_up, load] = loads(ground);
     let [from_a, from_b] = process::free_ports()?;
@@ -168,6 +169,9 @@ fn drive(ground: &Ground, folder: &Path, pid: u32, port: u16, next: u16) -> Outc
     process::settle(pid, REST)?;
     let (before, threads_before) = (process::cpu(pid)?, process::cpu_of_threads(pid));
     let counts = sipp::callers(ground, folder, "callers", from_b, port, load)?.finish()?;
+    if let Some(status) = called.exited()? {
+        return Err(format!("the called SIPp ended in between ({status})").into());
+    }
     process::settle(pid, REST)?;
     let cpu = process::cpu(pid)?.since(before);
     let mut threads = process::cpu_of_threads(pid);

@@ -17,7 +17,7 @@ pub fn run(ground: &Ground) -> Outcome<Section> {
     let count = if ground.quick { 10_000 } else { 200_000 };
     let mut section = Section::new(&format!(
         "One thread, nanoseconds for an INVITE of {} bytes with {} header lines and a session description of {} bytes; \
-         the middle of five rounds of {count}.",
+         the middle one of three rounds of {count}.",
         text.len(),
         text.split("\r\n\r\n").next().unwrap_or_default().lines().count() - 1,
         body.len(),

@@ -92,6 +92,8 @@ struct World {
     codes: Vec<Code>,
     sale: Arc<RateTable>,
     sale_bytes: u64,
+    /// Prefixes of each vendor.
+    sold: Vec<Vec<Code>>,
 }
 
 impl World {
@@ -99,7 +101,14 @@ impl World {
         let codes = codes(size, 1);
         let before = heap_bytes();
         let sale = Arc::new(deck(codes.iter().copied(), 100)?);
-        Ok(World { codes, sale, sale_bytes: heap_bytes() - before })
+        let sale_bytes = heap_bytes() - before;
+        let mut sold = vec![Vec::new(); VENDORS];
+        for (i, code) in codes.iter().step_by(SELLERS).enumerate() {
+            for s in 0..SELLERS {
+                sold[(i * 7 + s * (VENDORS / SELLERS)) % VENDORS].push(*code);
+            }
+        }
+        Ok(World { codes, sale, sale_bytes, sold })
     }
 
     fn rates(&self) -> Outcome<Vec<Row>> {
@@ -130,13 +139,6 @@ impl World {
             Row { name: "floor: B-tree", ns: in_tree, bytes: tree_bytes },
             Row { name: "Tandem: rate look-up", ns: ours, bytes: self.sale_bytes },
         ])
-    }
-
-    /// Prefixes of one vendor.
-    fn sold_by(&self, vendor: usize) -> impl Iterator<Item = Code> {
-        let sells =
-            move |i: &usize| (0..SELLERS).any(|s| (i * 7 + s * (VENDORS / SELLERS)) % VENDORS == vendor);
-        self.codes.iter().step_by(SELLERS).enumerate().filter(move |(i, _)| sells(i)).map(|(_, code)| *code)
     }
 
     fn decisions(&self, section: &mut Section) -> Outcome<(Vec<Row>, f64)> {
@@ -232,8 +234,8 @@ struct FloorPlan(Hashed<Box<[(u8, u32)]>>);
 impl FloorPlan {
     fn build(world: &World) -> FloorPlan {
         let mut lists: Hashed<Vec<(u8, u32)>> = Hashed::default();
-        for vendor in 0..VENDORS {
-            for code in world.sold_by(vendor) {
+        for (vendor, codes) in world.sold.iter().enumerate() {
+            for code in codes {
                 let entry = (u8::try_from(vendor).unwrap_or(0), u32::try_from(code.0 >> 40).unwrap_or(0));
                 lists.entry(code.0).or_default().push(entry);
             }
@@ -300,16 +302,16 @@ fn decide(snapshot: &Snapshot, called: &DialString) -> routing::Decision {
 fn snapshot(world: &World) -> Outcome<Snapshot> {
     let mut all = Snapshot::default();
     let mut routes = Vec::new();
-    for (vendor, id) in (0..VENDORS).zip(1..) {
-        let prefixes: Vec<String> = world
-            .sold_by(vendor)
+    for (codes, id) in world.sold.iter().zip(1..) {
+        let prefixes: Vec<String> = codes
+            .iter()
             .map(|code| {
                 let mut text = String::new();
                 code.push_to(&mut text);
                 text
             })
             .collect();
-        let (group_id, group) = rate_group(id, Arc::new(deck(world.sold_by(vendor), u64::from(id % 7))?));
+        let (group_id, group) = rate_group(id, Arc::new(deck(codes.iter().copied(), u64::from(id % 7))?));
         all.rate_groups.insert(group_id, group);
         all.accounts.insert(AccountId(id), account(AccountId(id), format!("vendor-{id}"), group_id));
         let route = Arc::new(gateway(id, prefixes));

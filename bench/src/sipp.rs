@@ -24,6 +24,8 @@ pub struct Counts {
     pub retransmissions: u64,
     /// INVITE to 200, on average.
     pub answer_ms: f64,
+    /// What was unexpected, where anything was.
+    pub complaint: Option<String>,
 }
 
 fn sipp() -> Outcome<Command> {
@@ -32,6 +34,9 @@ fn sipp() -> Outcome<Command> {
     command.args(["-nostdin", "-i", "127.0.0.1"]).env("TERM", "xterm");
     Ok(command)
 }
+
+/// Where SIPp says what it did not expect.
+const ERRORS: &str = "errors.log";
 
 /// The vendor: rings, answers, takes the BYE.
 pub fn called(ground: &Ground, folder: &Path, port: u16) -> Outcome<Running> {
@@ -61,6 +66,8 @@ pub fn callers(
         .arg(scenario)
         .args(["-p", &from.to_string(), "-r", &load.calls_per_second.to_string()])
         .args(["-m", &load.calls.to_string(), "-l", &load.calls.to_string(), "-recv_timeout", "8000"])
+        .args(["-trace_err", "-error_file"])
+        .arg(folder.join(ERRORS))
         .args(["-trace_stat", "-fd", "1", "-stf"])
         .arg(&statistics)
         .arg(format!("127.0.0.1:{to}"))
@@ -82,7 +89,11 @@ impl Callers {
         // Its status only says that some calls failed; the counts say how many.
         self.running.wait(longest + self.load.hold)?;
         let text = fs::read_to_string(&self.statistics)?;
-        counts(&text).ok_or_else(|| "SIPp wrote no statistics".into())
+        let complaint = fs::read_to_string(self.statistics.with_file_name(ERRORS)).ok();
+        let complaint =
+            complaint.and_then(|c| Some(c.lines().find(|l| l.contains(": "))?.chars().take(200).collect()));
+        let counts = counts(&text).ok_or("SIPp wrote no statistics")?;
+        Ok(Counts { complaint, ..counts })
     }
 }
 
@@ -97,6 +108,7 @@ fn counts(text: &str) -> Option<Counts> {
         failed: number("FailedCall(C)")?,
         retransmissions: number("Retransmissions(C)")?,
         answer_ms: value("ResponseTime1(C)").and_then(milliseconds)?,
+        complaint: None,
     })
 }
 
