@@ -179,15 +179,22 @@ impl Shared {
             && connections.by_source.get(&source).copied().unwrap_or(0) < self.limits.connections_per_source
     }
 
-    /// The connection is gone: nobody is to send on it, and the brain is to know.
-    fn forget(&self, connection: &Connection) {
+    /// No new messages to this address are to go over this connection.
+    fn unlist(&self, connection: &Connection) {
         let flow = connection.flow;
-        let mut connections = self.lock();
-        connections.by_number.remove(&flow.connection);
         let key = (flow.listener, flow.remote);
+        let mut connections = self.lock();
         if connections.by_remote.get(&key) == Some(&flow.connection) {
             connections.by_remote.remove(&key);
         }
+    }
+
+    /// The connection is gone: nobody is to send on it, and the brain is to know.
+    fn forget(&self, connection: &Connection) {
+        self.unlist(connection);
+        let flow = connection.flow;
+        let mut connections = self.lock();
+        connections.by_number.remove(&flow.connection);
         if let Some(count) = connections.by_source.get_mut(&flow.remote.ip()) {
             *count = count.saturating_sub(1);
             if *count == 0 {
@@ -273,18 +280,27 @@ async fn carry(
         let write = write(&connection, receiver, &mut to);
         tokio::pin!(write);
         tokio::select! {
-            () = read(&shared, &connection, &mut from) => {
-                // What the brain still has to say about it, a 400 perhaps.
+            end = read(&shared, &connection, &mut from) => if end == End::Nonsense {
+                // What the brain has to say about it, a 400 perhaps.
+                shared.tell(StreamEvent::Broken { flow: connection.flow });
                 let _ = timeout(LAST_WORDS, &mut write).await;
-            }
+            },
             () = &mut write => {}
         }
     }
     shared.forget(&connection);
 }
 
+/// Why nothing more is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// The peer is gone, or late.
+    Closed,
+    Nonsense,
+}
+
 /// Until the peer closes, sends nonsense, or keeps us waiting.
-async fn read(shared: &Shared, connection: &Connection, stream: &mut (impl AsyncReadExt + Unpin)) {
+async fn read(shared: &Shared, connection: &Connection, stream: &mut (impl AsyncReadExt + Unpin)) -> End {
     let idle = Duration::from_secs(shared.limits.idle_timeout_s.max(1));
     let mut buffer: Vec<u8> = Vec::new();
     let mut framer = Framer::default();
@@ -294,11 +310,11 @@ async fn read(shared: &Shared, connection: &Connection, stream: &mut (impl Async
         buffer.reserve(if begun.is_some() { READ_STEP } else { 2048 });
         match timeout_at(until, stream.read_buf(&mut buffer)).await {
             Ok(Ok(count)) if count > 0 => {}
-            _ => return,
+            _ => return End::Closed,
         }
         let Ok(rest) = cut(shared, connection, &mut framer, &buffer).await else {
-            shared.tell(StreamEvent::Broken { flow: connection.flow });
-            return;
+            shared.unlist(connection);
+            return End::Nonsense;
         };
         if rest < buffer.len() {
             // A peer that sends message after message is never late with one.

@@ -75,7 +75,9 @@ fn a_stranger_gets_no_call_and_no_answer() {
     let target = switch.sip("udp").to_string();
     let args = ["-s", "8801712345678", "-m", "1", "-timeout", "2s", "-timeout_error", &target];
     let mut stranger = sipp("uac.xml", from).with(&args).start();
-    assert!(!stranger.succeeded());
+    // SIPp's own exit code says nothing here.
+    stranger.succeeded();
+    assert!(!stranger.call_ids("INVITE", "INVITE").is_empty());
     assert!(stranger.messages().iter().all(|m| !m.starts_with("SIP/2.0")));
     assert_eq!(switch.cdrs(0).len(), 0);
 }
