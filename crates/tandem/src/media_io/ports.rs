@@ -1,8 +1,8 @@
-//! Opening port pairs (`MED-2`, `MED-4`), and keeping idle ones deaf.
+//! Opening port pairs (`MED-2`, `MED-4`), and making idle ones deaf.
 //!
-//! A pair once opened stays open: binding is the slow part, and a port that is ours cannot be taken by others. While
-//! nobody uses it, a socket filter drops what comes in the kernel: a late packet of the last call never meets the next
-//! one, and a spray over the range costs neither memory nor a wake-up.
+//! A pair once opened stays open: binding is the slow part, and a port that is ours cannot be taken by others. When
+//! something comes to a pair that nobody uses, a socket filter drops the rest in the kernel: a spray over the range costs
+//! one wake-up for each pair, and no memory.
 
 use super::MediaSettings;
 use media::PortLease;
@@ -22,9 +22,13 @@ pub struct PortPair {
 }
 
 impl PortPair {
-    /// Even RTP port, RTCP above it (RFC 3550 §11), both deaf.
+    /// Even RTP port, RTCP above it (RFC 3550 §11).
     pub fn open(lease: PortLease, dscp: u8) -> io::Result<PortPair> {
-        Ok(PortPair { lease, rtp: open_deaf(lease.local, dscp)?, rtcp: open_deaf(lease.rtcp_local(), dscp)? })
+        Ok(PortPair {
+            lease,
+            rtp: open_socket(lease.local, dscp)?,
+            rtcp: open_socket(lease.rtcp_local(), dscp)?,
+        })
     }
 
     pub fn socket(&self, rtcp: bool) -> &Socket {
@@ -42,7 +46,7 @@ impl PortPair {
     }
 }
 
-fn open_deaf(local: SocketAddr, dscp: u8) -> io::Result<Socket> {
+fn open_socket(local: SocketAddr, dscp: u8) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(local), Type::DGRAM.nonblocking(), Some(Protocol::UDP))?;
     let tos = u32::from(dscp & 0x3f) << 2;
     if local.is_ipv6() {
@@ -53,7 +57,6 @@ fn open_deaf(local: SocketAddr, dscp: u8) -> io::Result<Socket> {
         socket.set_tos_v4(tos)?;
     }
     socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
-    deafen(&socket)?;
     socket.bind(&local.into())?;
     Ok(socket)
 }

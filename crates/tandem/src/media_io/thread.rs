@@ -56,6 +56,8 @@ struct Port {
     pair: PortPair,
     /// The session's slot, and which side of it.
     user: Option<(usize, Side)>,
+    /// The socket filter is in place.
+    deaf: bool,
 }
 
 struct Session {
@@ -209,7 +211,7 @@ impl MediaThread {
         if received == BATCH {
             self.unfinished.push(token);
         }
-        let Some((slot, side)) = port.user else { return };
+        let Some((slot, side)) = port.user else { return self.deafen(index) };
         let Some(Some(session)) = self.sessions.get_mut(slot) else { return };
         let lease = session.relay.lease(side.other());
         let out = lease.and_then(|l| self.ports.get(usize::try_from(l.index).ok()?));
@@ -319,28 +321,38 @@ impl MediaThread {
             return;
         }
         let Some(port) = self.port_mut(lease) else { return };
-        if port.user.replace((slot, side)).is_none()
+        port.user = Some((slot, side));
+        if std::mem::take(&mut port.deaf)
             && let Err(error) = port.pair.hear()
         {
             tracing::error!(%error, ?lease, "media port stays deaf");
         }
     }
 
-    /// Takes the pair from its side, throws away what waits in it, and lets it rest.
+    /// Something came to a pair that nobody uses: the kernel drops the rest. Only then, because a filter costs more to
+    /// put in place than a call without such packets costs altogether.
+    fn deafen(&mut self, index: usize) {
+        let Some(port) = self.ports.get_mut(index) else { return };
+        if std::mem::replace(&mut port.deaf, true) {
+            return;
+        }
+        if let Err(error) = port.pair.deafen() {
+            tracing::error!(%error, lease = ?port.pair.lease, "media port cannot be deafened");
+        }
+        let Some(port) = self.ports.get(index) else { return };
+        for socket in [&port.pair.rtp, &port.pair.rtcp] {
+            let full = |batch: &mut Batch| matches!(batch.receive(socket.as_fd()), Ok(BATCH));
+            (0..DRAIN).take_while(|_| full(&mut self.batch)).for_each(drop);
+        }
+    }
+
+    /// Takes the pair from its side and lets it rest. What still waits in it is thrown away when it is served.
     fn disconnect(&mut self, lease: PortLease, slot: usize) {
         let Some(port) = self.port_mut(lease) else { return };
         if port.user.is_none_or(|(user, _)| user != slot) {
             return;
         }
         port.user = None;
-        if let Err(error) = port.pair.deafen() {
-            tracing::error!(%error, ?lease, "media port cannot be deafened");
-        }
-        let Some(port) = self.ports.get(usize::try_from(lease.index).unwrap_or(usize::MAX)) else { return };
-        for socket in [&port.pair.rtp, &port.pair.rtcp] {
-            let full = |batch: &mut Batch| matches!(batch.receive(socket.as_fd()), Ok(BATCH));
-            (0..DRAIN).take_while(|_| full(&mut self.batch)).for_each(drop);
-        }
         self.resting.push_back((self.now + QUARANTINE, lease));
     }
 
@@ -396,7 +408,7 @@ impl MediaThread {
                 return None;
             }
         }
-        self.ports.push(Port { pair, user: None });
+        self.ports.push(Port { pair, user: None, deaf: false });
         Some(lease)
     }
 
