@@ -135,7 +135,7 @@ export function makeCdr(startMs: number): CdrDetail {
     ...more,
   });
   const last: Pick<Attempt, 'result' | 'sip_code'> & Partial<Attempt> = answered
-    ? { ringing: iso(startMs + failedMs + pdd), end: iso(answerMs), result: 'answered', sip_code: 200, q850: 0 }
+    ? { ringing: iso(startMs + failedMs + pdd), end: iso(endMs), result: 'answered', sip_code: 200, q850: 0 }
     : {
         ringing: failure.end_reason === 'no_answer' ? iso(startMs + failedMs + pdd) : null,
         end: iso(endMs),

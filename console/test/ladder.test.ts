@@ -52,7 +52,7 @@ test.each<[what: string, record: CdrDetail, lines: string[]]>([
       answer: at(2000),
       end_reason: 'normal_release',
       ended_by: 'caller',
-      attempts: [attempt('north', 10, 300, 'gateway_failure', 503), attempt('mer', 310, 2000, 'answered', 200, 900)],
+      attempts: [attempt('north', 10, 300, 'gateway_failure', 503), attempt('mer', 310, 9000, 'answered', 200, 900)],
     }),
     [
       'kite * north mer',
@@ -74,7 +74,7 @@ test.each<[what: string, record: CdrDetail, lines: string[]]>([
       answer: at(2000),
       end_reason: 'normal_release',
       ended_by: 'callee',
-      attempts: [attempt('north', 10, 2000, 'answered', 200)],
+      attempts: [attempt('north', 10, 9000, 'answered', 200)],
     }),
     [
       'kite * north',

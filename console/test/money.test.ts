@@ -62,6 +62,7 @@ test('durations', () => {
   expect(duration(null)).toBe('–');
   expect(minutesSeconds(163)).toBe('02:43');
   expect(seconds(4210)).toBe('4.2\u2009s');
+  expect(seconds(31)).toBe('31\u2009ms');
   expect(sinceStart(61_007)).toBe('01:01.007');
 });
 

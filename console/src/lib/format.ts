@@ -58,9 +58,11 @@ export function minutesSeconds(seconds: number | null | undefined): string {
   return `${two(Math.floor(s / 60))}:${two(s % 60)}`;
 }
 
-/** "4.2 s". */
-export const seconds = (ms: number | null | undefined): string =>
-  ms == null ? NONE : `${(ms / 1000).toFixed(1)}${THIN}s`;
+/** "4.2 s"; what would be 0.0 s is said in milliseconds. */
+export function seconds(ms: number | null | undefined): string {
+  if (ms == null) return NONE;
+  return ms < 100 ? `${Math.round(ms)}${THIN}ms` : `${(ms / 1000).toFixed(1)}${THIN}s`;
+}
 
 /** mm:ss.mmm from the start of a call, for ladders. */
 export function sinceStart(ms: number): string {

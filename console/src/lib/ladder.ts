@@ -37,7 +37,7 @@ export function ladderOf(cdr: CdrDetail): Ladder {
   const at = (iso: string) => Date.parse(iso) - start;
   const arrows: Arrow[] = [{ atMs: 0, from: CALLER, to: SWITCH, label: 'INVITE', kind: 'request', leg: 0 }];
   cdr.attempts.forEach((attempt, i) => {
-    arrows.push(...attemptArrows(attempt, i + 1, partyOf(parties, attempt), at));
+    arrows.push(...attemptArrows(attempt, i + 1, partyOf(parties, attempt), at, cdr.answer));
   });
   if (cdr.ringing)
     arrows.push({ atMs: at(cdr.ringing), from: SWITCH, to: CALLER, label: '180', kind: 'progress', leg: 0 });
@@ -59,13 +59,20 @@ function partyOf(parties: Party[], attempt: Attempt): number {
   return parties.length - 1;
 }
 
-function attemptArrows(attempt: Attempt, leg: number, party: number, at: (iso: string) => number): Arrow[] {
+function attemptArrows(
+  attempt: Attempt,
+  leg: number,
+  party: number,
+  at: (iso: string) => number,
+  answer: string | null | undefined,
+): Arrow[] {
   const answered = attempt.result === 'answered';
   const arrows: Arrow[] = [{ atMs: at(attempt.start), from: SWITCH, to: party, label: 'INVITE', kind: 'request', leg }];
   if (attempt.ringing)
     arrows.push({ atMs: at(attempt.ringing), from: party, to: SWITCH, label: '180', kind: 'progress', leg });
   if (answered) {
-    arrows.push({ atMs: at(attempt.end), from: party, to: SWITCH, label: '200', kind: 'success', leg });
+    // An attempt that was answered ends with the call; its 200 came with the answer.
+    arrows.push({ atMs: at(answer ?? attempt.end), from: party, to: SWITCH, label: '200', kind: 'success', leg });
   } else if (attempt.sip_code > 0) {
     const text = attempt.text ?? undefined;
     arrows.push({

@@ -68,7 +68,7 @@ function ParameterDrawer({ parameter, onClose }: { parameter: Parameter; onClose
     await saved();
   };
   const label = parameter.unit ? `${p.value} (${parameter.unit})` : p.value;
-  const isSwitch = parameter.range === 'On/Off' || parameter.type === 'switch';
+  const options = parameter.type === 'switch' ? ['On', 'Off'] : parameter.choices;
   return (
     <EditorDrawer<{ value: string }>
       title={parameter.name}
@@ -90,8 +90,8 @@ function ParameterDrawer({ parameter, onClose }: { parameter: Parameter; onClose
       sections={[
         {
           fields: [
-            isSwitch
-              ? { name: 'value', label, kind: 'choice', options: ['On', 'Off'].map((v) => ({ value: v, label: v })) }
+            options.length > 0
+              ? { name: 'value', label, kind: 'choice', options: options.map((v) => ({ value: v, label: v })) }
               : { name: 'value', label, kind: 'text' },
           ],
         },
@@ -109,7 +109,7 @@ function columnsOf(t: Messages): Column<Parameter>[] {
   const withUnit = (text: string, unit: string | null | undefined) =>
     text === '' ? t.common.none : unit ? `${text} ${unit}` : text;
   return [
-    { key: 'name', title: p.name, width: 330, cell: (x) => <span className="mono">{x.name}</span> },
+    { key: 'name', title: p.name, width: 318, cell: (x) => <span className="mono">{x.name}</span> },
     {
       key: 'value',
       title: p.value,
@@ -122,9 +122,18 @@ function columnsOf(t: Messages): Column<Parameter>[] {
       width: 116,
       cell: (x) => <span className="muted">{withUnit(x.default, x.unit)}</span>,
     },
-    { key: 'help', title: p.help, width: 300, grow: true, cell: (x) => <span title={x.help}>{x.help}</span> },
-    { key: 'range', title: p.range, width: 160, cell: (x) => <span className="muted">{x.range}</span> },
-    { key: 'group', title: p.group, width: 118, cell: (x) => wordFor(p.groups, x.group) },
+    { key: 'help', title: p.help, width: 270, grow: true, cell: (x) => <span title={x.help}>{x.help}</span> },
+    {
+      key: 'range',
+      title: p.range,
+      width: 160,
+      cell: (x) => (
+        <span className="muted" title={x.range}>
+          {x.range}
+        </span>
+      ),
+    },
+    { key: 'group', title: p.group, width: 132, cell: (x) => wordFor(p.groups, x.group) },
     { key: 'gateway', title: p.perGateway, width: 116, cell: (x) => (x.gateway ? t.common.yes : t.common.no) },
   ];
 }
