@@ -1,7 +1,7 @@
 //! A switch, its peers, and waiting for things with a bound.
 
 use serde_json::Value;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -303,15 +303,21 @@ impl SippOptions {
     pub fn listen(self) -> Sipp {
         let (local, over_tcp) = (self.local, self.command.get_args().any(|a| a == "t1"));
         let sipp = self.start();
-        eventually("sipp listens", || {
-            let free = match over_tcp {
-                true => std::net::TcpListener::bind(local).is_ok(),
-                false => UdpSocket::bind(local).is_ok(),
-            };
-            (!free).then_some(())
-        });
+        eventually("sipp listens", || is_bound(local, over_tcp).then_some(()));
         sipp
     }
+}
+
+/// Does a socket stand at this IPv4 address? Looked up, not tried: a try could take it from the one that is to have it.
+fn is_bound(address: SocketAddr, tcp: bool) -> bool {
+    let IpAddr::V4(ip) = address.ip() else { return false };
+    let wanted = format!("{:08X}:{:04X}", u32::from_ne_bytes(ip.octets()), address.port());
+    let table = std::fs::read_to_string(if tcp { "/proc/net/tcp" } else { "/proc/net/udp" }).unwrap();
+    table.lines().any(|line| {
+        let mut columns = line.split_whitespace().skip(1);
+        let (local, _, state) = (columns.next(), columns.next(), columns.next());
+        local == Some(&wanted) && (!tcp || state == Some("0A"))
+    })
 }
 
 impl Sipp {
