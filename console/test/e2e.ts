@@ -197,7 +197,10 @@ test('an account: created, paid exactly once by a double click, changed, and a c
   await page.getByRole('button', { name: 'Create' }).click();
   await page.getByRole('heading', { name: new RegExp(NAME) }).waitFor();
   const account = await ask<Account>(page, 'GET', `/accounts/${NAME}`);
-  expect(toText(trim(decimal(account.balance), 2))).toBe('10.50');
+  const balance = async () =>
+    toText(trim(decimal((await ask<Account>(page, 'GET', `/accounts/${account.id}`)).balance), 2));
+  // The account stands first, the money follows it through the journal.
+  await expect.poll(balance).toBe('10.50');
 
   await page.getByRole('button', { name: 'Add payment' }).click();
   await modal().getByLabel('Amount').fill('100.10');
@@ -205,8 +208,7 @@ test('an account: created, paid exactly once by a double click, changed, and a c
   await expect.poll(() => page.locator('[data-after]').innerText()).toContain('110.60');
   await modal().getByRole('button', { name: 'Book' }).dblclick();
   await toast('Booked.');
-  const after = await ask<Account>(page, 'GET', `/accounts/${account.id}`);
-  expect(toText(trim(decimal(after.balance), 2))).toBe('110.60');
+  await expect.poll(balance).toBe('110.60');
   const ledger = await ask<Items<LedgerEntry>>(page, 'GET', `/accounts/${account.id}/ledger`);
   expect(ledger.items.filter((e) => e.note === 'e2e reference')).toHaveLength(1);
   await page.getByText('e2e reference').first().waitFor();
@@ -220,11 +222,17 @@ test('an account: created, paid exactly once by a double click, changed, and a c
 
   await page.getByText('No changes').waitFor();
   await page.getByLabel('CPS limit').fill('3');
-  const { id, version, balance, reserved, available, calls, state, ...input } = await ask<Account>(
-    page,
-    'GET',
-    `/accounts/${account.id}`,
-  );
+  // Everything but the figures, which are not an operator's to set.
+  const {
+    id,
+    version,
+    balance: _,
+    reserved: __,
+    available: ___,
+    calls: ____,
+    state: _____,
+    ...input
+  } = await ask<Account>(page, 'GET', `/accounts/${account.id}`);
   await page.route('**/api/v1/accounts/*', (route) =>
     route.request().method() === 'GET' ? route.abort() : route.continue(),
   );
@@ -234,7 +242,6 @@ test('an account: created, paid exactly once by a double click, changed, and a c
   await page.unroute('**/api/v1/accounts/*');
   await page.getByRole('button', { name: 'Save mine over it' }).click();
   await expect.poll(async () => (await ask<Account>(page, 'GET', `/accounts/${account.id}`)).max_cps).toBe(3);
-  expect([balance, reserved, available, calls, state].length).toBe(5);
 });
 
 test('a mapping gateway: created for the account, found by the jump box, with a parameter of its own', async () => {
