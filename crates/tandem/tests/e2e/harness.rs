@@ -11,8 +11,12 @@ use std::time::{Duration, Instant};
 const SOON: Duration = Duration::from_secs(20);
 
 /// Waits until `f` gives something.
-pub fn eventually<T>(what: &str, mut f: impl FnMut() -> Option<T>) -> T {
-    let until = Instant::now() + SOON;
+pub fn eventually<T>(what: &str, f: impl FnMut() -> Option<T>) -> T {
+    eventually_within(SOON, what, f)
+}
+
+pub fn eventually_within<T>(limit: Duration, what: &str, mut f: impl FnMut() -> Option<T>) -> T {
+    let until = Instant::now() + limit;
     loop {
         if let Some(value) = f() {
             return value;
@@ -324,7 +328,7 @@ impl Sipp {
     /// Waits for its end: true when every call went as the scenario says.
     pub fn succeeded(&mut self) -> bool {
         let child = &mut self.child;
-        let status = eventually_within(Duration::from_secs(60), || child.try_wait().unwrap());
+        let status = eventually_within(Duration::from_secs(60), "sipp ends", || child.try_wait().unwrap());
         status.success()
     }
 
@@ -371,17 +375,6 @@ impl Drop for Sipp {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-fn eventually_within<T>(limit: Duration, mut f: impl FnMut() -> Option<T>) -> T {
-    let until = Instant::now() + limit;
-    loop {
-        if let Some(value) = f() {
-            return value;
-        }
-        assert!(Instant::now() < until, "sipp did not end");
-        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

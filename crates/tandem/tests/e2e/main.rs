@@ -3,11 +3,14 @@
 //! Every test has a switch of its own, on ports of the system's choice, and loopback addresses of its own, so that
 //! all can run at once. Without SIPp (`apt-get install sip-tester`) these tests fail: they would prove nothing.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "the whole crate is tests: a panic is a failure")]
+
 mod apply;
 mod balance;
 mod calls;
 mod commands;
 mod crash;
+mod demo;
 mod digest;
 mod disk;
 mod failover;
