@@ -38,7 +38,7 @@ console/dist/index.html: console/node_modules/.installed $(CONSOLE_SOURCES)
 test: console
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
-	cargo test --workspace --locked
+	PROPTEST_RNG_SEED=2026 cargo test --workspace --locked
 	cd console && npm run lint && npm run typecheck && npm test
 	cd console && TANDEM_BIN=$(CURDIR)/target/debug/tandem npm run e2e
 

@@ -70,7 +70,7 @@ fn take_line(session: &mut SessionDescription, kind: &str, value: &str) -> Resul
 /// `IN IP4 10.0.0.1` or, for multicast, with `/ttl`. The family is that of the address, whatever the word says.
 fn parse_address(value: &str) -> Option<Host> {
     let mut words = value.split_ascii_whitespace();
-    let address = words.nth(2)?.split('/').next()?;
+    let address = words.nth(2)?.split('/').next().filter(|a| !a.is_empty())?;
     let bare = address.strip_prefix('[').and_then(|a| a.strip_suffix(']')).unwrap_or(address);
     Some(match bare.parse::<IpAddr>() {
         Ok(ip) => Host::Ip(ip),
@@ -215,6 +215,14 @@ fn write_media(out: &mut String, m: &MediaDescription) -> std::fmt::Result {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_without_a_name_is_none() {
+        for line in ["c=IN IP4 /127", "c=IN IP4", "c="] {
+            let text = format!("v=0\r\n{line}\r\nm=audio 4000 RTP/AVP 8\r\n");
+            assert_eq!(parse(text.as_bytes()).map(|s| s.address).ok(), Some(None), "{line}");
+        }
+    }
 
     const OFFER: &str = "v=0\r\no=bob 1 1 IN IP4 10.0.0.1\r\ns=call\r\nc=IN IP4 10.0.0.1\r\nt=0 0\r\na=sendonly\r\n\
         m=audio 4000/2 RTP/AVP 8 0 101\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=recvonly\r\n\
