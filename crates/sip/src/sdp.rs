@@ -1,5 +1,6 @@
 //! SDP (RFC 8866), read leniently and written strictly.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 use std::net::IpAddr;
 use vocab::session::{Attribute, Direction, Host, MediaDescription, SessionDescription};
@@ -29,6 +30,8 @@ pub fn parse(body: &[u8]) -> Result<SessionDescription, SdpError> {
         if i >= MAX_LINES || session.media.len() > MAX_MEDIA {
             return Err(SdpError::TooLarge);
         }
+        // What may not be written is not read either, so that what is passed on is what was understood.
+        let line = clean(line);
         let Some((kind, value)) = line.trim().split_once('=') else { continue };
         known |= matches!(kind.trim(), "v" | "m");
         take_line(&mut session, kind.trim(), value.trim())?;
@@ -160,10 +163,14 @@ fn write_address(out: &mut String, host: &Host) -> std::fmt::Result {
 
 /// Sessions may come from another protocol or from an operator's rule: no value may start a line of its own.
 fn push_clean(out: &mut String, text: &str) {
+    out.push_str(&clean(text));
+}
+
+fn clean(text: &str) -> Cow<'_, str> {
     if text.bytes().any(|b| matches!(b, b'\r' | b'\n' | 0)) {
-        out.extend(text.chars().filter(|c| !matches!(c, '\r' | '\n' | '\0')));
+        Cow::Owned(text.chars().filter(|c| !matches!(c, '\r' | '\n' | '\0')).collect())
     } else {
-        out.push_str(text);
+        Cow::Borrowed(text)
     }
 }
 
