@@ -1,4 +1,4 @@
-//! Time of small things.
+//! Time of small things, and memory that is free.
 
 use crate::Outcome;
 use std::hint::black_box;
@@ -36,13 +36,6 @@ fn seconds_of(clock: libc::clockid_t) -> f64 {
 /// CPU seconds of this process so far, in the kernel and out of it.
 pub fn cpu_seconds() -> f64 {
     seconds_of(libc::CLOCK_PROCESS_CPUTIME_ID)
-}
-
-/// Bytes on the heap of this process that are in use.
-pub fn heap_bytes() -> u64 {
-    // SAFETY: mallinfo2 has no arguments and returns plain numbers.
-    let info = unsafe { libc::mallinfo2() };
-    (info.uordblks + info.hblkhd) as u64
 }
 
 /// Bytes that are free for new programs.

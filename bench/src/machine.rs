@@ -56,7 +56,11 @@ fn commit() -> String {
     let changed =
         !first_line("git", &["status", "--porcelain", "--untracked-files=no", "--", "crates", "Cargo.lock"])
             .is_empty();
-    if changed { format!("{hash} with changes") } else { hash }
+    match (hash.is_empty(), changed) {
+        (true, _) => "unknown".to_owned(),
+        (_, true) => format!("{hash} with changes"),
+        (_, false) => hash,
+    }
 }
 
 /// Programs from apt that parts are measured beside; they say so themselves when one is missing.

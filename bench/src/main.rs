@@ -14,6 +14,7 @@ mod calls;
 mod clock;
 mod disk;
 mod ground;
+mod heap;
 mod invite;
 mod kamailio;
 mod machine;
@@ -31,6 +32,10 @@ use machine::Machine;
 use report::{Report, Section};
 use std::error::Error;
 use std::process::{Command, ExitCode, Stdio};
+
+/// As in the program under test, so that its crates cost here what they cost there.
+#[global_allocator]
+static ALLOCATOR: heap::Counted = heap::Counted;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 type Part = (&'static str, &'static str, fn(&Ground) -> Outcome<Section>);

@@ -5,8 +5,9 @@ use crate::business::{
     CUSTOMER, Code, MOST_DIGITS, Numbers, TRUNK, account, codes, deck, gateway, rate_group, routing_gateway,
     trunk,
 };
-use crate::clock::{heap_bytes, memory_available, nanoseconds};
+use crate::clock::{memory_available, nanoseconds};
 use crate::ground::Ground;
+use crate::heap::kept;
 use crate::report::{Section, Table, figure, grouped, times};
 use billing::ledger::Book;
 use billing::rate::RateTable;
@@ -99,9 +100,8 @@ struct World {
 impl World {
     fn build(size: usize) -> Outcome<World> {
         let codes = codes(size, 1);
-        let before = heap_bytes();
-        let sale = Arc::new(deck(codes.iter().copied(), 100)?);
-        let sale_bytes = heap_bytes() - before;
+        let (sale, sale_bytes) = kept(|| deck(codes.iter().copied(), 100).map(Arc::new));
+        let sale = sale?;
         let mut sold = vec![Vec::new(); VENDORS];
         for (i, code) in codes.iter().step_by(SELLERS).enumerate() {
             for s in 0..SELLERS {
@@ -114,9 +114,8 @@ impl World {
     fn rates(&self) -> Outcome<Vec<Row>> {
         let numbers = Numbers::below(&self.codes, 1_000_000, 2);
         let count = numbers.count();
-        let before = heap_bytes();
-        let map: Hashed<u32> = self.codes.iter().zip(0..).map(|(code, i)| (code.0, i)).collect();
-        let map_bytes = heap_bytes() - before;
+        let indexed = || self.codes.iter().zip(0..).map(|(code, i)| (code.0, i));
+        let (map, map_bytes) = kept(|| indexed().collect::<Hashed<u32>>());
         let hashed = nanoseconds(count, |i| longest_hashed(&map, Code::of(numbers.get(i))));
         let agree = (0..1000).all(|i| {
             let found =
@@ -128,9 +127,7 @@ impl World {
             return Err("the floor and the rate table find different prefixes".into());
         }
         drop(map);
-        let before = heap_bytes();
-        let tree: BTreeMap<u64, u32> = self.codes.iter().zip(0..).map(|(code, i)| (code.0, i)).collect();
-        let tree_bytes = heap_bytes() - before;
+        let (tree, tree_bytes) = kept(|| indexed().collect::<BTreeMap<u64, u32>>());
         let in_tree = nanoseconds(count, |i| longest_in_tree(&tree, Code::of(numbers.get(i))));
         drop(tree);
         let ours = nanoseconds(count, |i| self.sale.longest(numbers.get(i)).map(|(_, r)| r.price_per_minute));
@@ -148,16 +145,13 @@ impl World {
             (0..numbers.count()).filter_map(|i| DialString::parse(numbers.get(i)).ok()).collect();
         let count = dialled.len();
 
-        let before = heap_bytes();
-        let floor = FloorPlan::build(self);
-        let floor_bytes = heap_bytes() - before;
+        let (floor, floor_bytes) = kept(|| FloorPlan::build(self));
         let floor_ns = nanoseconds(count, |i| floor.decide(Code::of(numbers.get(i))).len());
         let sample: Vec<usize> = (0..1000).map(|i| floor.decide(Code::of(numbers.get(i))).len()).collect();
         drop(floor);
 
-        let before = heap_bytes();
-        let snapshot = Arc::new(snapshot(self)?);
-        let snapshot_bytes = heap_bytes() - before;
+        let (snapshot, snapshot_bytes) = kept(|| snapshot(self).map(Arc::new));
+        let snapshot = snapshot?;
         let ours = nanoseconds(count, |i| decide(&snapshot, &dialled[i]).ranked.len());
         let found: Vec<usize> = (0..1000).map(|i| decide(&snapshot, &dialled[i]).ranked.len()).collect();
         if found != sample {
