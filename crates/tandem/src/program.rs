@@ -20,6 +20,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
+use store::journal::Recovered;
 use store::{Applier, Journal, JournalOptions, Store};
 use switch::interface::MediaAddressing;
 use switch::{ControlRequest, Record, Restore, Switch, SwitchConfig};
@@ -70,14 +71,7 @@ impl Program {
         let clock = Clock::start();
         let folder = Folder::open(&settings.data)?;
         let store = Store::open(folder.path()).map_err(|e| e.to_string())?;
-        let (journal, recovered) = Journal::open(
-            &folder.path().join("journal"),
-            JournalOptions { segment_bytes: settings.journal.segment_mb << 20 },
-        )
-        .map_err(|e| e.to_string())?;
-        if let Some((file, offset, bytes)) = &recovered.cut {
-            tracing::warn!(file = %file.display(), offset, bytes, "an unfinished write was cut off");
-        }
+        let (journal, recovered) = open_journal(&folder, settings)?;
         let (restore, applier) = store.restore(&journal, recovered).map_err(|e| e.to_string())?;
         let snapshot = configuration::build(&store, &Resolved::new())?;
         let params = snapshot.params.clone();
@@ -92,23 +86,9 @@ impl Program {
             media_ports: media_ports(settings, &params),
         };
         let media = media_settings(settings, &params, addresses.media_ports, &local);
-        let config = SwitchConfig {
-            listeners: sockets.for_brain()?,
-            media: MediaAddressing {
-                local,
-                advertised_v4: settings.media.advertised_v4.map(IpAddr::V4),
-                advertised_v6: settings.media.advertised_v6.map(IpAddr::V6),
-            },
-            media_families: [true, media.bind_v6.is_some()],
-            seed: seed()?,
-        };
+        let config = switch_config(settings, &sockets, local, media.bind_v6.is_some())?;
 
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .thread_name("api")
-            .enable_all()
-            .build()
-            .map_err(|e| format!("starting threads: {e}"))?;
+        let runtime = api_runtime()?;
         let inbox = Arc::new(Inbox::new().map_err(|e| format!("making an eventfd: {e}"))?);
         inbox.journaled(restore.last_seq);
         let board = Arc::new(LiveBoard::new());
@@ -150,20 +130,7 @@ impl Program {
             applied.clone(),
             Duration::from_millis(settings.journal.gather_ms),
         );
-        let threads = vec![
-            thread("journal", &fault, move || writer.run().map_err(|e| e.to_string()))?,
-            thread("applier", &fault, {
-                let board = board.clone();
-                move || {
-                    run_applier(&applied, applier, &board);
-                    Ok(())
-                }
-            })?,
-            thread("signalling", &fault, {
-                let inbox = inbox.clone();
-                move || brain.run(inbox)
-            })?,
-        ];
+        let threads = start_threads(&fault, writer, (applied, applier, board.clone()), brain, inbox.clone())?;
 
         let server = ApiServer::new(store.clone(), operator.clone(), board.clone(), api::Settings::default());
         let first_password = server.bootstrap().map_err(|e| e.to_string())?;
@@ -305,6 +272,57 @@ fn thread(
         .name(name.into())
         .spawn(body)
         .map_err(|e| format!("starting the {name} thread: {e}"))
+}
+
+fn open_journal(folder: &Folder, settings: &Settings) -> Result<(Journal, Recovered), String> {
+    let options = JournalOptions { segment_bytes: settings.journal.segment_mb << 20 };
+    let (journal, recovered) =
+        Journal::open(&folder.path().join("journal"), options).map_err(|e| e.to_string())?;
+    if let Some((file, offset, bytes)) = &recovered.cut {
+        tracing::warn!(file = %file.display(), offset, bytes, "an unfinished write was cut off");
+    }
+    Ok((journal, recovered))
+}
+
+fn switch_config(
+    settings: &Settings,
+    sockets: &Sockets,
+    local: LocalAddresses,
+    media_v6: bool,
+) -> Result<SwitchConfig, String> {
+    let advertised_v4 = settings.media.advertised_v4.map(IpAddr::V4);
+    let advertised_v6 = settings.media.advertised_v6.map(IpAddr::V6);
+    Ok(SwitchConfig {
+        listeners: sockets.for_brain()?,
+        media: MediaAddressing { local, advertised_v4, advertised_v6 },
+        media_families: [true, media_v6],
+        seed: seed()?,
+    })
+}
+
+/// The threads of API and TCP.
+fn api_runtime() -> Result<Runtime, String> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.worker_threads(2).thread_name("api").enable_all().build();
+    runtime.map_err(|e| format!("starting threads: {e}"))
+}
+
+/// Journal, database and brain, each on a thread of its own.
+fn start_threads(
+    fault: &mpsc::UnboundedSender<Fault>,
+    writer: Writer,
+    (applied, applier, board): (Arc<ApplierQueue>, Applier, Arc<LiveBoard>),
+    brain: BrainStart,
+    inbox: Arc<Inbox>,
+) -> Result<Vec<JoinHandle<()>>, String> {
+    Ok(vec![
+        thread("journal", fault, move || writer.run().map_err(|e| e.to_string()))?,
+        thread("applier", fault, move || {
+            run_applier(&applied, applier, &board);
+            Ok(())
+        })?,
+        thread("signalling", fault, move || brain.run(inbox))?,
+    ])
 }
 
 fn run_applier(queue: &ApplierQueue, mut applier: Applier, board: &LiveBoard) {
