@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
+import { balanceAfter } from '../src/lib/balance';
 import { billOf, sumOf, type Terms } from '../src/lib/billing';
 import { toText, trim } from '../src/lib/decimal';
-import { balanceAfter } from '../src/lib/balance';
 
 const terms = (price: string, first: number, cycle: number, more: Partial<Terms> = {}): Terms => ({
   price_per_minute: price,

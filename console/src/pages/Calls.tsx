@@ -1,6 +1,7 @@
 /** Calls in progress: see, cut, diagnose. The switch sorts and filters; only the rows on screen come here. */
-import { Button, Segmented } from 'antd';
+
 import { Link } from '@tanstack/react-router';
+import { Button, Segmented } from 'antd';
 import { useCallback, useRef, useState } from 'react';
 import type { Call } from '../api/resources';
 import { useText } from '../i18n';

@@ -4,11 +4,11 @@ import { useMemo, useState } from 'react';
 import { type Page as PageOf, type Parameter, parameters, type Query } from '../api/resources';
 import { type Messages, useText, wordFor } from '../i18n';
 import { EditorDrawer } from '../ui/EditorDrawer';
+import { choices } from '../ui/fields';
 import type { Column } from '../ui/Grid';
 import { ListView } from '../ui/ListView';
 import { Facts, Page } from '../ui/Page';
 import { useSaved } from '../ui/useSaved';
-import { choices } from '../ui/fields';
 
 /** The API gives the whole table at once, so it is searched here. */
 async function search({ q, group, changed }: Query): Promise<PageOf<Parameter>> {

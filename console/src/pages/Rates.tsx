@@ -13,8 +13,8 @@ import { ErrorNote } from '../ui/Notes';
 import { Page } from '../ui/Page';
 import { StateMark } from '../ui/State';
 import { useSaved } from '../ui/useSaved';
-import { NEW_RATE, rateSections } from './rateFields';
 import { groupSections } from './RateGroups';
+import { NEW_RATE, rateSections } from './rateFields';
 
 type Editing = { what: 'rate'; rate: Rate; isNew: boolean } | { what: 'group' } | null;
 

@@ -1,9 +1,9 @@
 import { type RoutingGateway, type RoutingGatewayInput, routingGateways } from '../api/resources';
 import { type Messages, useText } from '../i18n';
 import type { Section } from '../ui/EditorForm';
+import { choices } from '../ui/fields';
 import { GatewaySummary } from '../ui/GatewaySummary';
 import { ResourcePage } from '../ui/ResourcePage';
-import { choices } from '../ui/fields';
 
 const NEW: RoutingGatewayInput = {
   name: '',

@@ -1,5 +1,5 @@
-import { count, minutesSeconds, percent } from '../lib/format';
 import type { Messages } from '../i18n';
+import { count, minutesSeconds, percent } from '../lib/format';
 import type { Column } from '../ui/Grid';
 import { GatewayState } from '../ui/State';
 

@@ -6,9 +6,9 @@ import { type Account, accounts, type PaymentInput } from '../api/resources';
 import { useText } from '../i18n';
 import { balanceAfter } from '../lib/balance';
 import { amount, isNegative } from '../lib/format';
+import { choices } from './fields';
 import { ErrorNote } from './Notes';
 import { useSaved } from './useSaved';
-import { choices } from './fields';
 
 /** Also without a secure context, where `randomUUID` is missing: consoles are often opened by plain http in a LAN. */
 function newKey(): string {

@@ -1,5 +1,5 @@
 /** Light and dark: follows the system until someone chooses. The same tokens feed Ant Design and our own CSS. */
-import { ConfigProvider, theme as antd } from 'antd';
+import { theme as antd, ConfigProvider } from 'antd';
 import { createContext, type ReactNode, useContext, useEffect, useState } from 'react';
 import { useLanguage } from '../i18n';
 
