@@ -42,7 +42,7 @@ pub fn run(ground: &Ground) -> Outcome<Section> {
     let [_, load] = loads(ground);
     let mut section = Section::new(&format!(
         "CPU of the program under test alone, user and system, of all its threads or processes, divided by the calls \
-         that were answered: {} calls at {RATE} a second, up for {} s each, after a warm-up; SIPp to SIPp over UDP on \
+         that were answered: {} calls at {RATE} a second, up for {} s each, after a warm-up; SIPp to SIPp, which rings for 0.1 s, over UDP on \
          loopback, no audio. Tandem: a B2BUA with two legs, three candidate routes, a prepaid balance reserved and \
          charged, a CDR on disk. Kamailio: a stateful proxy (tm, rr; two UDP workers, f_malloc), no dialogs, no records.",
         load.calls,
