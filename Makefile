@@ -38,9 +38,9 @@ console/dist/index.html: console/node_modules/.installed $(CONSOLE_SOURCES)
 test: console
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
-	PROPTEST_RNG_SEED=2026 cargo test --workspace --locked
+	PROPTEST_RNG_SEED=2026 cargo test --workspace --locked --no-fail-fast
 	cd console && npm run lint && npm run typecheck && npm test
-	cd console && TANDEM_BIN=$(CURDIR)/target/debug/tandem npm run e2e
+	.ci/console-e2e
 
 bench: build
 	bench/run.sh $(ARGS)
