@@ -4,7 +4,7 @@ use crate::clock::{self, Clock};
 use crate::configuration::{self, Configurator, Resolved};
 use crate::folder::{Folder, Run};
 use crate::interfaces::local_addresses;
-use crate::journal::{ApplierQueue, JournalQueue, Writer};
+use crate::journal::{ApplierQueue, JournalQueue, Records, Writer};
 use crate::live::LiveQueue;
 use crate::media_io::{MediaEngine, MediaSettings};
 
@@ -326,14 +326,13 @@ fn start_threads(
 }
 
 fn run_applier(queue: &ApplierQueue, mut applier: Applier, board: &LiveBoard) {
-    queue.run(|records| {
-        applier.apply(records).map_err(|e| e.to_string())?;
+    let apply = |records: &Records| applier.apply(records).map(|_| ()).map_err(|e| e.to_string());
+    queue.run(apply, |records| {
         for (_, record) in records {
             if let Record::Ended { cdr, .. } = record {
-                board.record(Arc::from(cdr.clone()));
+                board.record(Arc::from(cdr));
             }
         }
-        Ok(())
     });
 }
 
