@@ -209,8 +209,12 @@ test('an account: created, paid exactly once by a double click, changed, and a c
   await modal().getByRole('button', { name: 'Book' }).dblclick();
   await toast('Booked.');
   await expect.poll(balance).toBe('110.60');
-  const ledger = await ask<Items<LedgerEntry>>(page, 'GET', `/accounts/${account.id}/ledger`);
-  expect(ledger.items.filter((e) => e.note === 'e2e reference')).toHaveLength(1);
+  // The ledger is read from the database, which follows the journal by a moment.
+  const referenced = async () =>
+    (await ask<Items<LedgerEntry>>(page, 'GET', `/accounts/${account.id}/ledger`)).items.filter(
+      (e) => e.note === 'e2e reference',
+    ).length;
+  await expect.poll(referenced).toBe(1);
   await page.getByText('e2e reference').first().waitFor();
 
   await page.getByRole('tab', { name: 'Settings' }).click();
