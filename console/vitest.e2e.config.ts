@@ -7,5 +7,7 @@ export default defineConfig({
     hookTimeout: 60_000,
     fileParallelism: false,
     bail: 0,
+    // A browser on a busy machine may miss its moment once.
+    retry: 1,
   },
 });
