@@ -2,3 +2,4 @@
 
 pub mod g711;
 pub mod g722;
+pub mod g729;

@@ -1,0 +1,123 @@
+//! The excitation: past excitation at the pitch lag (§3.7.1) plus four pulses (§3.8).
+
+use super::filter::sharpen;
+use super::fixed::{dot, mac, long_mult, round, shift_left};
+use super::tables::INTERPOLATION;
+use super::{FRAME, SUBFRAME};
+
+/// Shortest and longest pitch lag, in samples.
+pub const LAG_MIN: i16 = 20;
+pub const LAG_MAX: i16 = 143;
+/// Taps of the interpolation to one side, and their distance in the table: thirds of a sample.
+const TAPS: usize = 10;
+const THIRDS: usize = 3;
+/// Past excitation that the longest lag and the filter reach.
+pub const PAST: usize = 143 + TAPS + 1;
+
+/// A pitch lag: whole samples and thirds, −1 to 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lag {
+    pub whole: i16,
+    pub thirds: i16,
+}
+
+impl Lag {
+    /// Thirds reach to 19 1/3 and to 143 2/3, which is a third below 144.
+    pub fn samples(self) -> usize {
+        usize::from(self.whole.clamp(LAG_MIN - 1, LAG_MAX + 1).unsigned_abs())
+    }
+}
+
+/// Past and present excitation.
+#[derive(Clone, Debug)]
+pub struct Excitation {
+    pub line: [i16; PAST + FRAME],
+}
+
+impl Default for Excitation {
+    fn default() -> Excitation {
+        Excitation { line: [0; PAST + FRAME] }
+    }
+}
+
+impl Excitation {
+    /// The subframe that begins at `start` of this frame.
+    pub fn subframe(&mut self, start: usize) -> &mut [i16; SUBFRAME] {
+        let (chunks, _) = self.line[PAST + start..].as_chunks_mut();
+        &mut chunks[0]
+    }
+
+    /// Eq. (40): the past at the lag, interpolated. A lag below a subframe reads what this call has just written.
+    pub fn adapt(&mut self, start: usize, lag: Lag) {
+        let origin = PAST + start - lag.samples();
+        // A third later in the past is a third less of lag.
+        let (origin, phase) = match lag.thirds {
+            0 => (origin, 0),
+            1 => (origin - 1, 2),
+            _ => (origin, 1),
+        };
+        for n in 0..SUBFRAME {
+            let at = origin + n;
+            let mut sum = 0;
+            for k in 0..TAPS {
+                sum = mac(sum, self.line[at - k], INTERPOLATION[phase + k * THIRDS]);
+                sum = mac(sum, self.line[at + 1 + k], INTERPOLATION[THIRDS - phase + k * THIRDS]);
+            }
+            self.line[PAST + start + n] = round(sum);
+        }
+    }
+
+    /// Σ of a subframe of the past, `lag` samples before `start`, with `other`.
+    pub fn correlate(&self, start: usize, lag: i16, other: &[i16; SUBFRAME]) -> i32 {
+        let from = PAST + start - usize::from(lag.clamp(LAG_MIN, LAG_MAX).unsigned_abs());
+        dot(0, &self.line[from..from + SUBFRAME], other)
+    }
+
+    /// Eq. (75): both parts by their gains, Q14 and Q1.
+    pub fn mix(&mut self, start: usize, code: &[i16; SUBFRAME], pitch_gain: i16, code_gain: i16) {
+        for (e, &c) in self.subframe(start).iter_mut().zip(code) {
+            let sum = mac(long_mult(*e, pitch_gain), c, code_gain);
+            *e = round(shift_left(sum, 1));
+        }
+    }
+
+    pub fn next_frame(&mut self) {
+        self.line.copy_within(FRAME.., 0);
+    }
+
+    /// §4.1.6 of the Annex's software: an excitation that overflows the synthesis is taken down by 12 dB.
+    pub fn quieten(&mut self) {
+        for e in &mut self.line {
+            *e >>= 2;
+        }
+    }
+}
+
+/// Pulses of §3.8 on the wire: 13 bits of positions, 4 of signs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PulseCode {
+    pub positions: u16,
+    pub signs: u8,
+}
+
+/// Pulse heights, Q13.
+const PLUS: i16 = 8191;
+const MINUS: i16 = -8192;
+
+impl PulseCode {
+    pub fn places(self) -> [usize; 4] {
+        let part = |shift: u16| usize::from(self.positions >> shift & 7);
+        let track = usize::from(self.positions >> 9 & 1);
+        [5 * part(0), 5 * part(3) + 1, 5 * part(6) + 2, 5 * part(10) + 3 + track]
+    }
+
+    /// The code vector, with the pitch of lags below a subframe in it.
+    pub fn vector(self, lag: usize, sharpness: i16) -> [i16; SUBFRAME] {
+        let mut code = [0; SUBFRAME];
+        for (n, place) in self.places().into_iter().enumerate() {
+            code[place] = if self.signs >> n & 1 == 1 { PLUS } else { MINUS };
+        }
+        sharpen(&mut code, lag, sharpness);
+        code
+    }
+}
