@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
-use codec::g729::{BYTES, Decoder, FRAME, Frame};
+use codec::g729::{BYTES, Decoder, Encoder, FRAME, Frame};
 use std::path::PathBuf;
 
 fn folder() -> Option<PathBuf> {
@@ -82,6 +82,30 @@ fn decodes_every_vector() {
         }
         let want = words(folder.join(format!("{name}.{extension}")));
         failures.extend(compare(name, FRAME, &got, &want).err());
+    }
+    assert!(failures.is_empty(), "\n{}", failures.join("\n"));
+}
+
+const ENCODED: [&str; 7] = ["ALGTHM", "FIXED", "LSP", "PITCH", "SPEECH", "TAME", "TEST"];
+
+#[test]
+fn encodes_every_vector() {
+    let Some(folder) = folder() else { return };
+    let mut failures = Vec::new();
+    for name in ENCODED {
+        let mut encoder = Encoder::default();
+        let pcm = words(folder.join(format!("{name}.IN")));
+        // A rest that does not fill a frame is not coded.
+        let got: Vec<i16> = pcm
+            .as_chunks::<FRAME>()
+            .0
+            .iter()
+            .flat_map(|pcm| encoder.encode(pcm).write())
+            .map(i16::from)
+            .collect();
+        let want = frames(&words(folder.join(format!("{name}.BIT"))));
+        let want: Vec<i16> = want.iter().flat_map(|f| f.as_ref().unwrap().write()).map(i16::from).collect();
+        failures.extend(compare(name, BYTES, &got, &want).err());
     }
     assert!(failures.is_empty(), "\n{}", failures.join("\n"));
 }

@@ -1,6 +1,7 @@
 //! Our codecs beside ffmpeg's, byte for byte. Without ffmpeg these tests say so and prove nothing.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::cast_possible_truncation)]
+
 use codec::{g711, g722};
 use std::io::Write;
 use std::process::{Command, Stdio};

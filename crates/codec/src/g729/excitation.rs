@@ -1,7 +1,7 @@
 //! The excitation: past excitation at the pitch lag (§3.7.1) plus four pulses (§3.8).
 
 use super::filter::sharpen;
-use super::fixed::{dot, mac, long_mult, round, shift_left};
+use super::fixed::{dot, long_mult, mac, round, shift_left};
 use super::tables::INTERPOLATION;
 use super::{FRAME, SUBFRAME};
 
@@ -119,5 +119,14 @@ impl PulseCode {
         }
         sharpen(&mut code, lag, sharpness);
         code
+    }
+}
+
+impl PulseCode {
+    /// The inverse of `places`.
+    pub fn positions_of(places: [usize; 4]) -> u16 {
+        let [a, b, c, d] = places.map(|place| u16::try_from(place / 5).unwrap_or(0));
+        let second_track = u16::from(places[3] % 5 == 4);
+        a | b << 3 | c << 6 | second_track << 9 | d << 10
     }
 }

@@ -4,7 +4,10 @@
 use super::tables::{INVERSE_ROOT, LOGARITHM, POWER};
 
 /// The low half of a value that is known to fit, or whose upper bits the Recommendation drops.
-#[expect(clippy::cast_possible_truncation, reason = "this is the one place where bits are dropped on purpose")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "this is the one place where bits are dropped on purpose"
+)]
 #[inline(always)]
 pub fn low(value: i32) -> i16 {
     value as i16
@@ -188,6 +191,20 @@ pub fn inverse_root(value: i32) -> i32 {
 /// there, which is nearly always.
 #[inline]
 pub fn dot(start: i32, a: &[i16], b: &[i16]) -> i32 {
+    quick_dot(start, a, b).unwrap_or_else(|| a.iter().zip(b).fold(start, |sum, (&x, &y)| mac(sum, x, y)))
+}
+
+/// The same, or `None` where `mac` would have saturated on the way.
+pub fn dot_checked(start: i32, a: &[i16], b: &[i16]) -> Option<i32> {
+    quick_dot(start, a, b).or_else(|| {
+        a.iter()
+            .zip(b)
+            .try_fold(start, |sum, (&x, &y)| sum.checked_add((i32::from(x) * i32::from(y)).checked_mul(2)?))
+    })
+}
+
+#[inline]
+fn quick_dot(start: i32, a: &[i16], b: &[i16]) -> Option<i32> {
     let mut sum = 0i64;
     let mut magnitude = 0i64;
     for (&x, &y) in a.iter().zip(b) {
@@ -195,10 +212,8 @@ pub fn dot(start: i32, a: &[i16], b: &[i16]) -> i32 {
         sum += i64::from(product);
         magnitude += i64::from(product.unsigned_abs());
     }
-    if 2 * magnitude + i64::from(start.unsigned_abs()) <= i64::from(i32::MAX) {
-        return saturate32(i64::from(start) + 2 * sum);
-    }
-    a.iter().zip(b).fold(start, |sum, (&x, &y)| mac(sum, x, y))
+    let safe = 2 * magnitude + i64::from(start.unsigned_abs()) <= i64::from(i32::MAX);
+    safe.then(|| saturate32(i64::from(start) + 2 * sum))
 }
 
 /// `start` + energy, or `None` when it does not fit.

@@ -1,12 +1,10 @@
 //! Gains of the two parts of the excitation: predicted, corrected by a two-stage codebook (§3.9).
 
+use super::SUBFRAME;
 use super::fixed::{
     Double, dot, energy_saturated, high, log2, long_mult, low, mac, mult, power_of_two, shift_left,
 };
-use super::tables::{
-    GAIN_FIRST, GAIN_FIRST_ROW, GAIN_PREDICTOR, GAIN_SECOND, GAIN_SECOND_ROW,
-};
-use super::SUBFRAME;
+use super::tables::{GAIN_FIRST, GAIN_FIRST_ROW, GAIN_PREDICTOR, GAIN_SECOND, GAIN_SECOND_ROW};
 
 /// −14 dB, Q10: what the predictor starts from, and its floor while frames are missing.
 const FLOOR: i16 = -14336;
@@ -83,7 +81,9 @@ pub fn corrected(predicted: Predicted, correction: i32) -> i16 {
 impl GainPredictor {
     /// §4.1.5
     pub fn decode(&mut self, index: u8, code: &[i16; SUBFRAME]) -> Gains {
-        let row = |table: &[i16], code: u8| usize::from(table[usize::from(code) & (table.len() - 1)].unsigned_abs());
+        let row = |table: &[i16], code: u8| {
+            usize::from(table[usize::from(code) & (table.len() - 1)].unsigned_abs())
+        };
         let (pitch, correction) = rows(row(&GAIN_FIRST_ROW, index >> 4), row(&GAIN_SECOND_ROW, index & 15));
         let gains = Gains { pitch, code: corrected(self.predict(code), correction) };
         self.update(correction);

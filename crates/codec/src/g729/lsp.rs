@@ -1,14 +1,12 @@
 //! Line spectrum pairs: their quantiser (§3.2.4), and the way from them to filter coefficients (§3.2.5, §3.2.6).
 
+use super::ORDER;
 use super::filter::Predictor;
-use super::fixed::{
-    Double, high, long_mult, low, mac, msu, mult, norm16, shift_left, shift_right,
-};
+use super::fixed::{Double, high, long_mult, low, mac, msu, mult, norm16, shift_left, shift_right};
 use super::tables::{
     ARC_COSINE_SLOPE, COSINE, COSINE_SLOPE, LSF_RESET, LSP_FIRST, LSP_PREDICTOR, LSP_PREDICTOR_REST,
     LSP_PREDICTOR_REST_INVERSE, LSP_SECOND,
 };
-use super::ORDER;
 
 /// As cosines, Q15.
 pub type Lsp = [i16; ORDER];

@@ -3,17 +3,23 @@
 //!
 //! Section and equation numbers are those of G.729 (03/96) and its Annex A.
 
+mod analysis;
 mod decoder;
+mod encoder;
 mod excitation;
 mod filter;
 mod fixed;
 mod frame;
 mod gain;
+mod gain_search;
 mod lsp;
+mod pitch_search;
 mod postfilter;
+mod pulse_search;
 mod tables;
 
 pub use decoder::Decoder;
+pub use encoder::Encoder;
 pub use frame::{BYTES, Frame};
 
 /// Samples of a frame and of each half.

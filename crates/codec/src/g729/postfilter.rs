@@ -55,7 +55,13 @@ impl Default for PostFilter {
 
 impl PostFilter {
     /// Filters a frame; `lags` are the whole pitch lags of the two subframes.
-    pub fn filter(&mut self, speech: &[i16; FRAME], a: &[Predictor; 2], lags: [i16; 2], out: &mut [i16; FRAME]) {
+    pub fn filter(
+        &mut self,
+        speech: &[i16; FRAME],
+        a: &[Predictor; 2],
+        lags: [i16; 2],
+        out: &mut [i16; FRAME],
+    ) {
         self.speech[ORDER..].copy_from_slice(speech);
         for (n, subframe) in out.as_chunks_mut::<SUBFRAME>().0.iter_mut().enumerate().take(2) {
             self.subframe(n * SUBFRAME, &a[n], lags[n], subframe);
@@ -102,7 +108,8 @@ impl PostFilter {
         let energy_now = energy_saturated(1, now);
         let shift = norm(correlation.max(energy_ago).max(energy_now));
         let scaled = |value: i32| round(shift_left(value, shift));
-        let (correlation, energy_ago, energy_now) = (scaled(correlation), scaled(energy_ago), scaled(energy_now));
+        let (correlation, energy_ago, energy_now) =
+            (scaled(correlation), scaled(energy_ago), scaled(energy_now));
         let mut out = [0; SUBFRAME];
         out.copy_from_slice(&self.residual[PAST..]);
         // A prediction gain below 3 dB is not worth it.
