@@ -260,7 +260,7 @@ fn replies(messages: &[Vec<u8>], f: impl Fn(&Vec<u8>) -> Outcome<Vec<u8>>) -> Ou
     messages.iter().map(f).collect()
 }
 
-fn read(bytes: &[u8]) -> Outcome<Message> {
+fn read(bytes: &[u8]) -> Outcome<Message<'_>> {
     Message::parse(bytes).map_err(|e| format!("the switch sent {e:?}").into())
 }
 

@@ -6,14 +6,14 @@ use crate::endpoint::{Config, Output, Statistics};
 use crate::message::{Builder, HeaderName, MAGIC_COOKIE, Message};
 use crate::slab::{Key, Slab};
 use crate::timers::{TimerOf, Timers};
-use crate::transaction::{ClientTransaction, ServerTransaction};
+use crate::transaction::{ClientTransaction, RequestKey, ServerTransaction};
 use crate::uri;
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 use vocab::leg::{FromLeg, LegEvent, Refusal, ReplyAddress};
-use vocab::{Flow, LegId, ListenerId, Now, Random, Transport};
+use vocab::{Flow, IdMap, LegId, ListenerId, Now, Random, Transport};
 
 /// Methods we understand, as in Allow.
 pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO";
@@ -30,20 +30,43 @@ pub(crate) struct Core {
     pub statistics: Statistics,
     pub clients: Slab<ClientTransaction>,
     /// Client transactions by branch; a CANCEL shares the branch of its INVITE.
-    pub branches: HashMap<(u64, bool), Key>,
-    /// Client transactions by where they went, for the time when nobody is there any more.
-    pub clients_by_peer: BTreeSet<(Transport, SocketAddr, Key)>,
+    pub branches: IdMap<(u64, bool), Key>,
+    /// Client transactions that wait, by where they went, for the time when nobody is there any more.
+    pub waiting: HashMap<(Transport, SocketAddr), Vec<Key>>,
     /// Connections that calls have used. Those of mere visitors may come and go without a search.
     pub call_connections: HashSet<SocketAddr>,
     pub servers: Slab<ServerTransaction>,
-    pub server_keys: HashMap<Arc<[u8]>, Key>,
+    pub server_keys: IdMap<RequestKey, Key>,
     /// INVITEs that opened a call, by what RFC 3261 §8.2.2.2 compares to find merged requests.
-    pub merge_keys: HashMap<Arc<[u8]>, Key>,
+    pub merge_keys: IdMap<RequestKey, Key>,
+    pub secret: Secret,
+}
+
+/// Makes keys of what strangers write.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Secret([u64; 2]);
+
+impl Secret {
+    fn new(random: &mut Random) -> Secret {
+        Secret([random.next_u64(), random.next_u64()])
+    }
+
+    /// Two halves of 64 bits, each from SipHash after a word that nobody knows.
+    pub fn hash(self, value: &impl Hash) -> u128 {
+        let half = |secret: u64| {
+            let mut hasher = DefaultHasher::new();
+            hasher.write_u64(secret);
+            value.hash(&mut hasher);
+            u128::from(hasher.finish())
+        };
+        half(self.0[0]) << 64 | half(self.0[1])
+    }
 }
 
 impl Core {
     pub fn new(config: Config, mut random: Random) -> Core {
         let nonces = NonceMaker::new(&mut random);
+        let secret = Secret::new(&mut random);
         Core {
             config,
             random,
@@ -53,12 +76,13 @@ impl Core {
             outputs: VecDeque::new(),
             statistics: Statistics::default(),
             clients: Slab::default(),
-            branches: HashMap::new(),
-            clients_by_peer: BTreeSet::new(),
+            branches: IdMap::default(),
+            waiting: HashMap::new(),
             call_connections: HashSet::new(),
             servers: Slab::default(),
-            server_keys: HashMap::new(),
-            merge_keys: HashMap::new(),
+            server_keys: IdMap::default(),
+            merge_keys: IdMap::default(),
+            secret,
         }
     }
 
@@ -78,7 +102,7 @@ impl Core {
     }
 
     pub fn set_timer(&mut self, after: Duration, of: TimerOf, generation: u32) {
-        self.timers.set(self.now.tick + after, of, generation);
+        self.timers.set(self.now.tick, after, of, generation);
     }
 
     /// `host:port` of a listener as `remote` shall see it; `None` when the listener is unknown or no address of
@@ -189,21 +213,28 @@ pub(crate) fn parse_hex(text: &str) -> Option<u64> {
 /// What every response copies from its request (RFC 3261 §8.2.6.2).
 #[derive(Clone, Debug)]
 pub(crate) struct Echo {
-    /// Via, From, Call-ID and CSeq lines, ready to send.
+    /// Via, From, Call-ID, CSeq and To lines, ready to send but for the end of To.
     lines: Builder,
     /// Record-Route lines, for responses that open a dialog.
     record_routes: Vec<String>,
-    to: String,
-    has_tag: bool,
+    to: EchoedTo,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum EchoedTo {
+    Absent,
+    /// Our tag is to be added.
+    Open,
+    Tagged,
 }
 
 impl Echo {
     pub fn of(request: &Message, flow: Flow) -> Echo {
-        let mut lines = Builder::default();
+        let mut lines = Builder::part();
         let mut first = true;
         for value in request.all(HeaderName::Via) {
             if std::mem::take(&mut first) {
-                write_top_via(&mut lines, value, flow);
+                write_top_via(&mut lines, request, value, flow);
             } else {
                 lines.header("Via", value);
             }
@@ -215,23 +246,27 @@ impl Echo {
                 lines.header(name, value);
             }
         }
-        Echo {
-            lines,
-            record_routes: request.all(HeaderName::RecordRoute).map(str::to_owned).collect(),
-            to: request.get(HeaderName::To).unwrap_or_default().to_owned(),
-            has_tag: request.to().is_some_and(|t| t.tag().is_some()),
+        let value = request.get(HeaderName::To).unwrap_or_default();
+        let to = match request.to().and_then(|t| t.tag()) {
+            _ if value.is_empty() => EchoedTo::Absent,
+            Some(_) => EchoedTo::Tagged,
+            None => EchoedTo::Open,
+        };
+        if to != EchoedTo::Absent {
+            lines.raw("To: ").text(value);
         }
+        let record_routes = request.all(HeaderName::RecordRoute).map(str::to_owned).collect();
+        Echo { lines, record_routes, to }
     }
 
     /// The beginning of a response.
     pub fn begin(&self, status: u16, phrase: &str, tag: u64) -> Builder {
         let mut b = Builder::response(status, phrase);
         b.append(&self.lines);
-        if !self.to.is_empty() {
-            b.raw("To: ").text(&self.to);
-            if !self.has_tag && status > 100 {
-                b.raw(";tag=").hex(tag);
-            }
+        if self.to == EchoedTo::Open && status > 100 {
+            b.raw(";tag=").hex(tag);
+        }
+        if self.to != EchoedTo::Absent {
             b.raw("\r\n");
         }
         b
@@ -246,15 +281,14 @@ impl Echo {
 
 /// RFC 3261 §18.2.1 and RFC 3581 §4: say where the request really came from. Whatever the sender wrote there
 /// itself is thrown away.
-fn write_top_via(b: &mut Builder, value: &str, flow: Flow) {
-    let mut values = crate::header::split_list(value);
-    let top = values.next().unwrap_or_default();
-    let Some(via) = crate::header::Via::parse(top) else {
+fn write_top_via(b: &mut Builder, request: &Message, value: &str, flow: Flow) {
+    let Some(via) = request.top_via() else {
         b.header("Via", value);
         return;
     };
+    let others = crate::header::split_list(value).skip(1);
     let source = flow.remote.ip().to_canonical();
-    let wants_port = via.param("rport").is_some();
+    let wants_port = via.rport;
     let elsewhere = via.host.parse::<IpAddr>().map(|ip| ip.to_canonical()) != Ok(source);
     b.raw("Via: ").text(via.before_params);
     for (name, parameter) in crate::header::params(via.params) {
@@ -273,7 +307,7 @@ fn write_top_via(b: &mut Builder, value: &str, flow: Flow) {
     if wants_port {
         b.raw(";rport=").number(u64::from(flow.remote.port()));
     }
-    values.for_each(|v| {
+    others.for_each(|v| {
         b.raw(", ").text(v);
     });
     b.raw("\r\n");

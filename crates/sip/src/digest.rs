@@ -403,11 +403,13 @@ mod tests {
         let nonce = nonces.make(Tick(0), home);
         let mut response = Builder::response(407, "x");
         response.header("CSeq", "1 INVITE").header("Proxy-Authenticate", &challenge.replace("NONCE", &nonce));
-        let response = Message::parse(&response.finish()).unwrap();
+        let response = response.finish();
+        let response = Message::parse(&response).unwrap();
         let mut request = Builder::request("INVITE", "sip:1@h");
         let who = PlainCredentials { username: "u\"1".into(), password: password.into() };
         Answer::to(&response).unwrap().write(&mut request, &who, "INVITE", "sip:1@h", 7);
-        let request = Message::parse(&request.finish()).unwrap();
+        let request = request.finish();
+        let request = Message::parse(&request).unwrap();
         let credentials = DigestCredentials::of(&request, &nonces, Tick(now * 1_000_000), home).unwrap();
         assert_eq!(credentials.username(), "u\"1");
         let verdict = credentials.verify(&stored_secret("u\"1", "r, s", "right"));

@@ -343,8 +343,8 @@ impl Leg {
     ) {
         let (b, _, flow) = self.begin_request(core, Method::Ack, cseq);
         let bytes = self.finish(b, session);
-        core.send(flow, bytes.clone());
-        core.keep_ack(client, self.remote_tag.as_deref().unwrap_or_default(), flow, bytes);
+        core.keep_ack(client, self.remote_tag.as_deref().unwrap_or_default(), flow, &bytes);
+        core.send(flow, bytes);
     }
 
     pub fn confirm(&mut self, core: &mut Core, session: Option<&SessionDescription>) {

@@ -11,11 +11,10 @@ use crate::slab::{Key, Slab};
 use crate::timers::TimerOf;
 use crate::transaction::{ClientFailure, Delivery, Matched};
 use crate::uri::{Scheme, Uri};
-use std::collections::HashMap;
 use std::sync::Arc;
 use vocab::leg::{FromLeg, LegCommand, LegEvent, LegFailure, Placement, ReplyAddress, RequestAddress};
 use vocab::net::LocalAddresses;
-use vocab::{Flow, LegId, ListenerId, Now, Random, SessionDescription, Tick, Transport};
+use vocab::{Flow, IdMap, LegId, ListenerId, Now, Random, SessionDescription, Tick, Transport};
 
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -72,12 +71,12 @@ pub struct Endpoint {
     core: Core,
     legs: Slab<Box<Leg>>,
     /// Legs by our tag, which is random and so cannot be guessed.
-    tags: HashMap<u64, Key>,
+    tags: IdMap<u64, Key>,
 }
 
 impl Endpoint {
     pub fn new(config: Config, random: Random) -> Endpoint {
-        Endpoint { core: Core::new(config, random), legs: Slab::default(), tags: HashMap::new() }
+        Endpoint { core: Core::new(config, random), legs: Slab::default(), tags: IdMap::default() }
     }
 
     pub fn set_config(&mut self, config: Config) {

@@ -6,8 +6,9 @@ use std::borrow::Cow;
 
 /// A decimal number; blanks around it, nothing else. Too long is `None`, never a wrapped value.
 pub fn number(text: &str) -> Option<u64> {
-    let text = text.trim();
-    (!text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok())?
+    let text = text.trim_ascii();
+    let digit = |n: u64, b: u8| n.checked_mul(10)?.checked_add(u64::from(char::from(b).to_digit(10)?));
+    if text.is_empty() { None } else { text.bytes().try_fold(0, digit) }
 }
 
 /// The one Content-Length. Two that differ are the stuff of request smuggling, so they are an error.
@@ -31,7 +32,7 @@ pub fn split_outside(text: &str, separator: u8) -> impl Iterator<Item = &str> {
         let current = rest?;
         let end = find_outside(current, separator);
         rest = end.and_then(|e| current.get(e + 1..));
-        Some(current.get(..end.unwrap_or(current.len())).unwrap_or_default().trim())
+        Some(current.get(..end.unwrap_or(current.len())).unwrap_or_default().trim_ascii())
     })
 }
 
@@ -59,10 +60,27 @@ fn find_outside(text: &str, wanted: u8) -> Option<usize> {
 
 /// `;name=value` parameters. Quotes are kept in the value; see [`unquote`].
 pub fn params(text: &str) -> impl Iterator<Item = (&str, &str)> {
-    split_outside(text, b';').filter(|p| !p.is_empty()).map(|p| match p.split_once('=') {
-        Some((name, value)) => (name.trim_end(), value.trim_start()),
-        None => (p, ""),
-    })
+    split_outside(text, b';').filter(|p| !p.is_empty()).map(name_and_value)
+}
+
+fn name_and_value(param: &str) -> (&str, &str) {
+    match cut(param, b'=') {
+        Some((name, value)) => (name.trim_ascii_end(), value.trim_ascii_start()),
+        None => (param, ""),
+    }
+}
+
+/// What stands before and after the first byte `at`, an ASCII character. Values are short: a plain loop is faster
+/// than anything that has to be set up.
+pub(crate) fn cut(text: &str, at: u8) -> Option<(&str, &str)> {
+    let end = text.bytes().position(|b| b == at)?;
+    Some((text.get(..end)?, text.get(end + 1..)?))
+}
+
+/// The same at the first blank.
+fn cut_at_blank(text: &str) -> Option<(&str, &str)> {
+    let end = text.bytes().position(|b| b.is_ascii_whitespace())?;
+    Some((text.get(..end)?, text.get(end + 1..)?))
 }
 
 pub fn param<'a>(text: &'a str, name: &str) -> Option<&'a str> {
@@ -93,11 +111,12 @@ pub struct CSeq<'a> {
 
 impl<'a> CSeq<'a> {
     pub fn parse(text: &'a str) -> Option<CSeq<'a>> {
-        let (digits, method) = text.split_once(|c: char| c.is_ascii_whitespace())?;
-        let method = method.trim();
+        let (digits, method) = cut_at_blank(text)?;
+        let method = method.trim_ascii();
         // RFC 3261 §8.1.1.5: under 2^31; up to 2^32-1 is read.
         let number = u32::try_from(number(digits)?).ok()?;
-        (!method.is_empty() && !method.contains(char::is_whitespace)).then_some(CSeq { number, method })
+        let one_word = !method.is_empty() && !method.bytes().any(|b| b.is_ascii_whitespace());
+        one_word.then_some(CSeq { number, method })
     }
 }
 
@@ -110,8 +129,8 @@ pub struct RAck<'a> {
 
 impl<'a> RAck<'a> {
     pub fn parse(text: &'a str) -> Option<RAck<'a>> {
-        let (rseq, rest) = text.trim().split_once(|c: char| c.is_ascii_whitespace())?;
-        Some(RAck { rseq: u32::try_from(number(rseq)?).ok()?, cseq: CSeq::parse(rest.trim_start())? })
+        let (rseq, rest) = cut_at_blank(text.trim_ascii())?;
+        Some(RAck { rseq: u32::try_from(number(rseq)?).ok()?, cseq: CSeq::parse(rest.trim_ascii_start())? })
     }
 }
 
@@ -124,20 +143,39 @@ pub struct Via<'a> {
     /// Everything before the parameters, as written.
     pub before_params: &'a str,
     pub params: &'a str,
+    pub(crate) branch: Option<&'a str>,
+    /// The sender asks for the port its message came from (RFC 3581).
+    pub(crate) rport: bool,
 }
 
 impl<'a> Via<'a> {
     pub fn parse(text: &'a str) -> Option<Via<'a>> {
-        let (before_params, params) = text.split_once(';').unwrap_or((text, ""));
-        let mut parts = before_params.splitn(3, '/');
-        let protocol = parts.next()?.trim();
-        parts.next().filter(|version| version.trim() == "2.0")?;
-        let (transport, sent_by) =
-            parts.next()?.trim_start().split_once(|c: char| c.is_ascii_whitespace())?;
+        let (before_params, params) = cut(text, b';').unwrap_or((text, ""));
+        let (protocol, rest) = cut(before_params, b'/')?;
+        let (version, rest) = cut(rest, b'/')?;
+        let (transport, sent_by) = cut_at_blank(rest.trim_ascii_start())?;
         let (host, port) = uri::host_and_port(sent_by)?;
-        let holes = !params.is_empty() && split_outside(params, b';').any(str::is_empty);
-        let ok = protocol.eq_ignore_ascii_case("SIP") && !transport.is_empty() && !holes;
-        ok.then_some(Via { transport, host, port, before_params: before_params.trim_end(), params })
+        let sip = protocol.trim_ascii().eq_ignore_ascii_case("SIP") && version.trim_ascii() == "2.0";
+        if !sip || transport.is_empty() {
+            return None;
+        }
+        let before_params = before_params.trim_ascii_end();
+        let mut via = Via { transport, host, port, before_params, params, branch: None, rport: false };
+        if params.is_empty() {
+            return Some(via);
+        }
+        for param in split_outside(params, b';') {
+            if param.is_empty() {
+                return None;
+            }
+            match name_and_value(param) {
+                (name, value) if name.eq_ignore_ascii_case("branch") => {
+                    via.branch = via.branch.or(Some(value))
+                }
+                (name, _) => via.rport |= name.eq_ignore_ascii_case("rport"),
+            }
+        }
+        Some(via)
     }
 
     pub fn param(&self, name: &str) -> Option<&'a str> {
@@ -145,7 +183,7 @@ impl<'a> Via<'a> {
     }
 
     pub fn branch(&self) -> Option<&'a str> {
-        self.param("branch").filter(|b| !b.is_empty())
+        self.branch.filter(|b| !b.is_empty())
     }
 }
 
@@ -157,45 +195,39 @@ pub struct NameAddr<'a> {
     pub uri: &'a str,
     /// Parameters of the header, without the first `;`.
     pub params: &'a str,
-    /// The text before the header parameters, as written.
-    pub address: &'a str,
+    pub(crate) tag: Option<&'a str>,
 }
 
 impl<'a> NameAddr<'a> {
     /// Blanks inside the brackets are cut, commas in an unquoted display name are read (RFC 4475 §3.1.2.14–15);
     /// an open quote is not (§3.1.2.6).
     pub fn parse(text: &'a str) -> Option<NameAddr<'a>> {
-        let text = text.trim();
+        let text = text.trim_ascii();
         let open = find_outside_quotes(text, b'<')?;
         let Some(open) = open else { return Self::parse_bare(text) };
-        let close = open + text.get(open..)?.find('>')?;
-        let uri = text.get(open + 1..close)?.trim();
-        let rest = text.get(close + 1..)?.trim_start();
+        let close = open + text.get(open..)?.bytes().position(|b| b == b'>')?;
+        let rest = text.get(close + 1..)?.trim_ascii_start();
         if !rest.is_empty() && !rest.starts_with(';') {
             return None;
         }
         find_outside_quotes(rest, b'<')?;
-        Some(NameAddr {
-            display: text.get(..open)?.trim(),
-            uri: Self::checked(uri)?,
-            params: rest.strip_prefix(';').unwrap_or_default(),
-            address: text.get(..=close)?,
-        })
+        let display = text.get(..open)?.trim_ascii();
+        Self::of(display, text.get(open + 1..close)?.trim_ascii(), rest.strip_prefix(';').unwrap_or_default())
     }
 
     /// Without brackets every parameter belongs to the header, not to the URI (RFC 3261 §20.10).
     fn parse_bare(text: &'a str) -> Option<NameAddr<'a>> {
-        let (uri, params) = text.split_once(';').unwrap_or((text, ""));
-        let uri = uri.trim_end();
-        Some(NameAddr { display: "", uri: Self::checked(uri)?, params, address: uri })
+        let (uri, params) = cut(text, b';').unwrap_or((text, ""));
+        Self::of("", uri.trim_ascii_end(), params)
     }
 
-    fn checked(uri: &'a str) -> Option<&'a str> {
-        Uri::parse(uri).map(|_| uri)
+    fn of(display: &'a str, uri: &'a str, params: &'a str) -> Option<NameAddr<'a>> {
+        Uri::parse(uri)?;
+        Some(NameAddr { display, uri, params, tag: param(params, "tag") })
     }
 
     pub fn tag(&self) -> Option<&'a str> {
-        param(self.params, "tag").filter(|t| !t.is_empty())
+        self.tag.filter(|t| !t.is_empty())
     }
 
     pub fn display_name(&self) -> Option<String> {

@@ -6,7 +6,9 @@
 
 use crate::header::{self, CSeq, NameAddr, Via};
 use crate::uri::Uri;
-use memchr::{memchr, memchr2};
+use memchr::memchr;
+use smallvec::SmallVec;
+use std::borrow::Cow;
 use std::fmt;
 
 /// Longest start line and headers together.
@@ -125,21 +127,40 @@ header_names! {
     RemotePartyId "remote-party-id";
 }
 
-/// Rows of the table by the length of the long name: a header is looked up for every line of every message.
-static BY_LENGTH: [[usize; 8]; 24] = {
-    let mut buckets = [[usize::MAX; 8]; 24];
+/// Places for names, long and compact: a header is looked up for every line of every message.
+const PLACES: usize = 256;
+const NO_ROW: u8 = u8::MAX;
+
+/// Rows of the table of names by [`place_of`], moved on to the next free place where two meet.
+static ROWS: [u8; PLACES] = {
+    let mut rows = [NO_ROW; PLACES];
     let mut row = 0;
     while row < HEADER_NAMES.len() {
-        let length = HEADER_NAMES[row].0.len();
-        let mut place = 0;
-        while buckets[length][place] != usize::MAX {
-            place += 1;
+        let (long, compact, _) = HEADER_NAMES[row];
+        put(&mut rows, long.as_bytes(), row);
+        if !compact.is_empty() {
+            put(&mut rows, compact.as_bytes(), row);
         }
-        buckets[length][place] = row;
         row += 1;
     }
-    buckets
+    rows
 };
+
+const fn put(rows: &mut [u8; PLACES], name: &[u8], row: usize) {
+    let mut place = place_of(name[0], name[name.len() - 1], name.len());
+    while rows[place] != NO_ROW {
+        place = (place + 1) % PLACES;
+    }
+    assert!(row < NO_ROW as usize);
+    #[allow(clippy::cast_possible_truncation)] // Checked on the line above.
+    let row = row as u8;
+    rows[place] = row;
+}
+
+/// The weights keep all names of the table apart; a new one may share a place with another.
+const fn place_of(first: u8, last: u8, length: usize) -> usize {
+    (length + (first | 0x20) as usize * 20 + (last | 0x20) as usize * 26) % PLACES
+}
 
 impl HeaderName {
     pub fn from_name(name: &str) -> HeaderName {
@@ -147,15 +168,16 @@ impl HeaderName {
     }
 
     fn from_bytes(name: &[u8]) -> HeaderName {
-        if name.len() == 1 {
-            let is = |compact: &str| compact.as_bytes().eq_ignore_ascii_case(name);
-            let found = HEADER_NAMES.iter().find(|(_, compact, _)| is(compact));
-            return found.map_or(HeaderName::Other, |(_, _, n)| *n);
+        let (Some(first), Some(last)) = (name.first(), name.last()) else { return HeaderName::Other };
+        let mut place = place_of(*first, *last, name.len());
+        while let Some((long, compact, id)) = HEADER_NAMES.get(usize::from(ROWS[place])) {
+            let known = if name.len() == 1 { compact } else { long };
+            if known.as_bytes().eq_ignore_ascii_case(name) {
+                return *id;
+            }
+            place = (place + 1) % PLACES;
         }
-        let rows = BY_LENGTH.get(name.len()).into_iter().flatten();
-        let mut rows = rows.filter_map(|row| HEADER_NAMES.get(*row));
-        rows.find(|(long, _, _)| long.as_bytes().eq_ignore_ascii_case(name))
-            .map_or(HeaderName::Other, |(_, _, n)| *n)
+        HeaderName::Other
     }
 }
 
@@ -227,43 +249,160 @@ enum Start {
     Response { status: u16, phrase_start: u16, phrase_end: u16 },
 }
 
-/// A message, read. Offsets are kept, text is not copied again.
+/// A message, read. Offsets are kept, text is not copied unless it had to be mended.
 #[derive(Clone, Debug)]
-pub struct Message {
-    head: String,
+pub struct Message<'a> {
+    head: Cow<'a, str>,
     start: Start,
-    fields: Vec<Field>,
-    body: Vec<u8>,
+    fields: Fields,
+    body: Cow<'a, [u8]>,
     problem: Option<Problem>,
+    parts: Parts,
 }
 
-impl Message {
+type Fields = SmallVec<[Field; 32]>;
+
+/// What nearly every step asks of a message, taken apart once; `None` where it is missing or makes no sense.
+#[derive(Clone, Copy, Debug, Default)]
+struct Parts {
+    cseq: Option<(u32, Span)>,
+    from: Option<Address>,
+    to: Option<Address>,
+    via: Option<Hop>,
+}
+
+/// A piece of the head.
+#[derive(Clone, Copy, Debug, Default)]
+struct Span {
+    start: u16,
+    length: u16,
+}
+
+impl Span {
+    /// `part` must be cut out of `head`.
+    fn of(part: &str, head: &str) -> Span {
+        let offset = (part.as_ptr() as usize).wrapping_sub(head.as_ptr() as usize);
+        // Heads are no longer than MAX_HEAD.
+        let start = u16::try_from(offset).unwrap_or(0);
+        Span { start, length: u16::try_from(part.len()).unwrap_or(0) }
+    }
+
+    fn text(self, head: &str) -> &str {
+        let start = usize::from(self.start);
+        head.get(start..start + usize::from(self.length)).unwrap_or_default()
+    }
+}
+
+/// A [`NameAddr`] as pieces of the head.
+#[derive(Clone, Copy, Debug)]
+struct Address {
+    display: Span,
+    uri: Span,
+    params: Span,
+    tag: Option<Span>,
+}
+
+impl Address {
+    fn of(text: &str, head: &str) -> Option<Address> {
+        let read = NameAddr::parse(text)?;
+        let span = |part: &str| Span::of(part, head);
+        let (display, uri, params) = (span(read.display), span(read.uri), span(read.params));
+        Some(Address { display, uri, params, tag: read.tag().map(span) })
+    }
+
+    fn text(self, head: &str) -> NameAddr<'_> {
+        NameAddr {
+            display: self.display.text(head),
+            uri: self.uri.text(head),
+            params: self.params.text(head),
+            tag: self.tag.map(|t| t.text(head)),
+        }
+    }
+}
+
+/// A [`Via`] as pieces of the head.
+#[derive(Clone, Copy, Debug)]
+struct Hop {
+    transport: Span,
+    host: Span,
+    port: Option<u16>,
+    before_params: Span,
+    params: Span,
+    branch: Option<Span>,
+    rport: bool,
+}
+
+impl Hop {
+    fn of(text: &str, head: &str) -> Option<Hop> {
+        let read = Via::parse(header::split_list(text).next()?)?;
+        let span = |part: &str| Span::of(part, head);
+        Some(Hop {
+            transport: span(read.transport),
+            host: span(read.host),
+            port: read.port,
+            before_params: span(read.before_params),
+            params: span(read.params),
+            branch: read.branch().map(span),
+            rport: read.rport,
+        })
+    }
+
+    fn text(self, head: &str) -> Via<'_> {
+        Via {
+            transport: self.transport.text(head),
+            host: self.host.text(head),
+            port: self.port,
+            before_params: self.before_params.text(head),
+            params: self.params.text(head),
+            branch: self.branch.map(|b| b.text(head)),
+            rport: self.rport,
+        }
+    }
+}
+
+impl<'a> Message<'a> {
     /// Reads one message: a datagram, or what [`crate::framing`] cut out of a stream.
-    pub fn parse(bytes: &[u8]) -> Result<Message, ParseError> {
+    pub fn parse(bytes: &'a [u8]) -> Result<Message<'a>, ParseError> {
         let skipped = bytes.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
         let bytes = bytes.get(skipped..).unwrap_or_default();
         let scan = Scan::of(bytes)?;
-        let raw = bytes.get(..scan.head_length).unwrap_or_default();
-        let head = if scan.unclean { unfold(raw, &scan.fields) } else { raw.to_vec() };
-        let Ok(head) = String::from_utf8(head) else { return Self::parse_lossy(bytes, scan.head_length) };
-        let mut message =
-            Message { head, start: scan.start, fields: scan.fields, body: Vec::new(), problem: scan.problem };
-        message.take_body(bytes.get(scan.head_length..).unwrap_or_default())?;
+        let (raw, rest) = bytes.split_at_checked(scan.head_length).unwrap_or((bytes, &[]));
+        let head = match scan.unclean {
+            true => String::from_utf8(unfold(raw, &scan.fields)).ok().map(Cow::Owned),
+            false => std::str::from_utf8(raw).ok().map(Cow::Borrowed),
+        };
+        let Some(head) = head else { return Self::parse_lossy(raw, rest) };
+        let body = Cow::Borrowed(&[][..]);
+        let Scan { start, fields, problem, .. } = scan;
+        let mut message = Message { head, start, fields, body, problem, parts: Parts::default() };
+        message.take_body(rest)?;
+        message.parts = message.take_apart();
         Ok(message)
     }
 
     /// Old equipment sends Latin-1 display names. What is not UTF-8 becomes U+FFFD and is never relayed.
-    fn parse_lossy(bytes: &[u8], head_length: usize) -> Result<Message, ParseError> {
-        let (head, body) = bytes.split_at_checked(head_length).unwrap_or((bytes, &[]));
+    fn parse_lossy(head: &[u8], body: &[u8]) -> Result<Message<'a>, ParseError> {
         let mut clean = String::from_utf8_lossy(head).into_owned().into_bytes();
         if clean.len() > MAX_HEAD {
             return Err(ParseError::TooLarge);
         }
         clean.extend_from_slice(body);
-        Message::parse(&clean)
+        Message::parse(&clean).map(Message::into_owned)
     }
 
-    fn take_body(&mut self, rest: &[u8]) -> Result<(), ParseError> {
+    /// The same message without the bytes it was read from.
+    pub fn into_owned(self) -> Message<'static> {
+        Message {
+            head: Cow::Owned(self.head.into_owned()),
+            body: Cow::Owned(self.body.into_owned()),
+            start: self.start,
+            fields: self.fields,
+            problem: self.problem,
+            parts: self.parts,
+        }
+    }
+
+    fn take_body(&mut self, rest: &'a [u8]) -> Result<(), ParseError> {
         let length = match header::content_length(self) {
             Ok(Some(n)) => n,
             // RFC 3261 §18.3: over datagrams the body goes to the end of the packet.
@@ -274,13 +413,25 @@ impl Message {
             }
         };
         match rest.get(..length) {
-            Some(body) if body.len() <= MAX_BODY => self.body = body.to_vec(),
+            Some(body) if body.len() <= MAX_BODY => self.body = Cow::Borrowed(body),
             Some(_) => return Err(ParseError::TooLarge),
             None => {
                 self.problem.get_or_insert(Problem::ShortBody);
             }
         }
         Ok(())
+    }
+
+    fn take_apart(&self) -> Parts {
+        let head = &*self.head;
+        let value = |name| self.get(name);
+        let cseq = value(HeaderName::CSeq).and_then(CSeq::parse);
+        Parts {
+            cseq: cseq.map(|c| (c.number, Span::of(c.method, head))),
+            from: value(HeaderName::From).and_then(|text| Address::of(text, head)),
+            to: value(HeaderName::To).and_then(|text| Address::of(text, head)),
+            via: value(HeaderName::Via).and_then(|text| Hop::of(text, head)),
+        }
     }
 
     fn text(&self, start: u16, end: u16) -> &str {
@@ -387,19 +538,19 @@ impl Message {
     }
 
     pub fn cseq(&self) -> Option<CSeq<'_>> {
-        CSeq::parse(self.get(HeaderName::CSeq)?)
+        self.parts.cseq.map(|(number, method)| CSeq { number, method: method.text(&self.head) })
     }
 
     pub fn top_via(&self) -> Option<Via<'_>> {
-        Via::parse(header::split_list(self.get(HeaderName::Via)?).next()?)
+        self.parts.via.map(|via| via.text(&self.head))
     }
 
     pub fn from(&self) -> Option<NameAddr<'_>> {
-        NameAddr::parse(self.get(HeaderName::From)?)
+        self.parts.from.map(|from| from.text(&self.head))
     }
 
     pub fn to(&self) -> Option<NameAddr<'_>> {
-        NameAddr::parse(self.get(HeaderName::To)?)
+        self.parts.to.map(|to| to.text(&self.head))
     }
 
     pub fn call_id(&self) -> Option<&str> {
@@ -450,14 +601,17 @@ impl Message {
     }
 
     fn check_values(&self) -> Result<(), Problem> {
-        self.cseq().ok_or(Problem::Bad("CSeq"))?;
-        self.from().ok_or(Problem::Bad("From"))?;
-        self.to().ok_or(Problem::Bad("To"))?;
+        let Parts { cseq, from, to, via } = self.parts;
+        cseq.ok_or(Problem::Bad("CSeq"))?;
+        from.ok_or(Problem::Bad("From"))?;
+        to.ok_or(Problem::Bad("To"))?;
         if self.call_id().is_none_or(str::is_empty) {
             return Err(Problem::Bad("Call-ID"));
         }
-        let via = self.get(HeaderName::Via).unwrap_or_default();
-        header::split_list(via).try_for_each(|v| Via::parse(v).map(|_| ())).ok_or(Problem::Bad("Via"))
+        via.ok_or(Problem::Bad("Via"))?;
+        // The first value of the first line was read above.
+        let mut others = header::split_list(self.get(HeaderName::Via).unwrap_or_default()).skip(1);
+        others.try_for_each(|v| Via::parse(v).map(|_| ())).ok_or(Problem::Bad("Via"))
     }
 
     fn check_request(&self, method: Method) -> Result<(), Problem> {
@@ -480,7 +634,7 @@ impl Message {
 /// The result of the single pass over the head.
 struct Scan {
     start: Start,
-    fields: Vec<Field>,
+    fields: Fields,
     /// Start of the body.
     head_length: usize,
     /// There are folded lines or stray control characters.
@@ -495,8 +649,7 @@ impl Scan {
             return Err(ParseError::TooLarge);
         }
         let (start, problem) = start_line(first)?;
-        let mut scan =
-            Scan { start, fields: Vec::with_capacity(24), head_length: at, unclean: false, problem };
+        let mut scan = Scan { start, fields: Fields::new(), head_length: at, unclean: false, problem };
         while let Some((text, next)) = line(bytes, at) {
             if next > MAX_HEAD {
                 return Err(ParseError::TooLarge);
@@ -512,7 +665,8 @@ impl Scan {
     }
 
     fn take_line(&mut self, text: &[u8], at: usize) -> Result<(), ParseError> {
-        self.unclean |= memchr2(b'\r', b'\n', text).is_some();
+        // Its end is cut off already, and a line feed would have ended it.
+        self.unclean |= memchr(b'\r', text).is_some();
         if matches!(text.first(), Some(b' ' | b'\t')) {
             return self.continue_line(text, at);
         }
@@ -667,6 +821,11 @@ impl Builder {
         b
     }
 
+    /// Lines for other messages.
+    pub(crate) fn part() -> Builder {
+        Builder { bytes: Vec::with_capacity(512) }
+    }
+
     /// One header line.
     pub fn header(&mut self, name: &str, value: &str) -> &mut Builder {
         self.raw(name).raw(": ").text(value).raw("\r\n")
@@ -737,7 +896,7 @@ impl Builder {
     }
 }
 
-impl Message {
+impl Message<'_> {
     /// The message as we would send it: same headers in the same order, one line each, our Content-Length.
     pub fn print(&self) -> Vec<u8> {
         let mut b = match self.start {
@@ -857,15 +1016,9 @@ mod tests {
         let m = Message::parse(text.as_bytes()).unwrap();
         assert_eq!(m.header("s"), Some("one   two  \tthree"));
         assert_eq!(m.header("x-a"), Some("b c"));
-        let lossy = Message::parse(
-            text.replace("one", "\u{1}")
-                .as_bytes()
-                .iter()
-                .map(|b| if *b == 1 { 0xe9 } else { *b })
-                .collect::<Vec<_>>()
-                .as_slice(),
-        )
-        .unwrap();
+        let mut latin: Vec<u8> = text.replace("one", "\u{1}").into_bytes();
+        latin.iter_mut().filter(|b| **b == 1).for_each(|b| *b = 0xe9);
+        let lossy = Message::parse(&latin).unwrap();
         assert_eq!(lossy.header("s"), Some("\u{fffd}   two  \tthree"));
     }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Write;
+use std::hash::{DefaultHasher, Hasher};
 use std::net::IpAddr;
 use vocab::session::{Attribute, Direction, Host, MediaDescription, SessionDescription};
 
@@ -104,7 +105,8 @@ fn parse_media(value: &str) -> Option<MediaDescription> {
 pub struct Origin {
     id: u64,
     version: u64,
-    last: Option<SessionDescription>,
+    /// Hash of what was written last.
+    last: Option<u64>,
 }
 
 impl Origin {
@@ -115,14 +117,25 @@ impl Origin {
 
     /// The session as text; the same session again gets the same version.
     pub fn print(&mut self, session: &SessionDescription) -> String {
-        if self.last.as_ref().is_some_and(|l| l != session) {
-            self.version += 1;
+        let text = print(session, self.id, self.version);
+        match self.last {
+            Some(last) if last != hash(&text) => self.version += 1,
+            Some(_) => return text,
+            None => {
+                self.last = Some(hash(&text));
+                return text;
+            }
         }
-        if self.last.as_ref() != Some(session) {
-            self.last = Some(session.clone());
-        }
-        print(session, self.id, self.version)
+        let text = print(session, self.id, self.version);
+        self.last = Some(hash(&text));
+        text
     }
+}
+
+fn hash(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(text.as_bytes());
+    hasher.finish()
 }
 
 pub fn print(session: &SessionDescription, id: u64, version: u64) -> String {

@@ -1,10 +1,11 @@
 //! Transactions (RFC 3261 §17, RFC 6026): retransmission, matching, and the ACK of failed INVITEs.
 
-use crate::core::{Core, Echo, ViaLine, Way, is_sendable, parse_hex, standard_phrase};
+use crate::core::{Core, Echo, Secret, ViaLine, Way, is_sendable, parse_hex, standard_phrase};
 use crate::header::Via;
 use crate::message::{Builder, HeaderName, MAGIC_COOKIE, Message, Method};
 use crate::slab::Key;
 use crate::timers::TimerOf;
+use smallvec::SmallVec;
 use std::sync::Arc;
 use std::time::Duration;
 use vocab::{Flow, Tick};
@@ -69,7 +70,10 @@ pub(crate) struct ClientTransaction {
     branch: u64,
     purpose: Purpose,
     flow: Flow,
-    bytes: Vec<u8>,
+    /// Its place among those that wait for this peer.
+    waiting: Option<usize>,
+    /// Kept for up to 32 s, by thousands: no byte more than needed.
+    bytes: Box<[u8]>,
     leg: Option<Key>,
     state: ClientState,
     resend: Arc<[u32]>,
@@ -78,8 +82,16 @@ pub(crate) struct ClientTransaction {
     cancelling: Cancelling,
     /// To tag of the 2xx that made the dialog.
     winner: Option<Box<str>>,
-    /// ACKs by To tag, for copies of final responses.
-    acks: Vec<(Box<str>, Flow, Vec<u8>)>,
+    /// For copies of final responses; seldom more than one.
+    acks: SmallVec<[Ack; 1]>,
+}
+
+#[derive(Debug)]
+struct Ack {
+    /// Of the response's To.
+    tag: Box<str>,
+    flow: Flow,
+    bytes: Box<[u8]>,
 }
 
 /// A request to be sent.
@@ -119,13 +131,13 @@ fn total(list: &[u32]) -> Duration {
 impl Core {
     pub fn start_client(&mut self, out: Outgoing) -> Key {
         let Outgoing { purpose, leg, flow, branch, bytes, resend } = out;
-        self.send(flow, bytes.clone());
         let first = if flow.transport.is_reliable() { total(&resend) } else { wait(&resend, 0) };
         let key = self.clients.insert(ClientTransaction {
             branch,
             purpose,
             flow,
-            bytes,
+            waiting: None,
+            bytes: bytes.as_slice().into(),
             leg,
             state: ClientState::Calling,
             resend,
@@ -133,19 +145,47 @@ impl Core {
             generation: 0,
             cancelling: Cancelling::No,
             winner: None,
-            acks: Vec::new(),
+            acks: SmallVec::new(),
         });
+        self.send(flow, bytes);
         self.branches.insert((branch, purpose == Purpose::Cancel), key);
-        self.clients_by_peer.insert((flow.transport, flow.remote, key));
+        self.list_waiting(key, flow);
         self.note_connection(flow);
         self.set_timer(first, TimerOf::Client(key), 0);
         key
     }
 
+    fn list_waiting(&mut self, key: Key, flow: Flow) {
+        let there = self.waiting.entry((flow.transport, flow.remote)).or_default();
+        there.push(key);
+        if let Some(t) = self.clients.get_mut(key) {
+            t.waiting = Some(there.len() - 1);
+        }
+    }
+
+    /// It waits for nothing that could fail any more.
+    fn unlist_waiting(&mut self, key: Key) {
+        let Some(t) = self.clients.get_mut(key) else { return };
+        let (Some(place), peer) = (t.waiting.take(), (t.flow.transport, t.flow.remote)) else { return };
+        let Some(there) = self.waiting.get_mut(&peer).filter(|there| place < there.len()) else { return };
+        there.swap_remove(place);
+        match there.get(place).copied() {
+            Some(moved) => {
+                if let Some(t) = self.clients.get_mut(moved) {
+                    t.waiting = Some(place);
+                }
+            }
+            None if there.is_empty() => {
+                self.waiting.remove(&peer);
+            }
+            None => {}
+        }
+    }
+
     fn remove_client(&mut self, key: Key) {
+        self.unlist_waiting(key);
         if let Some(t) = self.clients.remove(key) {
             self.branches.remove(&(t.branch, t.purpose == Purpose::Cancel));
-            self.clients_by_peer.remove(&(t.flow.transport, t.flow.remote, key));
         }
     }
 
@@ -175,7 +215,7 @@ impl Core {
             return delivery;
         }
         t.sent += 1;
-        let (flow, bytes, after) = (t.flow, t.bytes.clone(), wait(&t.resend, t.sent));
+        let (flow, bytes, after) = (t.flow, t.bytes.to_vec(), wait(&t.resend, t.sent));
         self.statistics.retransmissions_out += 1;
         self.send(flow, bytes);
         self.set_timer(after, TimerOf::Client(key), generation);
@@ -275,9 +315,10 @@ impl Core {
         match t.state {
             ClientState::Calling | ClientState::Proceeding => {
                 t.state = ClientState::Accepted;
-                t.bytes = Vec::new();
+                t.bytes = Box::default();
                 t.winner = Some(tag.into());
                 let delivery = t.leg.map(|leg| Delivery { leg, client: key, purpose: t.purpose });
+                self.unlist_waiting(key);
                 self.rearm_client(key, LIFE);
                 if delivery.is_none() {
                     self.release_answer(key, flow, response);
@@ -285,8 +326,8 @@ impl Core {
                 delivery
             }
             ClientState::Accepted => {
-                if let Some((_, flow, ack)) = t.acks.iter().find(|(to, _, _)| **to == *tag) {
-                    let (flow, ack) = (*flow, ack.clone());
+                if let Some(ack) = t.acks.iter().find(|ack| *ack.tag == *tag) {
+                    let (flow, ack) = (ack.flow, ack.bytes.to_vec());
                     self.statistics.retransmissions_in += 1;
                     self.send(flow, ack);
                 } else if t.winner.as_deref() != Some(tag) && t.acks.len() < MAX_FORKS {
@@ -300,9 +341,9 @@ impl Core {
     }
 
     /// The leg's ACK of a 2xx, for copies of the 2xx.
-    pub fn keep_ack(&mut self, key: Key, tag: &str, flow: Flow, ack: Vec<u8>) {
+    pub fn keep_ack(&mut self, key: Key, tag: &str, flow: Flow, ack: &[u8]) {
         if let Some(t) = self.clients.get_mut(key) {
-            t.acks.push((tag.into(), flow, ack));
+            t.acks.push(Ack { tag: tag.into(), flow, bytes: ack.into() });
         }
     }
 
@@ -312,8 +353,8 @@ impl Core {
         let (resend, initial) = (t.resend.clone(), t.purpose == Purpose::Invite);
         let tag = response.to().and_then(|t| t.tag()).unwrap_or_default();
         let Some(ack) = self.request_from_answer(flow, response, Method::Ack) else { return };
-        self.send(flow, ack.1.clone());
-        self.keep_ack(key, tag, flow, ack.1);
+        self.keep_ack(key, tag, flow, &ack.1);
+        self.send(flow, ack.1);
         // A 2xx to a re-INVITE whose leg is gone: the BYE is on its way already.
         if !initial {
             return;
@@ -353,7 +394,7 @@ impl Core {
         match t.state {
             ClientState::Calling | ClientState::Proceeding => {}
             ClientState::Completed => {
-                let again = t.acks.first().map(|(_, flow, ack)| (*flow, ack.clone()));
+                let again = t.acks.first().map(|ack| (ack.flow, ack.bytes.to_vec()));
                 if let Some((flow, ack)) = again {
                     self.statistics.retransmissions_in += 1;
                     self.send(flow, ack);
@@ -362,18 +403,20 @@ impl Core {
             }
             ClientState::Accepted => return None,
         }
-        let invite = Message::parse(&std::mem::take(&mut t.bytes)).ok();
+        let bytes = std::mem::take(&mut t.bytes);
+        let invite = Message::parse(&bytes).ok();
         t.state = ClientState::Completed;
         let (flow, leg, purpose) = (t.flow, t.leg, t.purpose);
         let to = response.get(HeaderName::To).unwrap_or_default();
         if let Some(ack) = invite.and_then(|i| same_hop_request(&i, "ACK", to)) {
             let ack = ack.finish();
-            self.keep_ack(key, "", flow, ack.clone());
+            self.keep_ack(key, "", flow, &ack);
             self.send(flow, ack);
         }
         if flow.transport.is_reliable() {
             self.remove_client(key);
         } else {
+            self.unlist_waiting(key);
             self.rearm_client(key, LIFE);
         }
         Some(Delivery { leg: leg?, client: key, purpose })
@@ -391,10 +434,9 @@ impl Core {
             };
             connection && waits
         };
-        let (transport, peer) = (flow.transport, flow.remote);
-        let there = self.clients_by_peer.range((transport, peer, 0)..=(transport, peer, Key::MAX));
-        let keys = there.map(|(_, _, key)| *key);
-        let hit: Vec<Key> = keys.filter(|key| self.clients.get(*key).is_some_and(hit)).collect();
+        let Some(there) = self.waiting.get(&(flow.transport, flow.remote)) else { return Vec::new() };
+        let hit: Vec<Key> =
+            there.iter().copied().filter(|key| self.clients.get(*key).is_some_and(hit)).collect();
         let mut deliveries = Vec::new();
         for key in hit {
             let waiting = self.clients.get(key).and_then(|t| Some((t.leg?, t.purpose)));
@@ -432,15 +474,16 @@ enum ServerState {
 
 #[derive(Debug)]
 pub(crate) struct ServerTransaction {
-    key: Arc<[u8]>,
-    merge_key: Option<Arc<[u8]>>,
+    key: RequestKey,
+    merge_key: Option<RequestKey>,
     is_invite: bool,
     flow: Flow,
     state: ServerState,
     leg: Option<Key>,
-    echo: Echo,
+    /// Until the final response.
+    echo: Option<Echo>,
     tag: u64,
-    last: Vec<u8>,
+    last: Box<[u8]>,
     interval: Duration,
     deadline: Tick,
     generation: u32,
@@ -454,55 +497,40 @@ pub(crate) enum Matched {
     Absorbed,
 }
 
+/// What identifies a request, as a keyed hash: 128 bits that a sender cannot aim at.
+pub(crate) type RequestKey = u128;
+
 /// The key of RFC 3261 §17.2.3: branch and sent-by; for RFC 2543 peers without the cookie everything that
 /// identifies the request. The source address is part of it, so that a stranger cannot reach into a transaction
 /// with a guessed branch.
-fn server_key(request: &Message, via: &Via<'_>, flow: Flow, method: Method) -> Vec<u8> {
-    let mut key = Vec::with_capacity(96);
-    let ip = match flow.remote.ip().to_canonical() {
-        std::net::IpAddr::V4(v4) => v4.to_ipv6_mapped(),
-        std::net::IpAddr::V6(v6) => v6,
-    };
-    key.extend_from_slice(&ip.octets());
+fn server_key(secret: Secret, request: &Message, via: &Via<'_>, flow: Flow, method: Method) -> RequestKey {
     // The ACK of a refusal belongs to its INVITE.
-    key.push(if method == Method::Ack { Method::Invite as u8 } else { method as u8 });
-    push_part(&mut key, via.host.as_bytes());
-    key.extend_from_slice(&via.port.unwrap_or(0).to_be_bytes());
+    let method = if method == Method::Ack { Method::Invite } else { method };
+    let hop = (flow.remote.ip().to_canonical(), method, via.host, via.port);
     match via.branch() {
         Some(branch) if branch.len() > MAGIC_COOKIE.len() && branch.starts_with(MAGIC_COOKIE) => {
-            key.push(1);
-            push_part(&mut key, branch.as_bytes());
+            secret.hash(&(hop, branch))
         }
         other => {
-            key.push(0);
-            push_part(&mut key, other.unwrap_or_default().as_bytes());
-            push_part(&mut key, request.call_id().unwrap_or_default().as_bytes());
-            push_part(&mut key, request.from().and_then(|f| f.tag()).unwrap_or_default().as_bytes());
-            push_part(&mut key, request.request_uri().as_bytes());
-            key.extend_from_slice(&request.cseq().map_or(0, |c| c.number).to_be_bytes());
+            let call = (request.call_id(), request.from().and_then(|f| f.tag()));
+            let request = (request.request_uri(), request.cseq().map(|c| c.number));
+            secret.hash(&(hop, other, call, request))
         }
     }
-    key
-}
-
-/// Parts end in a NUL that no part of a header can hold in front of it and still be the same header.
-fn push_part(key: &mut Vec<u8>, part: &[u8]) {
-    key.extend_from_slice(&part.len().to_be_bytes());
-    key.extend_from_slice(part);
 }
 
 impl Core {
     /// Is this a copy of a request we know, or the ACK of a refusal?
     pub fn server_request(&mut self, request: &Message, via: &Via<'_>, flow: Flow) -> Matched {
         let method = request.method();
-        let key = server_key(request, via, flow, method);
-        let Some(&key) = self.server_keys.get(key.as_slice()) else { return Matched::New };
+        let key = server_key(self.secret, request, via, flow, method);
+        let Some(&key) = self.server_keys.get(&key) else { return Matched::New };
         let Some(t) = self.servers.get_mut(key) else { return Matched::New };
         if method == Method::Ack {
             return self.server_ack(key);
         }
         let again = match t.state {
-            ServerState::Proceeding | ServerState::Completed => t.last.clone(),
+            ServerState::Proceeding | ServerState::Completed => t.last.to_vec(),
             ServerState::Confirmed | ServerState::Accepted => Vec::new(),
         };
         let flow = t.flow;
@@ -519,7 +547,7 @@ impl Core {
         match t.state {
             ServerState::Completed if t.is_invite => {
                 t.state = ServerState::Confirmed;
-                t.last = Vec::new();
+                t.last = Box::default();
                 // Timer I: copies of the ACK, and late copies of the INVITE that must not open a new call.
                 self.rearm_server(key, T4);
                 Matched::Absorbed
@@ -534,19 +562,19 @@ impl Core {
     pub fn start_server(&mut self, request: &Message, via: &Via<'_>, way: Way, tag: u64) -> Key {
         self.note_connection(way.source);
         let method = request.method();
-        let key: Arc<[u8]> = server_key(request, via, way.source, method).into();
+        let key = server_key(self.secret, request, via, way.source, method);
         let opens = method == Method::Invite && request.to().is_some_and(|t| t.tag().is_none());
-        let merge_key: Option<Arc<[u8]>> = opens.then(|| merge_key(request).into());
+        let merge_key = opens.then(|| merge_key(self.secret, request));
         let slot = self.servers.insert(ServerTransaction {
-            key: key.clone(),
-            merge_key: merge_key.clone(),
+            key,
+            merge_key,
             is_invite: method == Method::Invite,
             flow: way.reply,
             state: ServerState::Proceeding,
             leg: None,
-            echo: Echo::of(request, way.source),
+            echo: Some(Echo::of(request, way.source)),
             tag,
-            last: Vec::new(),
+            last: Box::default(),
             interval: T1,
             deadline: Tick(u64::MAX),
             generation: 0,
@@ -566,7 +594,7 @@ impl Core {
 
     /// RFC 3261 §8.2.2.2: the same request over another way.
     pub fn is_merged(&self, request: &Message) -> bool {
-        self.merge_keys.contains_key(merge_key(request).as_slice())
+        self.merge_keys.contains_key(&merge_key(self.secret, request))
     }
 
     /// The INVITE a CANCEL means, if it still waits for its final response, and its leg; for the answer its tag.
@@ -576,17 +604,18 @@ impl Core {
         via: &Via<'_>,
         flow: Flow,
     ) -> Option<(u64, Option<Key>)> {
-        let key = server_key(cancel, via, flow, Method::Invite);
-        let t = self.servers.get(*self.server_keys.get(key.as_slice())?)?;
+        let key = server_key(self.secret, cancel, via, flow, Method::Invite);
+        let t = self.servers.get(*self.server_keys.get(&key)?)?;
         Some((t.tag, t.leg.filter(|_| t.state == ServerState::Proceeding)))
     }
 
     /// The beginning of a response, up to the header lines that depend on what it is.
     pub fn begin_response(&self, key: Key, status: u16, phrase: Option<&str>) -> Option<Builder> {
         let t = self.servers.get(key)?;
-        let mut b = t.echo.begin(status, phrase.unwrap_or_else(|| standard_phrase(status)), t.tag);
+        let echo = t.echo.as_ref()?;
+        let mut b = echo.begin(status, phrase.unwrap_or_else(|| standard_phrase(status)), t.tag);
         if t.is_invite && status > 100 && status < 300 {
-            t.echo.write_record_routes(&mut b);
+            echo.write_record_routes(&mut b);
         }
         self.write_user_agent(&mut b, "Server");
         Some(b)
@@ -622,7 +651,10 @@ impl Core {
                 Some(if reliable { Duration::ZERO } else { LIFE })
             }
         };
-        t.last = if t.state == ServerState::Accepted { Vec::new() } else { bytes.clone() };
+        t.last = if t.state == ServerState::Accepted { Box::default() } else { bytes.as_slice().into() };
+        if after.is_some() {
+            t.echo = None;
+        }
         if is_sendable(flow.remote.ip()) {
             self.send(flow, bytes);
         }
@@ -663,7 +695,7 @@ impl Core {
             return;
         }
         t.interval = (t.interval * 2).min(T2);
-        let (flow, bytes) = (t.flow, t.last.clone());
+        let (flow, bytes) = (t.flow, t.last.to_vec());
         let after = t.interval.min(t.deadline.since(now));
         self.statistics.retransmissions_out += 1;
         self.send(flow, bytes);
@@ -671,10 +703,7 @@ impl Core {
     }
 }
 
-fn merge_key(request: &Message) -> Vec<u8> {
-    let mut key = Vec::with_capacity(96);
-    push_part(&mut key, request.call_id().unwrap_or_default().as_bytes());
-    push_part(&mut key, request.from().and_then(|f| f.tag()).unwrap_or_default().as_bytes());
-    key.extend_from_slice(&request.cseq().map_or(0, |c| c.number).to_be_bytes());
-    key
+fn merge_key(secret: Secret, request: &Message) -> RequestKey {
+    let from = request.from().and_then(|f| f.tag());
+    secret.hash(&(request.call_id(), from, request.cseq().map(|c| c.number)))
 }

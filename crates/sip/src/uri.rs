@@ -1,5 +1,6 @@
 //! SIP and tel URIs, taken apart without copying (RFC 3261 §19.1, RFC 3966).
 
+use crate::header::{cut, number};
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -23,19 +24,19 @@ pub struct Uri<'a> {
 
 impl<'a> Uri<'a> {
     pub fn parse(text: &'a str) -> Option<Uri<'a>> {
-        let (scheme, rest) = text.split_once(':')?;
-        let scheme_ok = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
-        if !scheme.starts_with(|c: char| c.is_ascii_alphabetic()) || !scheme.chars().all(scheme_ok) {
+        let (scheme, rest) = cut(text, b':')?;
+        let scheme_ok = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.');
+        if !scheme.as_bytes().first()?.is_ascii_alphabetic() || !scheme.bytes().all(scheme_ok) {
             return None;
         }
-        if text.chars().any(|c| c.is_ascii_whitespace() || matches!(c, '<' | '>')) || rest.is_empty() {
+        if text.bytes().any(|b| b.is_ascii_whitespace() || matches!(b, b'<' | b'>')) || rest.is_empty() {
             return None;
         }
         match scheme {
             s if s.eq_ignore_ascii_case("sip") => Self::parse_sip(Scheme::Sip, rest),
             s if s.eq_ignore_ascii_case("sips") => Self::parse_sip(Scheme::Sips, rest),
             s if s.eq_ignore_ascii_case("tel") => {
-                let (number, params) = rest.split_once(';').unwrap_or((rest, ""));
+                let (number, params) = cut(rest, b';').unwrap_or((rest, ""));
                 let uri = Uri {
                     scheme: Scheme::Tel,
                     user: Some(number),
@@ -59,17 +60,17 @@ impl<'a> Uri<'a> {
 
     fn parse_sip(scheme: Scheme, rest: &'a str) -> Option<Uri<'a>> {
         // A user part may hold `;` and `?` but no `@`; so the first `@` ends it.
-        let (user_info, rest) = match rest.split_once('@') {
+        let (user_info, rest) = match cut(rest, b'@') {
             Some((user, rest)) => (Some(user), rest),
             None => (None, rest),
         };
-        let (rest, headers) = match rest.split_once('?') {
+        let (rest, headers) = match cut(rest, b'?') {
             Some((rest, headers)) => (rest, Some(headers)),
             None => (rest, None),
         };
-        let (host_port, params) = rest.split_once(';').unwrap_or((rest, ""));
+        let (host_port, params) = cut(rest, b';').unwrap_or((rest, ""));
         let (host, port) = host_and_port(host_port)?;
-        let user = user_info.map(|u| u.split_once(':').map_or(u, |(user, _password)| user));
+        let user = user_info.map(|u| cut(u, b':').map_or(u, |(user, _password)| user));
         Some(Uri { scheme, user, host, port, params, headers })
     }
 
@@ -140,30 +141,26 @@ fn is_telephone_param(param: &str) -> bool {
 /// `host`, `host:port`, `[v6]`, `[v6]:port`. The last group of a bare IPv6 address is never taken for a port
 /// (RFC 5118 §4.2).
 pub fn host_and_port(text: &str) -> Option<(&str, Option<u16>)> {
-    let text = text.trim();
+    let text = text.trim_ascii();
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
-            let (host, rest) = rest.split_once(']')?;
+            let (host, rest) = cut(rest, b']')?;
             host.parse::<Ipv6Addr>().ok()?;
-            (host, rest.trim())
+            (host, rest.trim_ascii())
         }
         None => {
-            let end = text.find(':').unwrap_or(text.len());
+            let end = text.bytes().position(|b| b == b':').unwrap_or(text.len());
             let (host, rest) = text.split_at_checked(end)?;
-            let host = host.trim_end();
-            let host_ok = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
-            if host.is_empty() || !host.chars().all(host_ok) {
+            let host = host.trim_ascii_end();
+            let host_ok = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+            if host.is_empty() || !host.bytes().all(host_ok) {
                 return None;
             }
             (host, rest)
         }
     };
     match port.strip_prefix(':') {
-        Some(port) => {
-            let port = port.trim();
-            let digits = !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
-            Some((host, Some(port.parse().ok().filter(|_| digits)?)))
-        }
+        Some(port) => Some((host, Some(number(port).and_then(|n| u16::try_from(n).ok())?))),
         None => port.is_empty().then_some((host, None)),
     }
 }

@@ -93,7 +93,7 @@ fn from_b(world: &mut World, bytes: &[u8]) {
 }
 
 /// A call of B that A's brain has answered and B has acknowledged.
-fn established_from_b(world: &mut World) -> (LegId, Message) {
+fn established_from_b(world: &mut World) -> (LegId, Message<'static>) {
     from_b(world, &invite("z9hG4bKi1", &[], SDP));
     let leg = world.last_leg[A].unwrap();
     world.command(A, leg, answer());
@@ -104,7 +104,7 @@ fn established_from_b(world: &mut World) -> (LegId, Message) {
 }
 
 /// A call that A has placed and B has answered.
-fn established_to_b(world: &mut World, change: impl FnOnce(&mut Placement)) -> (LegId, Message) {
+fn established_to_b(world: &mut World, change: impl FnOnce(&mut Placement)) -> (LegId, Message<'static>) {
     let mut p = placement(world.transport);
     change(&mut p);
     let leg = world.place(p);

@@ -128,7 +128,7 @@ proptest! {
         if let Ok(message) = Message::parse(&bytes) {
             let printed = message.print();
             let again = Message::parse(&printed).expect("printed messages can be read");
-            prop_assert_eq!(again.print(), printed);
+            prop_assert_eq!(again.print(), printed.clone());
             prop_assert_eq!(again.body(), message.body());
             let own = |m: &Message| m.fields().filter(|(id, _, _)| *id != sip::message::HeaderName::ContentLength).map(|(_, n, v)| (n.to_owned(), v.to_owned())).collect::<Vec<_>>();
             prop_assert_eq!(own(&again), own(&message));

@@ -75,11 +75,13 @@ fn now(ms: u64) -> Now {
 }
 
 /// Runs until silence; every call that arrives is refused with 404. Returns what was sent: flow and message.
-fn settle(end: &mut Endpoint) -> Vec<(SocketAddr, Message)> {
+fn settle(end: &mut Endpoint) -> Vec<(SocketAddr, Message<'static>)> {
     let mut sent = Vec::new();
     while let Some(output) = end.poll_output() {
         match output {
-            Output::Send { flow, bytes } => sent.push((flow.remote, Message::parse(&bytes).unwrap())),
+            Output::Send { flow, bytes } => {
+                sent.push((flow.remote, Message::parse(&bytes).unwrap().into_owned()))
+            }
             Output::Event(FromLeg { leg, event: LegEvent::Setup(_) }) => {
                 end.command(now(0), leg, LegCommand::Refuse(Refusal::status(404)));
             }

@@ -6,6 +6,7 @@
 
 pub mod cause;
 pub mod explain;
+pub mod hash;
 pub mod id;
 pub mod leg;
 pub mod money;
@@ -17,6 +18,7 @@ pub mod session;
 pub mod time;
 
 pub use cause::{EndReason, EndedBy, Next};
+pub use hash::IdMap;
 pub use id::*;
 pub use money::{Currency, Money, MoneyError, Price};
 pub use net::{Flow, ListenerId, Transport};

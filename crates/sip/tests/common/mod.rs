@@ -271,10 +271,11 @@ impl World {
     }
 
     /// The n-th packet of a side with this method or status.
-    pub fn packet(&self, side: usize, name: &str, n: usize) -> Message {
+    pub fn packet(&self, side: usize, name: &str, n: usize) -> Message<'static> {
         let all = self.packets.iter().filter(|(s, _)| *s == side).map(|(_, b)| Message::parse(b).unwrap());
         let is = |m: &Message| m.status().map_or(m.method_name() == name, |s| s.to_string() == name);
-        all.filter(is).nth(n).unwrap_or_else(|| panic!("no {name} in {}", self.log()))
+        let found = all.filter(is).nth(n).map(Message::into_owned);
+        found.unwrap_or_else(|| panic!("no {name} in {}", self.log()))
     }
 }
 
