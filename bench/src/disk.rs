@@ -262,13 +262,13 @@ fn route() -> RouteExplanation {
     let step = |name: &'static str, detail: &str| Step {
         step: name.into(),
         passed: true,
-        detail: detail.to_owned(),
+        detail: detail.to_owned().into(),
     };
     let candidate = |id: u32, verdict| CandidateNote {
         gateway: RoutingGatewayId(id),
         name: format!("vendor-{id}-1").into(),
         account: AccountId(id),
-        prefix: "880".to_owned(),
+        prefix: "880".parse().unwrap_or_default(),
         priority: id,
         cost_per_minute: Some(Price(200_000_000)),
         margin_per_minute: Some(Price(100_000_000)),

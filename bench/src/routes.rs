@@ -11,7 +11,7 @@ use crate::heap::kept;
 use crate::report::{Section, Table, figure, grouped, times};
 use billing::ledger::Book;
 use billing::rate::RateTable;
-use routing::{Gateway, Load, Market, Offer, Plan};
+use routing::{Gateway, Load, Market, Offer, Plan, Standing};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -20,6 +20,7 @@ use switch::interface::MediaAddressing;
 use switch::{
     ControlId, ControlReply, ControlRequest, Input, Output, Restore, Snapshot, Switch, SwitchConfig,
 };
+use vocab::prefix::Packed;
 use vocab::{AccountId, DialString, Money, Now, Price, RoutingGatewayId, Tick, Utc};
 
 const VENDORS: usize = 200;
@@ -258,31 +259,22 @@ impl FloorPlan {
 struct Quiet;
 
 impl Load for Quiet {
-    fn calls(&self, _: &Gateway) -> u32 {
-        0
-    }
-    fn cps(&self, _: &Gateway) -> u32 {
-        0
-    }
-    fn reachable(&self, _: &Gateway) -> bool {
-        true
-    }
-    fn account_usable(&self, _: &Gateway) -> bool {
-        true
+    fn standing(&self, _: &Gateway) -> Standing {
+        Standing { calls: 0, cps: 0, reachable: true, account_usable: true }
     }
 }
 
 /// Vendors' prices of a number, as the switch looks them up.
 struct Decks<'a> {
     snapshot: &'a Snapshot,
-    called: &'a DialString,
+    called: Packed,
 }
 
 impl Market for Decks<'_> {
     fn offer(&self, gateway: &Gateway) -> Offer {
         let account = self.snapshot.accounts.get(&gateway.account);
         let group = account.and_then(|a| self.snapshot.rate_groups.get(&a.rate_group?));
-        let Some((_, rate)) = group.and_then(|g| g.table.longest(self.called.digits())) else {
+        let Some((_, rate)) = group.and_then(|g| g.table.longest_of(self.called)) else {
             return Offer::NoRate;
         };
         Offer::PerMinute { cost: rate.price_per_minute, margin: Price::ZERO }
@@ -290,7 +282,7 @@ impl Market for Decks<'_> {
 }
 
 fn decide(snapshot: &Snapshot, called: &DialString) -> routing::Decision {
-    routing::decide(&snapshot.plan, called, &Quiet, &Decks { snapshot, called })
+    routing::decide(&snapshot.plan, called, &Quiet, &Decks { snapshot, called: Packed::of(called.digits()) })
 }
 
 fn snapshot(world: &World) -> Outcome<Snapshot> {

@@ -1,19 +1,28 @@
 //! One decision: match, filter, sort, explain.
 
 use crate::plan::{Gateway, Plan};
+use smallvec::SmallVec;
+use std::cmp::{Ordering, Reverse};
 use std::sync::Arc;
 use vocab::explain::{CandidateNote, Verdict};
+use vocab::prefix::Matched;
 use vocab::{DialString, EndReason, Price};
 
 /// Live load, as the brain counts it.
 pub trait Load {
+    fn standing(&self, gateway: &Gateway) -> Standing;
+}
+
+/// How a gateway stands at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
     /// Calls in progress on the gateway.
-    fn calls(&self, gateway: &Gateway) -> u32;
+    pub calls: u32,
     /// Calls sent to the gateway in the current second.
-    fn cps(&self, gateway: &Gateway) -> u32;
-    fn reachable(&self, gateway: &Gateway) -> bool;
+    pub cps: u32,
+    pub reachable: bool,
     /// Is the vendor's account usable (not locked, not expired)?
-    fn account_usable(&self, gateway: &Gateway) -> bool;
+    pub account_usable: bool,
 }
 
 /// Prices of this call.
@@ -49,81 +58,95 @@ pub struct Decision {
     pub failure: Option<EndReason>,
 }
 
-/// Ranks the gateways for a number. Sorted by prefix length, priority, free capacity, name (`RTE-4`).
+/// A gateway under consideration.
+struct Judged<'a> {
+    gateway: &'a Arc<Gateway>,
+    prefix: Matched,
+    offer: Offer,
+    verdict: Verdict,
+    free: u32,
+}
+
+impl Judged<'_> {
+    fn kept(&self) -> bool {
+        self.verdict == Verdict::Kept
+    }
+
+    /// Kept ones first, then by prefix length, priority, free capacity, name (`RTE-4`).
+    fn compare(&self, other: &Judged<'_>) -> Ordering {
+        let order =
+            |j: &Judged<'_>| (!j.kept(), Reverse(j.prefix.len()), j.gateway.priority, Reverse(j.free));
+        order(self).cmp(&order(other)).then_with(|| self.gateway.name.cmp(&other.gateway.name))
+    }
+
+    fn note(self) -> CandidateNote {
+        let (cost, margin) = match self.offer {
+            Offer::NoRate => (None, None),
+            Offer::PerMinute { cost, margin } => (Some(cost), Some(margin)),
+            Offer::OtherCurrency { cost } => (Some(cost), None),
+        };
+        CandidateNote {
+            gateway: self.gateway.id,
+            name: self.gateway.name.clone(),
+            account: self.gateway.account,
+            prefix: self.prefix,
+            priority: self.gateway.priority,
+            cost_per_minute: cost,
+            margin_per_minute: margin,
+            verdict: self.verdict,
+        }
+    }
+}
+
+/// Ranks the gateways for a number.
 pub fn decide(plan: &Plan, called: &DialString, load: &dyn Load, market: &dyn Market) -> Decision {
-    let mut judged: Vec<(u32, &Arc<Gateway>, CandidateNote)> = plan
-        .matching(called.digits())
-        .into_iter()
-        .map(|(prefix, gateway)| {
-            let offer = market.offer(gateway);
-            let verdict = judge(gateway, load, offer);
-            (prefix.len(), gateway, note(gateway, prefix.to_string(), offer, verdict))
-        })
-        .collect();
-    judged.sort_by(|(length_a, a, note_a), (length_b, b, note_b)| {
-        let kept = |n: &CandidateNote| n.verdict != Verdict::Kept;
-        kept(note_a)
-            .cmp(&kept(note_b))
-            .then(length_b.cmp(length_a))
-            .then(a.priority.cmp(&b.priority))
-            .then_with(|| free_capacity(b, load).cmp(&free_capacity(a, load)))
-            .then_with(|| a.name.cmp(&b.name))
-    });
+    let matching = plan.matching(called.digits());
+    let mut judged: SmallVec<[Judged<'_>; 16]> = SmallVec::new();
+    for found in matching {
+        let Some(gateway) = plan.gateways().get(found.index as usize) else { continue };
+        let standing = load.standing(gateway);
+        let offer = market.offer(gateway);
+        judged.push(Judged {
+            gateway,
+            prefix: found.prefix,
+            offer,
+            verdict: judge(gateway, &standing, offer),
+            free: gateway.max_concurrency.unwrap_or(u32::MAX).saturating_sub(standing.calls),
+        });
+    }
+    judged.sort_unstable_by(Judged::compare);
     let failure = failure_of(&judged);
     let ranked = judged
         .iter()
-        .filter(|(_, _, note)| note.verdict == Verdict::Kept)
-        .map(|(length, gateway, _)| Candidate { gateway: (*gateway).clone(), prefix_length: *length })
+        .take_while(|j| j.kept())
+        .map(|j| Candidate { gateway: j.gateway.clone(), prefix_length: j.prefix.len() })
         .collect();
-    Decision { ranked, notes: judged.into_iter().map(|(_, _, note)| note).collect(), failure }
-}
-
-fn free_capacity(gateway: &Gateway, load: &dyn Load) -> u32 {
-    gateway.max_concurrency.unwrap_or(u32::MAX).saturating_sub(load.calls(gateway))
-}
-
-fn note(gateway: &Gateway, prefix: String, offer: Offer, verdict: Verdict) -> CandidateNote {
-    let (cost, margin) = match offer {
-        Offer::NoRate => (None, None),
-        Offer::PerMinute { cost, margin } => (Some(cost), Some(margin)),
-        Offer::OtherCurrency { cost } => (Some(cost), None),
-    };
-    CandidateNote {
-        gateway: gateway.id,
-        name: gateway.name.clone(),
-        account: gateway.account,
-        prefix,
-        priority: gateway.priority,
-        cost_per_minute: cost,
-        margin_per_minute: margin,
-        verdict,
-    }
+    Decision { ranked, notes: judged.into_iter().map(Judged::note).collect(), failure }
 }
 
 /// The first rule that speaks against the gateway.
-fn judge(gateway: &Gateway, load: &dyn Load, offer: Offer) -> Verdict {
+fn judge(gateway: &Gateway, standing: &Standing, offer: Offer) -> Verdict {
     if !gateway.enabled {
         return Verdict::Disabled;
     }
-    if !load.account_usable(gateway) {
+    if !standing.account_usable {
         return Verdict::AccountUnusable;
     }
-    if !load.reachable(gateway) {
+    if !standing.reachable {
         return Verdict::Unreachable;
     }
     if let Some(verdict) = judge_price(gateway, offer) {
         return verdict;
     }
-    judge_load(gateway, load)
+    judge_load(gateway, standing)
 }
 
 /// Is there room on the gateway at this moment? Asked again just before each attempt.
-pub fn judge_load(gateway: &Gateway, load: &dyn Load) -> Verdict {
-    let calls = load.calls(gateway);
+pub fn judge_load(gateway: &Gateway, standing: &Standing) -> Verdict {
+    let Standing { calls, cps, .. } = *standing;
     if let Some(limit) = gateway.max_concurrency.filter(|limit| calls >= *limit) {
         return Verdict::ConcurrencyFull { calls, limit };
     }
-    let cps = load.cps(gateway);
     if let Some(limit) = gateway.max_cps.filter(|limit| cps >= *limit) {
         return Verdict::CpsFull { cps, limit };
     }
@@ -148,8 +171,8 @@ fn judge_price(gateway: &Gateway, offer: Offer) -> Option<Verdict> {
 }
 
 /// `RTE-13`: the reasons are distinct. Room beats price beats reach: the most hopeful obstacle is named.
-fn failure_of(judged: &[(u32, &Arc<Gateway>, CandidateNote)]) -> Option<EndReason> {
-    let any = |f: fn(&Verdict) -> bool| judged.iter().any(|(_, _, n)| f(&n.verdict));
+fn failure_of(judged: &[Judged<'_>]) -> Option<EndReason> {
+    let any = |f: fn(&Verdict) -> bool| judged.iter().any(|j| f(&j.verdict));
     if judged.is_empty() {
         return Some(EndReason::NoAvailableRouter);
     }
@@ -187,17 +210,13 @@ mod tests {
     }
 
     impl Load for World {
-        fn calls(&self, g: &Gateway) -> u32 {
-            *self.calls.get(&g.id.0).unwrap_or(&0)
-        }
-        fn cps(&self, g: &Gateway) -> u32 {
-            *self.cps.get(&g.id.0).unwrap_or(&0)
-        }
-        fn reachable(&self, g: &Gateway) -> bool {
-            !self.down.contains(&g.id.0)
-        }
-        fn account_usable(&self, g: &Gateway) -> bool {
-            g.account != AccountId(99)
+        fn standing(&self, g: &Gateway) -> Standing {
+            Standing {
+                calls: *self.calls.get(&g.id.0).unwrap_or(&0),
+                cps: *self.cps.get(&g.id.0).unwrap_or(&0),
+                reachable: !self.down.contains(&g.id.0),
+                account_usable: g.account != AccountId(99),
+            }
         }
     }
 

@@ -6,5 +6,5 @@
 mod decide;
 mod plan;
 
-pub use decide::{Candidate, Decision, Load, Market, Offer, decide, judge_load};
+pub use decide::{Candidate, Decision, Load, Market, Offer, Standing, decide, judge_load};
 pub use plan::{Gateway, Guards, Plan};

@@ -1,8 +1,9 @@
 //! The route plan: routing gateways by called prefix, built once and shared.
 
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
+use std::collections::HashMap;
 use std::sync::Arc;
-use vocab::prefix::{PrefixError, pack_prefix};
+use vocab::prefix::{Matched, PrefixError, pack_prefix};
 use vocab::{AccountId, PrefixTable, Price, RoutingGatewayId};
 
 /// What routing needs to know of a routing gateway.
@@ -37,7 +38,24 @@ pub struct Guards {
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
     gateways: Vec<Arc<Gateway>>,
-    table: PrefixTable<SmallVec<[u32; 4]>>,
+    table: PrefixTable<Run>,
+    /// Gateways beneath prefixes. Equal lists, of which there are many, stand here once.
+    takers: Vec<u32>,
+}
+
+/// A piece of [`Plan::takers`].
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    start: u32,
+    length: u32,
+}
+
+/// A gateway that takes the number, by the longest of its prefixes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Match {
+    pub prefix: Matched,
+    /// Its place among [`Plan::gateways`].
+    pub index: u32,
 }
 
 impl Plan {
@@ -52,23 +70,33 @@ impl Plan {
         }
         entries.sort_unstable();
         entries.dedup();
-        let mut grouped: Vec<(u128, SmallVec<[u32; 4]>)> = Vec::new();
-        for (key, index) in entries {
-            match grouped.last_mut() {
-                Some((last, list)) if *last == key => list.push(index),
-                _ => grouped.push((key, SmallVec::from_slice(&[index]))),
-            }
+        let mut takers = Vec::new();
+        let mut known: HashMap<Vec<u32>, Run> = HashMap::new();
+        let mut runs = Vec::new();
+        for group in entries.chunk_by(|(a, _), (b, _)| a == b) {
+            let list: Vec<u32> = group.iter().map(|(_, index)| *index).collect();
+            let run = *known.entry(list).or_insert_with_key(|list| {
+                let start = u32::try_from(takers.len()).unwrap_or(u32::MAX);
+                takers.extend_from_slice(list);
+                Run { start, length: u32::try_from(list.len()).unwrap_or(0) }
+            });
+            runs.extend(group.first().map(|(key, _)| (*key, run)));
         }
-        Ok(Plan { gateways, table: PrefixTable::build(grouped) })
+        Ok(Plan { gateways, table: PrefixTable::build(runs), takers })
     }
 
     /// Gateways that take the number, longest prefix first, each once with its longest prefix.
-    pub(crate) fn matching(&self, digits: &str) -> SmallVec<[(vocab::prefix::Matched, &Arc<Gateway>); 8]> {
-        let mut found: SmallVec<[(vocab::prefix::Matched, &Arc<Gateway>); 8]> = SmallVec::new();
-        for (prefix, indices) in self.table.matches(digits) {
-            for gateway in indices.iter().filter_map(|i| self.gateways.get(*i as usize)) {
-                if found.iter().all(|(_, seen)| seen.id != gateway.id) {
-                    found.push((prefix, gateway));
+    pub(crate) fn matching(&self, digits: &str) -> SmallVec<[Match; 16]> {
+        let mut found: SmallVec<[Match; 16]> = SmallVec::new();
+        let mut seen: SmallVec<[u64; 8]> = smallvec![0; self.gateways.len().div_ceil(64)];
+        for (prefix, run) in self.table.matches(digits) {
+            let list = self.takers.iter().skip(run.start as usize).take(run.length as usize);
+            for index in list.copied() {
+                let Some(word) = seen.get_mut(index as usize / 64) else { continue };
+                let bit = 1 << (index % 64);
+                if *word & bit == 0 {
+                    *word |= bit;
+                    found.push(Match { prefix, index });
                 }
             }
         }

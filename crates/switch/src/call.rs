@@ -12,13 +12,14 @@ use std::sync::Arc;
 use std::time::Duration;
 use vocab::explain::RouteExplanation;
 use vocab::leg::{OfferBy, Refusal, Setup};
+use vocab::prefix::Matched;
 use vocab::{CallId, DialString, EndReason, EndedBy, LegId, Now, Seq, SessionDescription, Tick, Utc};
 
 /// A rate that applies to this call, with the group it was found in.
 #[derive(Clone, Debug)]
 pub(crate) struct Applied {
     pub group: Arc<RateGroup>,
-    pub prefix: String,
+    pub prefix: Matched,
     pub rate: Rate,
 }
 

@@ -7,11 +7,13 @@ use crate::call::{Applied, Call, Ending};
 use crate::interface::Simulation;
 use crate::settle;
 use crate::snapshot::{Account, Authentication, CalledSource, CallerSource, MappingGateway, Snapshot};
-use routing::{Candidate, Gateway, Load, Market, Offer};
+use billing::rate::{Rate, RateGroup};
+use routing::{Candidate, Gateway, Load, Market, Offer, Standing};
 use std::sync::Arc;
 use std::time::Duration;
-use vocab::explain::{RouteExplanation, Verdict};
+use vocab::explain::{Detail, RouteExplanation, Verdict};
 use vocab::leg::{CredentialsVerdict, LegCommand, Setup};
+use vocab::prefix::{Matched, Packed};
 use vocab::{AccountId, Currency, DialString, EndReason, EndedBy, MappingGatewayId, Now, Price};
 
 /// A call that is not let in: the reason, the status where it differs from the table's, and words.
@@ -55,7 +57,7 @@ impl Switch {
             Identity::WrongPassword => return self.reject(now, call, EndReason::AuthenticationFailed.into()),
         };
         call.gateway = Some(gateway.clone());
-        call.explanation.step("mapping gateway", true, gateway.name.as_ref());
+        call.explanation.step("mapping gateway", true, gateway.name.clone());
         if let Err(rejection) = self.admit(now, call, &gateway) {
             return self.reject(now, call, rejection);
         }
@@ -120,7 +122,8 @@ impl Switch {
             sip: Some(484),
             text: Some(error.to_string()),
         })?;
-        call.explanation.step("numbers", true, format!("{} calls {number}", call.caller));
+        let numbers = Detail::Numbers { caller: call.caller.clone(), called: number.clone() };
+        call.explanation.step("numbers", true, numbers);
         call.called = Some(number.clone());
         call.rounding = settle::rounding(&gateway.params);
         if let Some(account) = call.snapshot.accounts.get(&gateway.account) {
@@ -161,28 +164,29 @@ impl Switch {
         let account = usable_account(now, snapshot, gateway.account, why)?;
         self.check_account_limits(now, &account, why)?;
         let sale = applied_rate(snapshot, &account, called);
-        let detail = |s: &Applied| {
-            format!("{} prefix {} at {} per minute", s.group.name, s.prefix, s.rate.price_per_minute)
-        };
-        let found = sale.as_ref().filter(|s| !s.rate.locked);
-        let words = match (&sale, found) {
-            (_, Some(sale)) => detail(sale),
-            (Some(sale), None) => format!("{}: the destination is locked", detail(sale)),
-            (None, None) => "the account has no rate for this number".to_owned(),
-        };
-        why.step("customer rate", found.is_some(), words);
+        let passed = sale.as_ref().is_some_and(|s| !s.rate.locked);
+        let found = sale.as_ref().map(|s| Detail::Rate {
+            group: s.group.name.clone(),
+            prefix: s.prefix,
+            per_minute: s.rate.price_per_minute,
+            locked: s.rate.locked,
+        });
+        why.step("customer rate", passed, found.unwrap_or("the account has no rate for this number".into()));
         let Some(sale) = sale.filter(|s| !s.rate.locked) else {
             return Err(EndReason::NoMatchingRate.into());
         };
-        let market = LiveMarket { snapshot, sale: &sale, currency: account.terms.currency, called };
+        let market = LiveMarket {
+            snapshot,
+            sale: &sale,
+            currency: account.terms.currency,
+            called: Packed::of(called.digits()),
+        };
         let load = LiveLoad { switch: self, snapshot, now };
         let decision = routing::decide(&snapshot.plan, called, &load, &market);
-        let kept = decision.ranked.len();
-        why.step(
-            "routing gateways",
-            decision.failure.is_none(),
-            format!("{kept} of {} can take the call", decision.notes.len()),
-        );
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let gateways =
+            Detail::Gateways { kept: count(decision.ranked.len()), matched: count(decision.notes.len()) };
+        why.step("routing gateways", decision.failure.is_none(), gateways);
         why.candidates = decision.notes;
         match decision.failure {
             Some(reason) => Err(reason.into()),
@@ -245,8 +249,9 @@ impl Switch {
         let gateway = snapshot.mapping_gateway(gateway).ok_or("no such mapping gateway")?;
         let number = DialString::parse(called).map_err(|e| format!("called: {e}"))?;
         let mut explanation = RouteExplanation::default();
-        explanation.step("mapping gateway", gateway.enabled, gateway.name.as_ref());
-        explanation.step("numbers", true, format!("{caller} calls {number}"));
+        explanation.step("mapping gateway", gateway.enabled, gateway.name.clone());
+        let numbers = Detail::Numbers { caller: caller.to_owned(), called: number.clone() };
+        explanation.step("numbers", true, numbers);
         let outcome = if gateway.enabled {
             self.evaluate(now, &snapshot, gateway, &number, &mut explanation)
         } else {
@@ -293,7 +298,7 @@ fn within(
 ) -> Option<()> {
     let Some(limit) = limit else { return Some(()) };
     let passed = if counted { used <= limit } else { used < limit };
-    why.step(name, passed, format!("{used} of {limit}"));
+    why.step(name, passed, Detail::Use { used, limit });
     passed.then_some(())
 }
 
@@ -312,15 +317,24 @@ fn usable_account(
         (_, true) => (Err(EndReason::AccountExpired), "expired"),
         _ => (Ok(account.clone()), "normal"),
     };
-    why.step("account", passed.is_ok(), format!("{} is {state}", account.name));
+    why.step("account", passed.is_ok(), Detail::Account { name: account.name.clone(), state: state.into() });
     Ok(passed?)
 }
 
 /// The account's rate for a number: longest prefix in its rate group.
 pub(crate) fn applied_rate(snapshot: &Snapshot, account: &Account, called: &DialString) -> Option<Applied> {
+    let (group, prefix, rate) = rate_of(snapshot, account, Packed::of(called.digits()))?;
+    Some(Applied { group: group.clone(), prefix, rate: rate.clone() })
+}
+
+fn rate_of<'a>(
+    snapshot: &'a Snapshot,
+    account: &Account,
+    called: Packed,
+) -> Option<(&'a Arc<RateGroup>, Matched, &'a Rate)> {
     let group = snapshot.rate_groups.get(&account.rate_group?)?;
-    let (prefix, rate) = group.table.longest(called.digits())?;
-    Some(Applied { group: group.clone(), prefix: prefix.to_string(), rate: rate.clone() })
+    let (prefix, rate) = group.table.longest_of(called)?;
+    Some((group, prefix, rate))
 }
 
 /// Of several gateways at one address, the one whose called prefix fits best; one without prefixes takes any number.
@@ -366,24 +380,25 @@ struct LiveMarket<'a> {
     snapshot: &'a Snapshot,
     sale: &'a Applied,
     currency: Currency,
-    called: &'a DialString,
+    called: Packed,
 }
 
 impl Market for LiveMarket<'_> {
     fn offer(&self, gateway: &Gateway) -> Offer {
         let account = self.snapshot.accounts.get(&gateway.account);
-        let Some(cost) = account.and_then(|account| applied_rate(self.snapshot, account, self.called)) else {
+        let Some((group, _, rate)) = account.and_then(|account| rate_of(self.snapshot, account, self.called))
+        else {
             return Offer::NoRate;
         };
-        if cost.rate.locked {
+        if rate.locked {
             return Offer::NoRate;
         }
-        let per_minute = cost.rate.price_per_minute;
-        if cost.group.currency != self.currency {
-            return Offer::OtherCurrency { cost: per_minute };
+        let cost = rate.price_per_minute;
+        if group.currency != self.currency {
+            return Offer::OtherCurrency { cost };
         }
-        let margin = Price(self.sale.rate.price_per_minute.0.saturating_sub(per_minute.0));
-        Offer::PerMinute { cost: per_minute, margin }
+        let margin = Price(self.sale.rate.price_per_minute.0.saturating_sub(cost.0));
+        Offer::PerMinute { cost, margin }
     }
 }
 
@@ -395,27 +410,22 @@ struct LiveLoad<'a> {
 }
 
 impl Load for LiveLoad<'_> {
-    fn calls(&self, gateway: &Gateway) -> u32 {
-        self.switch.meters.routing(gateway.id).calls
-    }
-
-    fn cps(&self, gateway: &Gateway) -> u32 {
-        self.switch.meters.routing(gateway.id).in_second(self.now.tick)
-    }
-
-    fn reachable(&self, gateway: &Gateway) -> bool {
-        self.snapshot.routing_gateways.get(&gateway.id).is_some_and(|g| g.target.is_some())
-    }
-
-    fn account_usable(&self, gateway: &Gateway) -> bool {
+    fn standing(&self, gateway: &Gateway) -> Standing {
+        let meter = self.switch.meters.routing(gateway.id);
         let account = self.snapshot.accounts.get(&gateway.account);
-        account.is_some_and(|a| !a.locked && !a.expired(self.now.utc))
+        Standing {
+            calls: meter.calls,
+            cps: meter.in_second(self.now.tick),
+            reachable: self.snapshot.routing_gateways.get(&gateway.id).is_some_and(|g| g.target.is_some()),
+            account_usable: account.is_some_and(|a| !a.locked && !a.expired(self.now.utc)),
+        }
     }
 }
 
 impl Switch {
     /// Is there still room on a gateway that was kept when the call was routed?
     pub(crate) fn has_room(&self, now: Now, gateway: &Gateway) -> Verdict {
-        routing::judge_load(gateway, &LiveLoad { switch: self, snapshot: &self.snapshot, now })
+        let load = LiveLoad { switch: self, snapshot: &self.snapshot, now };
+        routing::judge_load(gateway, &load.standing(gateway))
     }
 }

@@ -263,7 +263,7 @@ pub(crate) fn priced_nothing(applied: &Applied) -> Priced {
     let rate = &applied.rate;
     Priced {
         rate_group: Named { id: applied.group.id, name: applied.group.name.clone() },
-        prefix: applied.prefix.clone(),
+        prefix: applied.prefix.to_string(),
         area: rate.area.clone(),
         price_per_minute: rate.price_per_minute,
         first_period_s: rate.first_period_s,

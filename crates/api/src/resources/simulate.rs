@@ -128,7 +128,7 @@ pub(crate) fn explanation(route: &explain::RouteExplanation) -> RouteExplanation
     let step = |step: &explain::Step| RouteStep {
         step: step.step.to_string(),
         outcome: if step.passed { Outcome::Passed } else { Outcome::Failed },
-        detail: step.detail.clone(),
+        detail: step.detail.to_string(),
     };
     let candidate = |note: &explain::CandidateNote| {
         let (verdict, reason) = in_words(&note.verdict);
@@ -137,7 +137,7 @@ pub(crate) fn explanation(route: &explain::RouteExplanation) -> RouteExplanation
             verdict,
             reason,
             priority: note.priority,
-            prefix: note.prefix.clone(),
+            prefix: note.prefix.to_string(),
             cost_per_minute: note.cost_per_minute,
             margin_per_minute: note.margin_per_minute,
         }

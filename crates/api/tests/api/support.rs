@@ -380,7 +380,7 @@ fn simulation() -> Simulation {
         gateway: RoutingGatewayId(1),
         name: name.into(),
         account: AccountId(2),
-        prefix: "880".into(),
+        prefix: "880".parse().unwrap(),
         priority: 1,
         cost_per_minute: Some(Price(200_000_000)),
         margin_per_minute: Some(Price(100_000_000)),
