@@ -1501,6 +1501,53 @@ export interface components {
             /** @description Always "about:blank": the status says what kind of problem it is. */
             type: string;
         };
+        /** @description Messages of unknown sources since the start of the process. Figures that grow fast tell of a flood. */
+        ProtectionStatus: {
+            /** Format: int64 */
+            bytes_in: number;
+            /** Format: int64 */
+            bytes_out: number;
+            /**
+             * Format: int32
+             * @description Addresses that signed in lately, or take part in a call, without being a gateway's.
+             */
+            guests: number;
+            /**
+             * Format: int64
+             * @description Dropped: the source sent more than its share.
+             */
+            over_source_limit: number;
+            /**
+             * Format: int64
+             * @description Dropped: all unknown sources together sent too much.
+             */
+            over_total_limit: number;
+            /**
+             * Format: int64
+             * @description Handed on: they may belong to a call, or sign in.
+             */
+            passed: number;
+            /**
+             * Format: int64
+             * @description Dropped: the mark of a scanner.
+             */
+            scanners: number;
+            /**
+             * Format: int64
+             * @description Dropped: the source had failed to sign in too often.
+             */
+            suspended: number;
+            /**
+             * Format: int64
+             * @description Times that a source was suspended.
+             */
+            suspensions: number;
+            /**
+             * Format: int64
+             * @description Dropped: nothing that an unknown source may send.
+             */
+            unwanted: number;
+        };
         /** @description The price of one prefix. */
         Rate: {
             area?: string;
@@ -1722,6 +1769,7 @@ export interface components {
             listeners: components["schemas"]["ListenerStatus"][];
             media: components["schemas"]["MediaStatus"];
             now: components["schemas"]["Timestamp"];
+            protection: components["schemas"]["ProtectionStatus"];
             started_at: components["schemas"]["Timestamp"];
             version: string;
         };

@@ -154,6 +154,38 @@ parameters! {
     "SS_REPLY_UNAUTHORIZED", Kind::Switch, "", Protection, switch,
     "Strangers get a 403; otherwise they get silence.";
 
+    authentication_max_retry: u32 = 6;
+    "SS_AUTHENTICATION_MAX_RETRY", Kind::or_zero("no bound", 1, 999), "", Protection, switch,
+    "Wrong answers to challenges in a row after which an address may not sign in for a while.";
+
+    authentication_failed_suspend_s: u32 = 180;
+    "SS_AUTHENTICATION_FAILED_SUSPEND", Kind::whole(60, 3600), "s", Protection, switch,
+    "How long it may not.";
+
+    flood_register_rate: u32 = 5;
+    "SS_FLOOD_REGISTER_RATE", Kind::whole(1, 100_000), "per s", Protection, switch,
+    "REGISTER requests a second that are taken from one unknown address.";
+
+    flood_register_burst: u32 = 10;
+    "SS_FLOOD_REGISTER_BURST", Kind::whole(1, 100_000), "", Protection, switch,
+    "REGISTER requests that one unknown address may send at once.";
+
+    flood_message_rate: u32 = 20;
+    "SS_FLOOD_MESSAGE_RATE", Kind::whole(1, 100_000), "per s", Protection, switch,
+    "SIP messages a second that are taken from one unknown address.";
+
+    flood_message_burst: u32 = 50;
+    "SS_FLOOD_MESSAGE_BURST", Kind::whole(1, 100_000), "", Protection, switch,
+    "SIP messages that one unknown address may send at once.";
+
+    flood_total_rate: u32 = 500;
+    "SS_FLOOD_TOTAL_RATE", Kind::whole(10, 100_000), "per s", Protection, switch,
+    "SIP messages a second that are taken from all unknown addresses together; as many again from those not heard before.";
+
+    flood_drop_scanners: bool = true;
+    "SS_FLOOD_DROP_SCANNERS", Kind::Switch, "", Protection, switch,
+    "Messages of unknown addresses that bear the name of a known scanner are dropped.";
+
     max_cps: u32 = 0;
     "SS_MAX_CPS", Kind::or_zero("no bound", 1, 100_000), "", Protection, switch,
     "New calls a second, for the whole switch.";

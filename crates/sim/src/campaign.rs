@@ -83,6 +83,10 @@ pub fn run(seed: u64) -> Result<Outcome, String> {
     verdict.map_err(|verdict| campaign.report(seed, &verdict))
 }
 
+fn closed_by_restart(cdr: &Cdr) -> bool {
+    cdr.end_text.as_deref().is_some_and(|t| t.contains("restart"))
+}
+
 /// What the oracle found, and the Call-ID that it is about.
 struct Verdict {
     text: String,
@@ -339,8 +343,7 @@ impl Campaign {
 
     /// I7: a panic that was confined to its call is a panic still.
     fn judge_reason(&self, cdr: &Cdr) -> Result<(), Verdict> {
-        let restarted = cdr.end_text.as_deref().is_some_and(|t| t.contains("restart"));
-        if cdr.end_reason == EndReason::InternalError && !restarted {
+        if cdr.end_reason == EndReason::InternalError && !closed_by_restart(cdr) {
             return Err(about(&cdr.a.call_id, format!("I7: internal error: {:?}", cdr.end_text)));
         }
         Ok(())
@@ -378,6 +381,12 @@ impl Campaign {
                 (None, []) => {}
                 (None, [_]) if !self.perfect || self.world.crashes > 0 => {}
                 (Some(at), [cdr]) => {
+                    answered += 1;
+                    self.judge_talk(truth, at, cdr)?;
+                }
+                // The crash came between the record of the answer and its 200; a copy of the INVITE then opened the
+                // call anew.
+                (Some(at), [lost, cdr]) if self.world.crashes > 0 && closed_by_restart(lost) => {
                     answered += 1;
                     self.judge_talk(truth, at, cdr)?;
                 }

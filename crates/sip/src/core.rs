@@ -1,8 +1,8 @@
 //! What transactions and legs share: the outside (configuration, randomness, time, outputs, timers) and the
 //! texts that every message needs.
 
-use crate::digest::NonceMaker;
-use crate::endpoint::{Config, Output, Statistics};
+use crate::digest::{self, Algorithm, NonceMaker};
+use crate::endpoint::{Challenge, Config, Heard, Output, Statistics};
 use crate::message::{Builder, HeaderName, MAGIC_COOKIE, Message};
 use crate::slab::{Key, Slab};
 use crate::timers::{TimerOf, Timers};
@@ -28,6 +28,8 @@ pub(crate) struct Core {
     pub timers: Timers,
     pub outputs: VecDeque<Output>,
     pub statistics: Statistics,
+    /// Of the message that is being handled.
+    pub heard: Heard,
     pub clients: Slab<ClientTransaction>,
     /// Client transactions by branch; a CANCEL shares the branch of its INVITE.
     pub branches: IdMap<(u64, bool), Key>,
@@ -75,6 +77,7 @@ impl Core {
             timers: Timers::default(),
             outputs: VecDeque::new(),
             statistics: Statistics::default(),
+            heard: Heard::default(),
             clients: Slab::default(),
             branches: IdMap::default(),
             waiting: HashMap::new(),
@@ -156,7 +159,45 @@ impl Core {
         for (name, value) in reply.headers {
             b.header(name, value);
         }
-        self.send(way.reply, b.finish());
+        self.send_stateless(way, b.finish());
+    }
+
+    fn send_stateless(&mut self, way: Way, bytes: Vec<u8>) {
+        self.heard.answered = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        self.send(way.reply, bytes);
+    }
+
+    /// A 403 of at most `room` bytes.
+    pub fn forbid(&mut self, way: Way, request: &Message, room: usize) {
+        let tag = self.random.next_u64();
+        let bytes = Echo::of(request, way.source).begin(403, standard_phrase(403), tag).finish();
+        if bytes.len() <= room && is_sendable(way.reply.remote.ip()) {
+            self.send_stateless(way, bytes);
+        }
+    }
+
+    /// A challenge of at most `room` bytes: with all that belongs into it, or with the least that serves.
+    pub fn challenge_statelessly(&mut self, way: Way, request: &Message, challenge: &Challenge, room: usize) {
+        if !is_sendable(way.reply.remote.ip()) {
+            return;
+        }
+        // RFC 7616 §3.3: stale says that new credentials will do. Whoever presents some learns no more from it.
+        let stale = request.get(HeaderName::ProxyAuthorization).is_some()
+            || request.get(HeaderName::Authorization).is_some();
+        let nonce = self.nonces.make(self.now.tick, way.source.remote.ip());
+        let (echo, tag) = (Echo::of(request, way.source), self.random.next_u64());
+        let all: &[Algorithm] = &[Algorithm::Md5, Algorithm::Sha256];
+        for algorithms in [all, &[Algorithm::Md5]] {
+            let mut b = echo.begin(challenge.status, standard_phrase(challenge.status), tag);
+            let of = (challenge.status, &*challenge.realm, nonce.as_str());
+            digest::write_some_challenges(&mut b, algorithms, of, stale);
+            // Strangers are not told what we are (`SEC-1`).
+            let bytes = b.finish();
+            if bytes.len() <= room {
+                self.send_stateless(way, bytes);
+                return;
+            }
+        }
     }
 }
 

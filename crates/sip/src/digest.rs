@@ -263,6 +263,11 @@ impl Credentials for DigestCredentials {
 }
 
 impl DigestCredentials {
+    /// Made for the nonce of a challenge that went to this source.
+    pub fn is_fresh(&self) -> bool {
+        self.fresh
+    }
+
     fn is_first_use(&self) -> bool {
         let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
         uses.first(&self.params.nonce, &self.params.nc, self.seconds)
@@ -272,8 +277,18 @@ impl DigestCredentials {
 /// Writes the challenges of a 401 or 407. RFC 8760 §2.3 wants the strongest first, but trunks in the field read
 /// only the first and know only MD5; a client that reads them all still finds SHA-256.
 pub(crate) fn write_challenges(b: &mut Builder, status: u16, realm: &str, nonce: &str, stale: bool) {
+    write_some_challenges(b, &[Algorithm::Md5, Algorithm::Sha256], (status, realm, nonce), stale);
+}
+
+/// The challenges of these algorithms, for a status, realm and nonce.
+pub(crate) fn write_some_challenges(
+    b: &mut Builder,
+    algorithms: &[Algorithm],
+    (status, realm, nonce): (u16, &str, &str),
+    stale: bool,
+) {
     let name = if status == 401 { "WWW-Authenticate" } else { "Proxy-Authenticate" };
-    for algorithm in [Algorithm::Md5, Algorithm::Sha256] {
+    for algorithm in algorithms {
         b.raw(name).raw(": Digest realm=").quoted(realm).raw(", nonce=").quoted(nonce);
         b.raw(", algorithm=").raw(algorithm.name()).raw(", qop=\"auth\"");
         b.raw(if stale { ", stale=true\r\n" } else { "\r\n" });

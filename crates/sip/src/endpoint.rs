@@ -2,6 +2,7 @@
 
 use crate::body::{Body, accepts_sdp};
 use crate::core::{ALLOW, Core, Reply, SUPPORTED, Way, parse_hex, reply_flow};
+use crate::digest::DigestCredentials;
 use crate::header::{Via, number};
 use crate::ingress::Arrival;
 use crate::leg::{Leg, Offer, Phase};
@@ -23,6 +24,16 @@ pub struct Config {
     pub listeners: Vec<ListenerConfig>,
     /// Waits between copies of an unanswered request inside the dialogs of arrived calls. Placed calls bring their own.
     pub resend_intervals_ms: Arc<[u32]>,
+    /// How callers that may sign in are challenged; `None`: nobody may.
+    pub challenge: Option<Challenge>,
+}
+
+/// What stands in a challenge, besides the nonce.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Challenge {
+    /// 401 or 407.
+    pub status: u16,
+    pub realm: Arc<str>,
 }
 
 #[derive(Clone, Debug)]
@@ -40,6 +51,36 @@ pub struct ListenerConfig {
 pub struct PeerPolicy {
     pub reply_address: ReplyAddress,
     pub request_address: RequestAddress,
+    pub standing: Standing,
+}
+
+/// How well the source of a message is known before the message is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Standing {
+    #[default]
+    Known,
+    /// What belongs to nothing that we have opens nothing and gets `reply`, in no more than `credit` bytes: an address
+    /// may be forged, and nobody shall be hit through us harder than directly (`R-23`).
+    Stranger { reply: StrangerReply, credit: u32 },
+}
+
+/// What a stranger's new INVITE gets, without any state of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StrangerReply {
+    Silence,
+    /// RFC 3261 §22.1: a challenge, until it comes with credentials for a nonce that was sent to this very address.
+    Challenge,
+    /// 403.
+    Forbid,
+}
+
+/// What came of a message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// It answered a request of ours or belonged to a dialog, which nobody can guess: its source is a peer of ours.
+    pub recognised: bool,
+    /// Bytes sent back without any state.
+    pub answered: u32,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -84,10 +125,11 @@ impl Endpoint {
     }
 
     /// One datagram, or one message cut out of a stream.
-    pub fn handle_message(&mut self, now: Now, flow: Flow, policy: PeerPolicy, bytes: &[u8]) {
+    pub fn handle_message(&mut self, now: Now, flow: Flow, policy: PeerPolicy, bytes: &[u8]) -> Heard {
         self.core.now = now;
+        self.core.heard = Heard::default();
         if bytes.iter().all(|b| matches!(b, b'\r' | b'\n' | 0)) {
-            return;
+            return Heard::default();
         }
         self.core.statistics.received += 1;
         match Message::parse(bytes) {
@@ -95,6 +137,7 @@ impl Endpoint {
             Ok(message) => self.on_response(flow, &message),
             Err(_) => self.core.statistics.malformed += 1,
         }
+        self.core.heard
     }
 
     /// Bytes on a connection that cannot be framed. The shell closes it.
@@ -211,6 +254,7 @@ impl Endpoint {
             return;
         }
         let Some(delivery) = self.core.client_response(flow, response) else { return };
+        self.core.heard.recognised = true;
         if self.legs.get(delivery.leg).is_some() {
             self.with_leg(delivery.leg, |leg, core| leg.on_response(core, delivery, flow, response));
         } else {
@@ -229,10 +273,11 @@ impl Endpoint {
     fn on_request(&mut self, flow: Flow, policy: PeerPolicy, request: &Message) {
         let method = request.method();
         let way = Way { source: flow, reply: reply_flow(request, flow, policy.reply_address) };
+        let known = policy.standing == Standing::Known;
         if let Err(problem) = request.check() {
             self.core.statistics.malformed += 1;
             // Without a Via it is not even known what an answer should look like.
-            if method != Method::Ack && request.get(HeaderName::Via).is_some() {
+            if known && method != Method::Ack && request.get(HeaderName::Via).is_some() {
                 let phrase = problem.to_string();
                 let answer = Reply { phrase: Some(&phrase), ..Reply::status(problem.status()) };
                 self.core.respond_statelessly(way, request, &answer);
@@ -244,6 +289,15 @@ impl Endpoint {
             return;
         }
         let hop = Hop { way, policy, via };
+        let in_dialog = request.to().is_some_and(|t| t.tag().is_some());
+        if let Standing::Stranger { reply, credit } = policy.standing
+            && !in_dialog
+            && !matches!(method, Method::Ack | Method::Cancel)
+            && !self.brings_fresh_credentials(flow, reply, request)
+        {
+            self.answer_stranger(&hop, request, reply, credit);
+            return;
+        }
         match method {
             Method::Ack => self.on_ack(&hop, request),
             Method::Cancel => self.on_cancel(&hop, request),
@@ -260,7 +314,7 @@ impl Endpoint {
             | Method::Prack
             | Method::Update
             | Method::Info => {
-                if request.to().is_some_and(|t| t.tag().is_some()) {
+                if in_dialog {
                     self.on_dialog_request(&hop, request);
                 } else {
                     self.on_new_request(&hop, request);
@@ -271,6 +325,27 @@ impl Endpoint {
 
     fn not_allowed(&mut self, hop: &Hop<'_>, request: &Message) {
         self.core.respond_statelessly(hop.way, request, &Reply::with(405, &[("Allow", ALLOW)]));
+    }
+
+    /// Did the sender get our challenge at the address that it claims to have?
+    fn brings_fresh_credentials(&self, flow: Flow, reply: StrangerReply, request: &Message) -> bool {
+        let (nonces, now) = (&self.core.nonces, self.core.now.tick);
+        reply == StrangerReply::Challenge
+            && request.method() == Method::Invite
+            && DigestCredentials::of(request, nonces, now, flow.remote.ip()).is_some_and(|c| c.is_fresh())
+    }
+
+    /// RFC 3261 §26.3.2.4: nothing is kept for a request that nobody answers for yet.
+    fn answer_stranger(&mut self, hop: &Hop<'_>, request: &Message, reply: StrangerReply, credit: u32) {
+        let room = usize::try_from(credit).unwrap_or(usize::MAX);
+        match (reply, &self.core.config.challenge) {
+            (StrangerReply::Forbid, _) => self.core.forbid(hop.way, request, room),
+            (StrangerReply::Challenge, Some(challenge)) if request.method() == Method::Invite => {
+                let challenge = challenge.clone();
+                self.core.challenge_statelessly(hop.way, request, &challenge, room);
+            }
+            (StrangerReply::Challenge | StrangerReply::Silence, _) => {}
+        }
     }
 
     /// The leg whose dialog a request names, by both tags and the Call-ID.
@@ -291,7 +366,7 @@ impl Endpoint {
 
     fn on_cancel(&mut self, hop: &Hop<'_>, request: &Message) {
         let Some((tag, leg)) = self.core.cancelled_invite(request, &hop.via, hop.way.source) else {
-            self.core.respond_statelessly(hop.way, request, &Reply::status(481));
+            self.not_ours(hop, request);
             return;
         };
         self.core.respond_with_tag(hop.way, request, &Reply::status(200), tag);
@@ -300,9 +375,16 @@ impl Endpoint {
         }
     }
 
+    /// Strangers are not told what there is and what is not.
+    fn not_ours(&mut self, hop: &Hop<'_>, request: &Message) {
+        if hop.policy.standing == Standing::Known {
+            self.core.respond_statelessly(hop.way, request, &Reply::status(481));
+        }
+    }
+
     fn on_dialog_request(&mut self, hop: &Hop<'_>, request: &Message) {
         let Some(key) = self.dialog_of(request) else {
-            self.core.respond_statelessly(hop.way, request, &Reply::status(481));
+            self.not_ours(hop, request);
             return;
         };
         let Some(leg) = self.legs.get_mut(key) else { return };
@@ -317,6 +399,7 @@ impl Endpoint {
             self.core.respond_statelessly(hop.way, request, &refusal);
             return;
         }
+        self.core.heard.recognised = true;
         leg.remote_cseq = Some(cseq);
         let tag = leg.local_tag;
         if self.refuse_extensions(hop, request) {

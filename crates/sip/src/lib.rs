@@ -18,7 +18,10 @@ mod transaction;
 pub mod uri;
 
 pub use digest::stored_secret;
-pub use endpoint::{Config, Endpoint, ListenerConfig, Output, PeerPolicy, Statistics};
+pub use endpoint::{
+    Challenge, Config, Endpoint, Heard, ListenerConfig, Output, PeerPolicy, Standing, Statistics,
+    StrangerReply,
+};
 pub use framing::{Frame, Framer};
 pub use message::{Builder, Message, Method, Peek, peek};
 

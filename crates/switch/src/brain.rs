@@ -1,7 +1,7 @@
 //! The composition: inputs to the engine or the call they belong to, outputs in the order they arose.
 
 use crate::call::{Call, Deadline, Ending, Phase};
-use crate::guard;
+use crate::guard::{Guard, Verdict};
 use crate::interface::{ControlId, Input, Output, Restore, SwitchConfig};
 use crate::live::LiveUpdate;
 use crate::load::Meters;
@@ -57,8 +57,7 @@ pub struct Switch {
     pub(crate) turnover: BTreeMap<Currency, (Money, Money)>,
     pub(crate) last_call_id: CallId,
     next_media_session: u64,
-    /// Messages of strangers that were dropped unread.
-    pub(crate) dropped: u64,
+    pub(crate) guard: Guard,
 }
 
 /// What waits for a record to be on disk.
@@ -95,7 +94,7 @@ impl Switch {
             turnover: BTreeMap::new(),
             last_call_id: CallId(0),
             next_media_session: 0,
-            dropped: 0,
+            guard: Guard::new(random.next_u64()),
             config,
             snapshot: snapshot.clone(),
         };
@@ -159,9 +158,15 @@ impl Switch {
     }
 
     fn on_message(&mut self, now: Now, flow: Flow, bytes: &[u8]) {
-        match guard::judge(&self.snapshot, flow, bytes) {
-            guard::Verdict::Pass(policy) => self.endpoint.handle_message(now, flow, policy, bytes),
-            guard::Verdict::Drop => self.dropped += 1,
+        match self.guard.judge(now.tick, &self.snapshot, flow, bytes) {
+            Verdict::Known(policy) => {
+                self.endpoint.handle_message(now, flow, policy, bytes);
+            }
+            Verdict::Stranger(policy) => {
+                let heard = self.endpoint.handle_message(now, flow, policy, bytes);
+                self.guard.heard(now.tick, flow.remote.ip(), heard);
+            }
+            Verdict::Drop => {}
         }
     }
 
@@ -390,5 +395,9 @@ fn endpoint_config(config: &SwitchConfig, snapshot: &Snapshot) -> sip::Config {
         user_agent: snapshot.params.sip_user_agent.to_string(),
         listeners: config.listeners.clone(),
         resend_intervals_ms: snapshot.params.sip_resend_interval_ms.clone(),
+        challenge: snapshot.has_password_gateways().then(|| sip::Challenge {
+            status: snapshot.params.sip_authentication_code,
+            realm: snapshot.realm.clone(),
+        }),
     }
 }

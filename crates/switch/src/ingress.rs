@@ -81,7 +81,10 @@ impl Switch {
             return Identity::Unknown;
         };
         match credentials.verify(secret) {
-            CredentialsVerdict::Accepted => Identity::Known(gateway.clone()),
+            CredentialsVerdict::Accepted => {
+                self.guard.signed_in(now.tick, setup.flow.remote.ip());
+                Identity::Known(gateway.clone())
+            }
             CredentialsVerdict::Stale => Identity::Challenge { stale: true },
             CredentialsVerdict::Wrong => self.count_wrong_answer(now, setup),
         }
@@ -90,6 +93,7 @@ impl Switch {
     /// A wrong answer is challenged again a few times, then refused (`SS_SIP_AUTHENTICATION_RETRY`). Unknown names go
     /// the same way as wrong passwords, so that nobody learns which names exist.
     fn count_wrong_answer(&mut self, now: Now, setup: &Setup) -> Identity {
+        self.guard.sign_in_failed(now.tick, &self.snapshot.params, setup.flow.remote.ip());
         if self.wrong_answers.len() >= WRONG_ANSWERS_KEPT {
             self.wrong_answers.retain(|_, (_, at)| now.tick.since(*at) < WRONG_ANSWER_MEMORY);
         }

@@ -79,7 +79,38 @@ pub struct Totals {
     pub money: Vec<(vocab::Currency, Money, Money)>,
     pub media_ports_used: u32,
     pub journal_stopped: bool,
-    /// Messages of strangers that were dropped unread.
-    pub dropped: u64,
+    pub guard: GuardCounters,
     pub sip: sip::Statistics,
+}
+
+/// What the guard has done with messages of unknown sources since the start of the process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuardCounters {
+    /// Handed to the engine.
+    pub passed: u64,
+    /// Dropped: nothing that a stranger may send.
+    pub unwanted: u64,
+    /// Dropped: the source sent too much (`SEC-4`).
+    pub over_source_limit: u64,
+    /// Dropped: all unknown sources together sent too much.
+    pub over_total_limit: u64,
+    /// Dropped: the mark of a scanner.
+    pub scanners: u64,
+    /// Dropped: the source is suspended after failed sign-ins.
+    pub suspended: u64,
+    /// Times that a source was suspended.
+    pub suspensions: u64,
+    /// Bytes that unknown sources sent, and were sent.
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+    /// Unknown addresses from which somebody has signed in lately, or that took part in a call.
+    pub guests: u32,
+}
+
+impl GuardCounters {
+    /// Messages that nobody read.
+    pub fn dropped(&self) -> u64 {
+        let limits = self.over_source_limit + self.over_total_limit;
+        self.unwanted + limits + self.scanners + self.suspended
+    }
 }

@@ -76,7 +76,7 @@ impl Switch {
             money: self.turnover.iter().map(|(c, (revenue, cost))| (*c, *revenue, *cost)).collect(),
             media_ports_used: self.ports.used(),
             journal_stopped: self.journal_stopped,
-            dropped: self.dropped,
+            guard: self.guard.counters(),
             sip: self.endpoint.statistics(),
         };
         self.live(LiveUpdate::Totals(totals));

@@ -8,7 +8,7 @@ use crate::resources::overview::{Overview, SeriesPoint, Totals};
 use cdr::{Cdr, MediaFigures};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use switch::live::{LiveCall, LiveUpdate};
+use switch::live::{GuardCounters, LiveCall, LiveUpdate};
 use vocab::{CallId, Currency, EndReason, Utc};
 
 /// CDRs that the tail keeps.
@@ -73,6 +73,11 @@ impl LiveBoard {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What became of messages of unknown sources.
+    pub(crate) fn guard(&self) -> GuardCounters {
+        self.lock().totals.guard
     }
 
     /// Calls in progress, the oldest first.

@@ -17,6 +17,7 @@ pub struct Status {
     pub listeners: Vec<ListenerStatus>,
     pub media: MediaStatus,
     pub journal: JournalStatus,
+    pub protection: ProtectionStatus,
     /// Simulated customers and vendors are placing calls.
     pub demo: bool,
 }
@@ -34,6 +35,46 @@ pub struct MediaStatus {
     pub ports_from: u16,
     pub ports_to: u16,
     pub ports_used: u32,
+}
+
+/// Messages of unknown sources since the start of the process. Figures that grow fast tell of a flood.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct ProtectionStatus {
+    /// Handed on: they may belong to a call, or sign in.
+    pub passed: u64,
+    /// Dropped: nothing that an unknown source may send.
+    pub unwanted: u64,
+    /// Dropped: the source sent more than its share.
+    pub over_source_limit: u64,
+    /// Dropped: all unknown sources together sent too much.
+    pub over_total_limit: u64,
+    /// Dropped: the mark of a scanner.
+    pub scanners: u64,
+    /// Dropped: the source had failed to sign in too often.
+    pub suspended: u64,
+    /// Times that a source was suspended.
+    pub suspensions: u64,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+    /// Addresses that signed in lately, or take part in a call, without being a gateway's.
+    pub guests: u32,
+}
+
+impl From<switch::live::GuardCounters> for ProtectionStatus {
+    fn from(c: switch::live::GuardCounters) -> ProtectionStatus {
+        ProtectionStatus {
+            passed: c.passed,
+            unwanted: c.unwanted,
+            over_source_limit: c.over_source_limit,
+            over_total_limit: c.over_total_limit,
+            scanners: c.scanners,
+            suspended: c.suspended,
+            suspensions: c.suspensions,
+            bytes_in: c.bytes_in,
+            bytes_out: c.bytes_out,
+            guests: c.guests,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
@@ -76,6 +117,7 @@ pub(crate) async fn get_status(State(api): State<Api>) -> Json<Status> {
             applied_seq: shell.applied_seq.to_string(),
             state: if shell.journal_stopped { JournalState::Stopped } else { JournalState::Writing },
         },
+        protection: api.board.guard().into(),
         demo: shell.demo,
     })
 }

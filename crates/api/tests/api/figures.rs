@@ -79,6 +79,7 @@ async fn status_and_tables() {
         json!({"last_seq": "1152921504606846976", "applied_seq": "7", "state": "writing"})
     );
     assert_eq!((&status["now"], &status["demo"]), (&json!("2026-11-22T16:04:33.000Z"), &json!(true)));
+    assert_eq!(status["protection"]["over_source_limit"], 0, "{status}");
     let reasons = world.get("/end-reasons").await.expect(200).json;
     assert_eq!(reasons.as_array().unwrap().len(), vocab::cause::END_REASONS.len());
     assert_eq!(reasons[5]["key"], "callee_busy");

@@ -114,6 +114,7 @@ impl DemoAgent {
             user_agent: "Demo".into(),
             listeners: config.sip_sockets.iter().enumerate().map(listener).collect(),
             resend_intervals_ms: resend_intervals(),
+            challenge: None,
         };
         let mut timers = Queue::default();
         timers.put(now.tick, Timer::NextCall);

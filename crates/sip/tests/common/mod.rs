@@ -28,6 +28,7 @@ pub fn config(side: usize, transport: Transport) -> Config {
         user_agent: "Tandem".into(),
         listeners: vec![ListenerConfig { id: ListenerId(0), transport, port: 5060, advertised: None, local }],
         resend_intervals_ms: intervals(),
+        challenge: None,
     }
 }
 
