@@ -1,5 +1,5 @@
 //! Raw 16-bit samples to coded bytes and back, for comparing with other programs:
-//! `transcode encode|decode pcma|pcmu|g722 <in >out`.
+//! `transcode encode|decode pcma|pcmu|g722|g729 <in >out`.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use codec::{g711, g722};
@@ -23,6 +23,23 @@ fn main() {
         ("decode", "g722") => {
             let mut decoder = g722::Decoder::default();
             bytes(input.iter().flat_map(|&b| decoder.decode_byte(b)).collect())
+        }
+        // Each frame behind a byte that says how long it is; 0 is silence that goes on.
+        ("decode", "g729") => {
+            let mut decoder = codec::Decoder::new(codec::Kind::G729);
+            let (mut out, mut rest) = (Vec::new(), input.as_slice());
+            while let Some((&length, tail)) = rest.split_first() {
+                let (frame, tail) = tail.split_at(usize::from(length));
+                rest = tail;
+                if frame.is_empty() {
+                    let mut silence = [0; codec::FRAME];
+                    decoder.silence(&mut silence);
+                    out.extend(silence);
+                } else {
+                    decoder.decode(frame, &mut |samples| out.extend_from_slice(samples));
+                }
+            }
+            bytes(out)
         }
         _ => panic!("what?"),
     };

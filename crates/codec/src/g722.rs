@@ -47,6 +47,11 @@ fn saturate(value: i32) -> i32 {
     value.clamp(-32768, 32767)
 }
 
+/// "LIMIT": what leaves a band has 15 bits.
+fn limit(value: i32) -> i32 {
+    value.clamp(-16384, 16383)
+}
+
 #[expect(clippy::cast_possible_truncation, reason = "saturated just before")]
 fn sample(value: i32) -> i16 {
     saturate(value) as i16
@@ -210,6 +215,20 @@ fn quantise_high(error: i32, step: i32) -> u8 {
     }
 }
 
+impl Encoder {
+    /// One sample at 8 kHz becomes one byte: it is the lower band, the upper one is empty.
+    ///
+    /// The mirror filter halves what it lets through, hence the shift. An encoder is used for one rate throughout.
+    pub fn encode_narrow(&mut self, sample: i16) -> u8 {
+        let bands = &mut self.0;
+        let low = quantise_low(saturate((i32::from(sample) >> 1) - bands.low.predicted), bands.low.step);
+        bands.low.adapt_low(usize::from(low >> 2));
+        let high = quantise_high(saturate(-bands.high.predicted), bands.high.step);
+        bands.high.adapt_high(usize::from(high));
+        high << 6 | low
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct Decoder(Bands);
 
@@ -222,15 +241,24 @@ impl Default for Decoder {
 impl Decoder {
     /// One byte becomes two samples at 16 kHz.
     pub fn decode_byte(&mut self, code: u8) -> [i16; 2] {
+        let low = self.decode_low(code);
         let bands = &mut self.0;
-        let low_code = usize::from(code & 0x3f);
-        // "LIMIT": what leaves the lower band has 15 bits.
-        let limit = |value: i32| value.clamp(-16384, 16383);
-        let low = limit(bands.low.predicted + ((bands.low.step * QM6[low_code]) >> 15));
-        bands.low.adapt_low(low_code >> 2);
         let predicted = bands.high.predicted;
         let high = limit(predicted + bands.high.adapt_high(usize::from(code >> 6)));
         let (even, odd) = bands.filter([low + high, low - high]);
         [sample(odd >> 11), sample(even >> 11)]
+    }
+
+    /// One byte becomes one sample at 8 kHz: the lower band alone. A decoder is used for one rate throughout.
+    pub fn decode_narrow(&mut self, code: u8) -> i16 {
+        sample(self.decode_low(code) << 1)
+    }
+
+    fn decode_low(&mut self, code: u8) -> i32 {
+        let low = &mut self.0.low;
+        let low_code = usize::from(code & 0x3f);
+        let value = limit(low.predicted + ((low.step * QM6[low_code]) >> 15));
+        low.adapt_low(low_code >> 2);
+        value
     }
 }

@@ -2,10 +2,12 @@
 
 use super::excitation::{Excitation, LAG_MAX, LAG_MIN, Lag, PulseCode};
 use super::filter::{Predictor, synthesis_checked};
-use super::frame::{Frame, Subframe};
+use super::fixed::{saturate16, saturate32};
+use super::frame::{Frame, Sid, Subframe};
 use super::gain::{GainPredictor, Gains};
 use super::lsp::{LSP_RESET, Lsp, LspMemory, interpolate};
 use super::postfilter::PostFilter;
+use super::tables::SID_GAIN;
 use super::{FRAME, ORDER, SHARPEST, SOFTEST, SUBFRAME};
 
 #[derive(Clone, Debug)]
@@ -20,7 +22,19 @@ pub struct Decoder {
     /// Whole lag of the subframe before, for when none is received.
     lag: i16,
     noise: Noise,
+    comfort: Comfort,
     post_filter: PostFilter,
+}
+
+/// What is known of the far end's background noise (Annex B).
+#[derive(Clone, Debug)]
+struct Comfort {
+    lsp: Lsp,
+    /// Root of the mean energy of the excitation, Q3: as last received, and as it is now.
+    wanted: i16,
+    gain: i16,
+    /// The last frame was noise too.
+    running: bool,
 }
 
 impl Default for Decoder {
@@ -35,6 +49,7 @@ impl Default for Decoder {
             sharpness: SOFTEST,
             lag: 60,
             noise: Noise(21845),
+            comfort: Comfort { lsp: LSP_RESET, wanted: 0, gain: 0, running: false },
             post_filter: PostFilter::default(),
         }
     }
@@ -49,11 +64,18 @@ impl Noise {
         self.0 = self.0.wrapping_mul(31821).wrapping_add(13849);
         self.0
     }
+
+    /// Nearly Gaussian: the sum of four evenly spread values, whose root mean square is 37837; `gain` is Q3.
+    fn sample(&mut self, gain: i32) -> i16 {
+        let sum: i64 = (0..4).map(|_| i64::from(self.next().cast_signed())).sum();
+        saturate16(saturate32(sum * i64::from(gain) / (8 * 37837)))
+    }
 }
 
 impl Decoder {
     /// A frame of 10 ms; `None` when it is missing.
     pub fn decode(&mut self, frame: Option<&Frame>, out: &mut [i16; FRAME]) {
+        self.comfort.running = false;
         let lsp = match frame {
             Some(frame) => self.lsp_memory.decode(frame.lsp),
             None => self.lsp_memory.conceal(),
@@ -81,6 +103,38 @@ impl Decoder {
         }
         self.excitation.next_frame();
         self.post_filter.filter(&speech, &a, lags, out);
+    }
+
+    /// 10 ms of the far end's silence: with a description of it, or as it was described before (§B.4.4).
+    ///
+    /// The noise is white through the described envelope. It is not the bits of the ITU's software, which nobody can
+    /// hear in noise.
+    pub fn silence(&mut self, sid: Option<&Sid>, out: &mut [i16; FRAME]) {
+        if let Some(sid) = sid {
+            self.comfort.lsp = self.lsp_memory.decode_noise(sid.lsp);
+            self.comfort.wanted = SID_GAIN[usize::from(sid.gain & 31)];
+        }
+        let (now, wanted) = (i32::from(self.comfort.gain), i32::from(self.comfort.wanted));
+        let gain = if self.comfort.running { (7 * now + wanted) >> 3 } else { wanted };
+        self.comfort.gain = saturate16(gain);
+        self.comfort.running = true;
+        let a = interpolate(&self.lsp, &self.comfort.lsp);
+        self.lsp = self.comfort.lsp;
+        let mut speech = [0; FRAME];
+        let halves = speech.as_chunks_mut::<SUBFRAME>().0;
+        for ((n, half), a) in halves.iter_mut().enumerate().zip(&a) {
+            for e in self.excitation.subframe(n * SUBFRAME) {
+                *e = self.noise.sample(gain);
+            }
+            if synthesis_checked(a, self.excitation.subframe(n * SUBFRAME), half, &self.synthesis) {
+                self.excitation.quieten();
+                let _ = synthesis_checked(a, self.excitation.subframe(n * SUBFRAME), half, &self.synthesis);
+            }
+            self.synthesis.copy_from_slice(&half[SUBFRAME - ORDER..]);
+        }
+        self.excitation.next_frame();
+        self.sharpness = SOFTEST;
+        self.post_filter.filter(&speech, &a, [self.lag; 2], out);
     }
 
     /// The lag to use: the received one, or the last one, which grows by one each time (§4.4.2).

@@ -1,7 +1,7 @@
 //! The 80 bits of a frame (table 8) and their bytes (RFC 3551 §4.5.6).
 
 use super::excitation::PulseCode;
-use super::lsp::LspCode;
+use super::lsp::{LspCode, NoiseCode};
 
 /// Bytes of a speech frame.
 pub const BYTES: usize = 10;
@@ -19,6 +19,25 @@ pub struct Subframe {
     pub lag: u8,
     pub pulses: PulseCode,
     pub gains: u8,
+}
+
+/// Bytes of a comfort noise frame.
+pub const SID_BYTES: usize = 2;
+
+/// A comfort noise frame (silence insertion descriptor, §B.4.3): 15 bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sid {
+    pub lsp: NoiseCode,
+    pub gain: u8,
+}
+
+impl Sid {
+    pub fn read(bytes: [u8; SID_BYTES]) -> Sid {
+        let bits = u16::from_be_bytes(bytes);
+        let field = |shift: u16, mask: u16| (bits >> shift & mask).to_le_bytes()[0];
+        let lsp = NoiseCode { blended: bits >> 15 == 1, first: field(10, 31), second: field(6, 15) };
+        Sid { lsp, gain: field(1, 31) }
+    }
 }
 
 /// Takes fields from the most significant end.

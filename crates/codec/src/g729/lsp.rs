@@ -5,7 +5,7 @@ use super::filter::Predictor;
 use super::fixed::{Double, high, long_mult, low, mac, msu, mult, norm16, shift_left, shift_right};
 use super::tables::{
     ARC_COSINE_SLOPE, COSINE, COSINE_SLOPE, LSF_RESET, LSP_FIRST, LSP_PREDICTOR, LSP_PREDICTOR_REST,
-    LSP_PREDICTOR_REST_INVERSE, LSP_SECOND,
+    LSP_PREDICTOR_REST_INVERSE, LSP_SECOND, SID_FIRST, SID_PREDICTOR_REST, SID_SECOND,
 };
 
 /// As cosines, Q15.
@@ -29,6 +29,14 @@ pub struct LspCode {
     pub first: u8,
     pub lower: u8,
     pub upper: u8,
+}
+
+/// The indices of a comfort noise frame (§B.4.3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NoiseCode {
+    pub blended: bool,
+    pub first: u8,
+    pub second: u8,
 }
 
 /// The quantiser's memory: what the last four frames put into the predictor, newest first.
@@ -64,6 +72,33 @@ impl LspMemory {
         let lsf = self.accept(&sum, code.predictor);
         self.last = lsf;
         self.last_predictor = code.predictor;
+        to_cosines(&lsf)
+    }
+
+    /// §B.4.2.2: frequencies of comfort noise, from fewer rows, by the first predictor or a blend of both.
+    pub fn decode_noise(&mut self, code: NoiseCode) -> Lsp {
+        let first = row(&LSP_FIRST, SID_FIRST[usize::from(code.first & 31)]);
+        let second = SID_SECOND.each_ref().map(|rows| row(&LSP_SECOND, rows[usize::from(code.second & 15)]));
+        let mut innovation = *first;
+        for (n, value) in innovation.iter_mut().enumerate() {
+            *value = value.saturating_add(second[usize::from(n >= ORDER / 2)][n]);
+        }
+        spread(&mut innovation, GAP_FIRST, 1..ORDER);
+        let rest = &SID_PREDICTOR_REST[usize::from(code.blended)];
+        let mut lsf = [0; ORDER];
+        for (n, value) in lsf.iter_mut().enumerate() {
+            let mut sum = long_mult(innovation[n], rest[n]);
+            for (k, past) in self.past.iter().enumerate() {
+                let taps = [LSP_PREDICTOR[0][k][n], LSP_PREDICTOR[1][k][n]];
+                // 0.6 and 0.4
+                let blend = high(mac(long_mult(taps[0], 19660), taps[1], 13107));
+                sum = mac(sum, past[n], if code.blended { blend } else { taps[0] });
+            }
+            *value = high(sum);
+        }
+        self.push(innovation);
+        stabilise(&mut lsf);
+        self.last = lsf;
         to_cosines(&lsf)
     }
 

@@ -1,5 +1,5 @@
 //! G.729 at 8 kbit/s with the reduced complexity of Annex A: our own implementation of the Recommendation's text,
-//! tables and arithmetic. Bit-exact with the ITU's test vectors (`tests/g729_vectors.rs`).
+//! tables and arithmetic; of Annex B the receiving side. Bit-exact with the ITU's test vectors (`tests/g729_vectors.rs`).
 //!
 //! Section and equation numbers are those of G.729 (03/96) and its Annex A.
 
@@ -20,7 +20,8 @@ mod tables;
 
 pub use decoder::Decoder;
 pub use encoder::Encoder;
-pub use frame::{BYTES, Frame};
+pub(crate) use fixed::saturate16;
+pub use frame::{BYTES, Frame, SID_BYTES, Sid};
 
 /// Samples of a frame and of each half.
 pub const FRAME: usize = 80;
