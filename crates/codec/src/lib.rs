@@ -8,6 +8,8 @@ pub mod g711;
 pub mod g722;
 pub mod g729;
 mod stream;
+mod tone;
 
 pub use conceal::Concealer;
 pub use stream::{Decoder, Encoder, FRAME, Kind};
+pub use tone::{DIGITS, Tone};

@@ -2,12 +2,14 @@
 
 use crate::conceal::Concealer;
 use crate::{g711, g722, g729};
+use serde::{Deserialize, Serialize};
 
 /// Samples of 10 ms, the step in which everything here goes.
 pub const FRAME: usize = 80;
 
 /// A codec that we can put speech into and get speech out of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Kind {
     Pcmu,
     Pcma,
@@ -58,6 +60,23 @@ impl Kind {
 pub struct Decoder {
     codec: Decoding,
     concealer: Concealer,
+    noise: Noise,
+}
+
+/// White noise at a level, where the codec itself describes none (RFC 3389).
+#[derive(Clone, Copy, Debug)]
+struct Noise {
+    state: u32,
+    /// Peak of evenly spread samples; 0: nothing is known.
+    peak: i32,
+}
+
+impl Noise {
+    fn next(&mut self) -> i16 {
+        self.state = self.state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let upper = (self.state >> 16).cast_signed() - 0x8000;
+        g729::saturate16((upper * (self.peak >> 1)) >> 14)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -76,7 +95,7 @@ impl Decoder {
             Kind::G722 => Decoding::G722(Box::default()),
             Kind::G729 => Decoding::G729(Box::default()),
         };
-        Decoder { codec, concealer: Concealer::default() }
+        Decoder { codec, concealer: Concealer::default(), noise: Noise { state: 1, peak: 0 } }
     }
 
     /// Gives the samples of a payload to `sink`, at most 10 ms at a time. What does not fill a frame of a codec that
@@ -128,8 +147,19 @@ impl Decoder {
     pub fn silence(&mut self, out: &mut [i16; FRAME]) {
         match &mut self.codec {
             Decoding::G729(decoder) => decoder.silence(None, out),
-            _ => out.fill(0),
+            _ => out.fill_with(|| self.noise.next()),
         }
+    }
+
+    /// RFC 3389 §3: the far end's silence is noise of this many dB below overload.
+    #[expect(clippy::cast_possible_truncation, reason = "at most 32768 √3")]
+    pub fn describe_noise(&mut self, level: u8) {
+        self.noise.peak = (32768.0 * 3f32.sqrt() * 10f32.powf(-f32::from(level) / 20.0)) as i32;
+    }
+
+    /// After this payload nothing comes until the far end speaks again.
+    pub fn announces_silence(&self, payload: &[u8]) -> bool {
+        matches!(self.codec, Decoding::G729(_)) && payload.len() % g729::BYTES == g729::SID_BYTES
     }
 }
 

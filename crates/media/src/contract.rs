@@ -91,6 +91,9 @@ pub struct SideConfig {
     pub watch: Option<u32>,
     /// Clock of the RTP timestamps in Hz, for the jitter.
     pub clock_rate: u32,
+    /// How speech is carried to and from this peer. Where both sides have one and they differ, the media threads
+    /// convert (`MED-10`); otherwise packets pass as they are.
+    pub coding: Option<Coding>,
     /// The stream is RTP. Otherwise (UDPTL of T.38) datagrams pass without a look inside.
     pub rtp: bool,
 }
@@ -109,9 +112,23 @@ impl SideConfig {
             receives: true,
             watch: None,
             clock_rate: 8000,
+            coding: None,
             rtp: true,
         }
     }
+}
+
+/// How speech is carried on a leg.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Coding {
+    pub codec: codec::Kind,
+    pub payload_type: u8,
+    /// Speech in a packet that we send, in ms: a multiple of 10 up to 60.
+    pub packet_ms: u8,
+    /// Payload type of telephone events (RFC 4733), when they were agreed.
+    pub events: Option<u8>,
+    /// How much louder speech is made that we send, in dB (`SS_VOICEGAIN`).
+    pub gain_db: i8,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,12 +1,13 @@
 //! RTP and RTCP sessions: latching, relay, counters, port leases. No sockets.
 //!
-//! Three parts, each usable alone:
+//! Four parts, each usable alone:
 //! * [`lease`]: the brain's store of ports that the media threads have already opened, so that no call waits for a
 //!   bind (`MED-2`).
 //! * [`contract`]: what the brain says to the media threads and hears from them.
 //! * [`session`]: the decision for each packet: from whom it is taken, to whom it goes, what it adds to the
 //!   statistics (`MED-3`, `MED-5`, `MED-7`, `MED-8`). [`session::Relay`] is handed bytes and the time; the program's
 //!   media threads do the system calls around it.
+//! * [`transcode`]: what becomes of speech between two sides that do not carry it alike (`MED-10` to `MED-13`).
 
 pub mod contract;
 mod latch;
@@ -15,7 +16,11 @@ mod reception;
 mod rtcp;
 pub mod rtp;
 pub mod session;
+mod transcode;
 
-pub use contract::{Latch, MediaCommand, MediaEvent, SessionStatistics, Side, SideConfig, SideStatistics};
+pub use contract::{
+    Coding, Latch, MediaCommand, MediaEvent, SessionStatistics, Side, SideConfig, SideStatistics,
+};
 pub use lease::{PortLease, PortPool};
 pub use session::{DropReason, Relay, RelayEvent, Verdict};
+pub use transcode::{TICK as TRANSCODE_TICK, Transcoders};

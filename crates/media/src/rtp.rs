@@ -32,6 +32,17 @@ impl RtpHeader {
     }
 }
 
+/// The payload of a packet whose header was read: behind contributing sources and extension, before padding.
+pub fn payload<'a>(header: &RtpHeader, packet: &'a [u8]) -> Option<&'a [u8]> {
+    let first = *packet.first()?;
+    let mut start = 12 + 4 * usize::from(first & 0x0f);
+    if first & 0x10 != 0 {
+        let [_, _, l0, l1] = *packet.get(start..)?.first_chunk()?;
+        start += 4 + 4 * usize::from(u16::from_be_bytes([l0, l1]));
+    }
+    packet.get(start..)?.get(..header.payload_len)
+}
+
 /// The payload's length behind contributing sources, extension and padding.
 fn payload_len(first: u8, packet: &[u8]) -> Option<usize> {
     let mut rest = packet.get(12 + 4 * usize::from(first & 0x0f)..)?;

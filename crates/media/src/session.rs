@@ -3,7 +3,7 @@
 //! `handle_packet` says where a packet goes; `handle_timeout` watches for silence; `poll_event` tells what the brain
 //! should know. Nothing here allocates.
 
-use crate::contract::{Latch, SessionStatistics, Side, SideConfig, SideStatistics};
+use crate::contract::{Coding, Latch, SessionStatistics, Side, SideConfig, SideStatistics};
 use crate::latch::{Mark, Path};
 use crate::lease::PortLease;
 use crate::reception::Reception;
@@ -21,6 +21,10 @@ pub enum Verdict {
         to: SocketAddr,
         rtcp: bool,
     },
+    /// Convert what it carries and send that from the other side's RTP port.
+    Transcode {
+        to: SocketAddr,
+    },
     Drop(DropReason),
 }
 
@@ -36,6 +40,8 @@ pub enum DropReason {
     Direction,
     /// The other side's address is not known yet.
     NoDestination,
+    /// Reports are about a stream that ends here, since speech is converted.
+    Terminated,
 }
 
 /// What happened that the brain should know.
@@ -184,6 +190,16 @@ impl SideState {
         Verdict::Forward { to, rtcp: false }
     }
 
+    fn convert_media(&mut self) -> Verdict {
+        if !self.config.receives {
+            return Verdict::Drop(DropReason::Direction);
+        }
+        match self.rtp.destination() {
+            Some(to) => Verdict::Transcode { to },
+            None => Verdict::Drop(DropReason::NoDestination),
+        }
+    }
+
     /// RTCP flows on hold too (RFC 3264 §5.1).
     fn send_rtcp(&mut self, now: Tick, sender_time: Option<u32>) -> Verdict {
         self.rtcp.stay_beside(&self.rtp);
@@ -307,10 +323,47 @@ impl Relay {
         };
         self.pending |= from.tell_first;
         let Some(to) = to else { return Verdict::Drop(DropReason::NoSide) };
+        if from.config.rtp && converts(&from.config, &to.config) {
+            return match content {
+                Content::Rtp(_) if from.config.sends => to.convert_media(),
+                Content::Rtp(_) => Verdict::Drop(DropReason::Direction),
+                Content::Rtcp | Content::Opaque => Verdict::Drop(DropReason::Terminated),
+            };
+        }
         match content {
             Content::Rtcp => to.send_rtcp(now, sender_time),
             Content::Rtp(_) | Content::Opaque if !from.config.sends => Verdict::Drop(DropReason::Direction),
             Content::Rtp(_) | Content::Opaque => to.send_media(packet.len()),
+        }
+    }
+
+    /// What each side's speech is carried by, when it must be converted between them.
+    pub fn codings(&self) -> Option<(Coding, Coding)> {
+        let b = self.b.as_ref()?;
+        converts(&self.a.config, &b.config).then_some(())?;
+        Some((self.a.config.coding?, b.config.coding?))
+    }
+
+    /// Where converted speech for `side` goes, when it may be sent now.
+    pub fn destination(&self, side: Side) -> Option<SocketAddr> {
+        let (to, from) = match side {
+            Side::A => (Some(&self.a), self.b.as_ref()),
+            Side::B => (self.b.as_ref(), Some(&self.a)),
+        };
+        let (to, from) = (to?, from?);
+        (to.config.receives && from.config.sends).then(|| to.rtp.destination()).flatten()
+    }
+
+    /// A packet that was made for `side` was sent.
+    pub fn count_sent(&mut self, side: Side, len: usize) {
+        let to = match side {
+            Side::A => Some(&mut self.a),
+            Side::B => self.b.as_mut(),
+        };
+        if let Some(to) = to {
+            to.packets_out += 1;
+            to.bytes_out = to.bytes_out.saturating_add(length(len));
+            self.changed = true;
         }
     }
 
@@ -348,6 +401,11 @@ impl Relay {
     pub fn take_changed(&mut self) -> bool {
         std::mem::take(&mut self.changed)
     }
+}
+
+/// Speech between the two must be made anew.
+fn converts(a: &SideConfig, b: &SideConfig) -> bool {
+    matches!((a.coding, b.coding), (Some(a), Some(b)) if a != b)
 }
 
 fn length(len: usize) -> u64 {

@@ -6,6 +6,7 @@
 
 pub mod mmsg;
 mod ports;
+mod speech;
 mod thread;
 
 use media::{MediaCommand, MediaEvent};

@@ -372,3 +372,43 @@ fn wrong_commands_change_nothing() {
     assert_eq!(received(&b.rtp).0, rtp(1, 1));
     assert_eq!(world.close().b.packets_out, 1);
 }
+
+#[test]
+fn speech_is_converted_between_codecs() {
+    let mut world = World::new(21_950, 6, 1);
+    world.prepare(2, false);
+    let (a, b) = (Peer::new("127.0.0.1"), Peer::new("127.0.0.2"));
+    let (lease_a, lease_b) = (world.pool.lease(false).unwrap(), world.pool.lease(false).unwrap());
+    let coding = |codec: codec::Kind| {
+        let payload_type = codec.static_payload_type();
+        Some(media::Coding { codec, payload_type, packet_ms: 20, events: None, gain_db: 0 })
+    };
+    let side_a = SideConfig { coding: coding(codec::Kind::Pcma), ..a.side(lease_a, Latch::Fixed) };
+    let side_b = b.side(lease_b, Latch::Fixed);
+    world.send(MediaCommand::Open { session: SESSION, a: side_a, b: Some(side_b) });
+    let config = SideConfig { coding: coding(codec::Kind::G729), ..side_b };
+    world.send(MediaCommand::SetSide { session: SESSION, side: Side::B, config });
+    world.settle(false);
+    for n in 0..10 {
+        a.rtp.send_to(&rtp(1, n), lease_a.local).unwrap();
+        let (packet, from) = received(&b.rtp);
+        assert_eq!((packet.len(), packet[1] & 0x7f, from), (32, 18, lease_b.local));
+        let mut answer = rtp(2, n);
+        answer[1] = 18;
+        answer.truncate(32);
+        b.rtp.send_to(&answer, lease_b.local).unwrap();
+        let (packet, from) = received(&a.rtp);
+        assert_eq!((packet.len(), packet[1] & 0x7f, from), (172, 8, lease_a.local));
+    }
+    // A comfort noise frame: 20 ms of it go on by themselves.
+    let mut silence = rtp(2, 10);
+    silence[1] = 18;
+    silence.truncate(14);
+    b.rtp.send_to(&silence, lease_b.local).unwrap();
+    (0..3).for_each(|_| assert_eq!(received(&a.rtp).0.len(), 172));
+    a.rtcp.send_to(&[0x80, 201, 0, 1, 0, 0, 0, 1], lease_a.rtcp_local()).unwrap();
+    nothing_comes(&b.rtcp);
+    let closed = world.close();
+    assert_eq!((closed.b.packets_out, closed.b.bytes_out, closed.b.packets_in), (10, 320, 11));
+    assert!(closed.a.packets_out >= 13 && closed.b.rtcp_out == 0);
+}

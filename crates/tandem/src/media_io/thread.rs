@@ -2,6 +2,7 @@
 
 use super::mmsg::{BATCH, Batch};
 use super::ports::{Opened, PortPair, Unopened};
+use super::speech::{self, Speech};
 use super::{Doorbell, MediaSettings};
 use media::{MediaCommand, MediaEvent, PortLease, Relay, RelayEvent, Side, SideConfig, Verdict};
 use rustix::buffer::spare_capacity;
@@ -63,6 +64,8 @@ struct Port {
 struct Session {
     id: MediaSessionId,
     relay: Relay,
+    /// Converts between the sides, where they do not carry speech alike.
+    speech: Speech,
 }
 
 pub struct MediaThread {
@@ -87,6 +90,9 @@ pub struct MediaThread {
     batch: Batch,
     next_slice: Tick,
     slice: usize,
+    /// Sessions that convert speech, and when they are next looked after.
+    speaking: Vec<usize>,
+    next_speech: Tick,
     /// Packets received in this slice of time, and whether those of the last one were a load.
     received: usize,
     loaded: bool,
@@ -118,6 +124,8 @@ impl MediaThread {
             batch: Batch::default(),
             next_slice: Tick::default(),
             slice: 0,
+            speaking: Vec::new(),
+            next_speech: Tick::default(),
             received: 0,
             loaded: false,
         }
@@ -173,8 +181,9 @@ impl MediaThread {
     fn timeout(&self) -> Timespec {
         let busy = !self.unfinished.is_empty() || self.unopened.iter().any(Unopened::wants);
         let slice = (!self.by_id.is_empty()).then_some(self.next_slice);
+        let speech = (!self.speaking.is_empty()).then_some(self.next_speech);
         let rested = self.resting.front().map(|(at, _)| *at);
-        let wait = match slice.into_iter().chain(rested).min() {
+        let wait = match slice.into_iter().chain(speech).chain(rested).min() {
             _ if busy => Duration::ZERO,
             Some(at) => at.since(Tick::default() + self.started.elapsed()),
             None => Duration::from_secs(3600),
@@ -220,6 +229,9 @@ impl MediaThread {
         for i in 0..received {
             let Some((source, packet)) = self.batch.packet(i) else { continue };
             let verdict = session.relay.handle_packet(self.now, side, rtcp, source, packet);
+            if let (Verdict::Transcode { to }, Some(out)) = (verdict, out) {
+                session.speech.hear(self.now, side, packet, (&out.pair, to), &mut session.relay);
+            }
             let (Verdict::Forward { to, rtcp }, Some(out)) = (verdict, out) else { continue };
             if rtcp != out_rtcp {
                 self.batch.send(out.pair.socket(out_rtcp).as_fd());
@@ -276,7 +288,7 @@ impl MediaThread {
             return;
         }
         let slot = self.free.pop().unwrap_or(self.sessions.len());
-        let session = Some(Session { id, relay: Relay::new(self.now, a, b) });
+        let session = Some(Session { id, relay: Relay::new(self.now, a, b), speech: Speech::default() });
         match self.sessions.get_mut(slot) {
             Some(empty) => *empty = session,
             None => self.sessions.push(session),
@@ -285,6 +297,16 @@ impl MediaThread {
         self.connect(a.lease, slot, Side::A);
         if let Some(b) = b {
             self.connect(b.lease, slot, Side::B);
+        }
+        self.agree_speech(slot);
+    }
+
+    /// Begins or ends conversion of speech as both sides now are.
+    fn agree_speech(&mut self, slot: usize) {
+        let Some(Some(session)) = self.sessions.get_mut(slot) else { return };
+        self.speaking.retain(|speaking| *speaking != slot);
+        if session.speech.agree(session.relay.codings()) {
+            self.speaking.push(slot);
         }
     }
 
@@ -301,6 +323,7 @@ impl MediaThread {
         if let Some(lease) = retired {
             self.disconnect(lease, slot);
         }
+        self.agree_speech(slot);
     }
 
     /// Is the lease one of ours, and unused but for `user`?
@@ -359,6 +382,7 @@ impl MediaThread {
     fn close_slot(&mut self, slot: usize) {
         let Some(session) = self.sessions.get_mut(slot).and_then(Option::take) else { return };
         self.free.push(slot);
+        self.speaking.retain(|speaking| *speaking != slot);
         self.by_id.remove(&session.id);
         for lease in [Side::A, Side::B].into_iter().filter_map(|side| session.relay.lease(side)) {
             self.disconnect(lease, slot);
@@ -415,6 +439,10 @@ impl MediaThread {
     fn handle_timeout(&mut self) {
         let now = self.now;
         self.release_rested(now);
+        if !self.speaking.is_empty() && now >= self.next_speech {
+            self.next_speech = now + speech::TICK;
+            self.look_after_speech(now);
+        }
         if now >= self.next_slice {
             self.next_slice = now + SLICE;
             self.loaded = std::mem::take(&mut self.received) >= LOAD;
@@ -427,6 +455,19 @@ impl MediaThread {
         if due > 0 {
             let leases = self.resting.drain(..due).map(|(_, lease)| lease).collect();
             self.emit(MediaEvent::Ready(leases));
+        }
+    }
+
+    /// Speech that waits for a packet or goes on by itself.
+    fn look_after_speech(&mut self, now: Tick) {
+        for &slot in &self.speaking {
+            let Some(Some(session)) = self.sessions.get_mut(slot) else { continue };
+            let ports = [Side::A, Side::B].map(|side| {
+                let lease = session.relay.lease(side)?;
+                let port = self.ports.get(usize::try_from(lease.index).ok()?)?;
+                (port.user == Some((slot, side))).then_some(&port.pair)
+            });
+            session.speech.go_on(now, ports, &mut session.relay);
         }
     }
 
