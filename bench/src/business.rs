@@ -2,7 +2,7 @@
 //! digits, long ones far more often than short ones.
 
 use billing::ledger::{AccountTerms, PaymentMode};
-use billing::rate::{Rate, RateGroup, RateTable, RateTableBuilder};
+use billing::rate::{Rate, RateGroup, RateTable, RateTableBuilder, Validity};
 use routing::{Gateway, Guards};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -128,6 +128,8 @@ pub fn rate(code: Code, markup: u64) -> Rate {
         minimum_charge: Money::ZERO,
         free_seconds: 0,
         locked: false,
+        level: None,
+        sections: [].into(),
     }
 }
 
@@ -137,7 +139,7 @@ pub fn deck(codes: impl IntoIterator<Item = Code>, markup: u64) -> Result<RateTa
     for code in codes {
         text.clear();
         code.push_to(&mut text);
-        builder.add(&text, rate(code, markup)).map_err(|e| e.to_string())?;
+        builder.add(&text, Validity::default(), rate(code, markup)).map_err(|e| e.to_string())?;
     }
     Ok(builder.build())
 }
@@ -156,6 +158,7 @@ pub fn account(id: AccountId, name: String, group: RateGroupId) -> Arc<Account> 
         name: name.into(),
         terms: AccountTerms { currency: Currency::USD, payment: PaymentMode::Prepaid, credit_limit: None },
         rate_group: Some(group),
+        private_rates: None,
         locked: false,
         valid_until: None,
         anti_overdraft: true,
@@ -184,6 +187,7 @@ pub fn routing_gateway(route: Arc<Gateway>) -> Arc<RoutingGateway> {
         target: Some(VENDOR_AT),
         host: None,
         transport: Transport::Udp,
+        rate_group: None,
         credentials: None,
         failover_codes: None,
         follow_redirects: false,
@@ -195,7 +199,7 @@ pub fn routing_gateway(route: Arc<Gateway>) -> Arc<RoutingGateway> {
 
 pub fn rate_group(id: u32, table: Arc<RateTable>) -> (RateGroupId, Arc<RateGroup>) {
     let id = RateGroupId(id);
-    (id, Arc::new(RateGroup { id, name: format!("deck-{id}").into(), currency: Currency::USD, table }))
+    (id, Arc::new(RateGroup::new(id, &format!("deck-{id}"), Currency::USD, table)))
 }
 
 pub fn trunk() -> Arc<MappingGateway> {
@@ -212,6 +216,8 @@ pub fn trunk() -> Arc<MappingGateway> {
         request_address: RequestAddress::Socket,
         max_concurrency: Some(1_000_000),
         max_cps: Some(1_000_000),
+        rate_group: None,
+        call_level: None,
         params: Arc::default(),
     })
 }
@@ -219,6 +225,7 @@ pub fn trunk() -> Arc<MappingGateway> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use vocab::Utc;
 
     #[test]
     fn codes_are_packed_and_written() {
@@ -239,6 +246,8 @@ mod tests {
         assert!(all.windows(2).all(|w| w[0] < w[1]));
         let numbers = Numbers::below(&all, 100, 2);
         let table = deck(all.iter().copied(), 0).unwrap();
-        assert!((0..numbers.count()).all(|i| table.longest(numbers.get(i)).is_some()));
+        assert!((0..numbers.count()).all(|i| {
+            table.at(vocab::prefix::Packed::of(numbers.get(i)), Utc(0), &billing::Zone::utc()).is_some()
+        }));
     }
 }

@@ -232,6 +232,8 @@ fn priced(id: u32, name: &str, amount: i128) -> Option<Priced> {
         connection_fee: Money::ZERO,
         minimum_charge: Money::ZERO,
         free_seconds: 0,
+        level: None,
+        sections: Vec::new(),
         currency: Currency::USD,
         billed_s: 60,
         charged_s: 60,

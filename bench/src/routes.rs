@@ -9,6 +9,7 @@ use crate::clock::{memory_available, nanoseconds};
 use crate::ground::Ground;
 use crate::heap::kept;
 use crate::report::{Section, Table, figure, grouped, times};
+use billing::Zone;
 use billing::ledger::Book;
 use billing::rate::RateTable;
 use routing::{Gateway, Load, Market, Offer, Plan, Standing};
@@ -115,13 +116,14 @@ impl World {
     fn rates(&self) -> Outcome<Vec<Row>> {
         let numbers = Numbers::below(&self.codes, 1_000_000, 2);
         let count = numbers.count();
+        let utc = Zone::utc();
         let indexed = || self.codes.iter().zip(0..).map(|(code, i)| (code.0, i));
         let (map, map_bytes) = kept(|| indexed().collect::<Hashed<u32>>());
         let hashed = nanoseconds(count, |i| longest_hashed(&map, Code::of(numbers.get(i))));
         let agree = (0..1000).all(|i| {
             let found =
                 longest_hashed(&map, Code::of(numbers.get(i))).and_then(|at| self.codes.get(*at as usize));
-            let ours = self.sale.longest(numbers.get(i)).map(|(m, _)| m.len());
+            let ours = self.sale.at(Packed::of(numbers.get(i)), Utc(0), &utc).map(|(m, _)| m.len());
             found.map(|c| c.length()) == ours
         });
         if !agree {
@@ -131,7 +133,9 @@ impl World {
         let (tree, tree_bytes) = kept(|| indexed().collect::<BTreeMap<u64, u32>>());
         let in_tree = nanoseconds(count, |i| longest_in_tree(&tree, Code::of(numbers.get(i))));
         drop(tree);
-        let ours = nanoseconds(count, |i| self.sale.longest(numbers.get(i)).map(|(_, r)| r.price_per_minute));
+        let ours = nanoseconds(count, |i| {
+            self.sale.at(Packed::of(numbers.get(i)), Utc(0), &utc).map(|(_, r)| r.price_per_minute)
+        });
         Ok(vec![
             Row { name: "floor: hash map, a probe for each length", ns: hashed, bytes: map_bytes },
             Row { name: "floor: B-tree", ns: in_tree, bytes: tree_bytes },
@@ -274,7 +278,7 @@ impl Market for Decks<'_> {
     fn offer(&self, gateway: &Gateway) -> Offer {
         let account = self.snapshot.accounts.get(&gateway.account);
         let group = account.and_then(|a| self.snapshot.rate_groups.get(&a.rate_group?));
-        let Some((_, rate)) = group.and_then(|g| g.table.longest_of(self.called)) else {
+        let Some((_, rate)) = group.and_then(|g| g.at(self.called, Utc(0))) else {
             return Offer::NoRate;
         };
         Offer::PerMinute { cost: rate.price_per_minute, margin: Price::ZERO }

@@ -83,8 +83,10 @@ export const rateGroups = {
     unwrap(
       client.PUT('/api/v1/rate-groups/{id}/rates/{prefix}', { params: { path: { id, prefix: body.prefix } }, body }),
     ),
-  removeRate: (id: string, prefix: string) =>
-    unwrap(client.DELETE('/api/v1/rate-groups/{id}/rates/{prefix}', { params: { path: { id, prefix } } })),
+  removeRate: (id: string, { prefix, valid_from, hours }: Rate) => {
+    const query = { ...(valid_from && { valid_from }), ...(hours && { hours }) };
+    return unwrap(client.DELETE('/api/v1/rate-groups/{id}/rates/{prefix}', { params: { path: { id, prefix }, query } }));
+  },
 };
 
 export const mappingGateways = {

@@ -20,6 +20,8 @@ const NEW: MappingGatewayInput = {
   request_address: 'socket',
   max_cps: null,
   max_concurrency: null,
+  rate_group: null,
+  call_level: null,
   parameters: {},
   notes: '',
 };

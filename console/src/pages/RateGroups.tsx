@@ -40,7 +40,7 @@ export function RateGroups() {
         <EditorDrawer<RateGroupInput>
           title={t.rates.addGroup}
           sections={groupSections(t, true)}
-          value={{ name: '', currency: 'USD', notes: '' }}
+          value={NEW_GROUP}
           saveLabel={t.common.create}
           save={async (value) => {
             const made = await rateGroups.create(value);
@@ -53,6 +53,17 @@ export function RateGroups() {
     </Page>
   );
 }
+
+export const NEW_GROUP: RateGroupInput = {
+  name: '',
+  currency: 'USD',
+  time_zone: 'UTC',
+  price_change: 'next_call',
+  inherits: null,
+  mark_up: '0',
+  mark_up_decimals: 6,
+  notes: '',
+};
 
 export function groupSections(t: Messages, isNew: boolean): Section[] {
   return [

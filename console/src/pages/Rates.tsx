@@ -13,7 +13,7 @@ import { ErrorNote } from '../ui/Notes';
 import { Page } from '../ui/Page';
 import { StateMark } from '../ui/State';
 import { useSaved } from '../ui/useSaved';
-import { groupSections } from './RateGroups';
+import { groupSections, NEW_GROUP } from './RateGroups';
 import { NEW_RATE, rateSections } from './rateFields';
 
 type Editing = { what: 'rate'; rate: Rate; isNew: boolean } | { what: 'group' } | null;
@@ -60,7 +60,7 @@ export function Rates() {
           queryKey={['rates', id]}
           fetch={fetch}
           columns={columns}
-          rowKey={(r) => r.prefix}
+          rowKey={(r) => `${r.prefix} ${r.valid_from ?? ''} ${r.hours ?? ''}`}
           hint={t.rates.prefixHint}
           onOpen={(rate) => setEditing({ what: 'rate', rate, isNew: false })}
           empty={{ text: t.rates.empty, action: add }}
@@ -90,6 +90,7 @@ function RateDrawer({
       title={isNew ? t.rates.add : t.rates.editTitle(rate.prefix)}
       sections={rateSections(t, isNew)}
       value={rate}
+      keeps={Object.keys(NEW_RATE)}
       saveLabel={isNew ? t.common.create : undefined}
       save={async (value) => {
         await rateGroups.saveRate(groupId, value);
@@ -101,7 +102,7 @@ function RateDrawer({
         !isNew && (
           <Button
             danger
-            onClick={() => confirmDelete(rate.prefix, () => rateGroups.removeRate(groupId, rate.prefix), onClose)}
+            onClick={() => confirmDelete(rate.prefix, () => rateGroups.removeRate(groupId, rate), onClose)}
           >
             {t.common.delete}
           </Button>
@@ -125,6 +126,7 @@ function GroupDrawer({ group, onClose }: { group: RateGroup; onClose: () => void
       title={t.rates.editGroup}
       sections={groupSections(t, false)}
       value={group}
+      keeps={Object.keys(NEW_GROUP)}
       save={(value) => save(value, group.version)}
       reload={() => rateGroups.get(group.id)}
       saveOver={async (value) => save(value, (await rateGroups.get(group.id)).version)}

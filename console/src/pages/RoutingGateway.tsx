@@ -22,6 +22,7 @@ const NEW: RoutingGatewayInput = {
   lowest_profit_per_minute: null,
   max_price_per_minute: null,
   check_rate: false,
+  rate_group: null,
   reply_address: 'socket',
   request_address: 'socket',
   parameters: {},

@@ -10,6 +10,7 @@ export const NEW_ACCOUNT: AccountInput = {
   currency: 'USD',
   credit_limit: '0',
   rate_group: null,
+  private_rates: null,
   status: 'normal',
   valid_until: null,
   anti_overdraft: true,

@@ -13,6 +13,11 @@ export const NEW_RATE: Rate = {
   minimum_charge: '0',
   free_seconds: 0,
   locked: false,
+  level: null,
+  valid_from: null,
+  valid_until: null,
+  hours: '',
+  sections: [],
 };
 
 /** The prefix is the name of a rate, so it is given once. */

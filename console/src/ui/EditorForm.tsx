@@ -28,6 +28,8 @@ interface EditorFormProps<T> {
   reload?: () => Promise<T>;
   saveOver?: (value: T) => Promise<unknown>;
   saveLabel?: string;
+  /** Fields of the document that this form does not show and must not lose. */
+  keeps?: string[];
   /** In dialogs: no panels around the sections. */
   plain?: boolean;
   extra?: ReactNode;
@@ -76,7 +78,10 @@ export function EditorForm<T extends object>(props: EditorFormProps<T>) {
     }
     setSaving(true);
     // Only what the form knows goes out: the API refuses figures that are not an operator's to set.
-    const document = fromForm(fields, form.getFieldsValue(true) as Document, props.value as Document);
+    const known = fromForm(fields, form.getFieldsValue(true) as Document, props.value as Document);
+    // A PUT replaces the document whole: what an operator has set elsewhere and this form does not show is kept.
+    const kept = (props.keeps ?? []).filter((name) => !(name in known) && name in props.value);
+    const document = { ...Object.fromEntries(kept.map((name) => [name, (props.value as Document)[name]])), ...known };
     try {
       await store(document as T);
       setChanged([]);

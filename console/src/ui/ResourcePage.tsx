@@ -106,6 +106,7 @@ function ExistingResource<View extends Named, Input extends object>(
         <EditorForm<View>
           sections={props.sections(shown)}
           value={shown}
+          keeps={Object.keys(props.start)}
           save={(value) => save(value, shown.version)}
           reload={() => store.get(id)}
           saveOver={async (value) => save(value, (await store.get(id)).version)}

@@ -59,7 +59,7 @@ pub fn more(
     let free = u64::from(rounding.free_time_s);
     let cap = billed.saturating_add(SLICE_S).saturating_add(free);
     let affordable = longest_affordable(rate, budget, rounding, cap).saturating_sub(free);
-    match charge(rate, last_boundary(rate, affordable), rounding) {
+    match charge(rate, rate.last_boundary(affordable), rounding) {
         Ok(slice) if slice.charged_seconds > one_unit => until(slice.charged_seconds, slice.amount, rounding),
         Ok(_) | Err(_) => until(one_unit, price, rounding),
     }
@@ -75,14 +75,6 @@ fn whole(rate: &Rate, rounding: &Rounding, seconds: u64) -> Option<(u64, Money)>
     let seconds = seconds.max(pricing::first_unit_seconds(rate));
     let charged = charge(rate, seconds, rounding).ok()?;
     Some((charged.charged_seconds, charged.amount))
-}
-
-/// The last end of a period that is not above this.
-fn last_boundary(rate: &Rate, seconds: u64) -> u64 {
-    match seconds.checked_sub(rate.first_period_s.into()) {
-        Some(rest) => seconds - rest % rate.cycle(),
-        None => 0,
-    }
 }
 
 #[cfg(test)]
@@ -106,6 +98,8 @@ mod tests {
             minimum_charge: Money::ZERO,
             free_seconds: 0,
             locked: false,
+            level: None,
+            sections: [].into(),
         }
     }
 

@@ -1,8 +1,8 @@
 //! From talk time to a charge (`BIL-8`), and from money to talk time (`BIL-12`).
 //!
 //! The policy, in order: talk time is rounded to whole seconds; free time is taken off; nothing is charged for
-//! no time, nor within the grace of the rate; otherwise the first period and whole cycles, plus the connection
-//! fee, at least the minimum charge. The exact amount is a fraction and is rounded once, at the end, up to the
+//! no time, nor within the grace of the rate; otherwise the first period and whole cycles, each at the price of the
+//! section in which it begins, plus the connection fee, at least the minimum charge. The exact amount is a fraction and is rounded once, at the end, up to the
 //! fee unit. It never falls when a call gets longer.
 
 use crate::rate::Rate;
@@ -93,9 +93,12 @@ const PARTS: i128 = 60 * 10i128.pow(vocab::Price::DECIMALS - Money::DECIMALS);
 
 /// The charge in [`PARTS`] of a unit, before rounding. `None` on overflow.
 fn exact_charge(rate: &Rate, charged_seconds: u64) -> Option<i128> {
-    let after_first = i128::from(charged_seconds) - i128::from(rate.first_period_s);
-    let time = i128::from(rate.price_per_minute.0).checked_mul(after_first)?;
-    let total = first_charge(rate)?.checked_add(time)?;
+    let mut total = first_charge(rate)?;
+    for run in rate.runs() {
+        let Some(left) = charged_seconds.checked_sub(run.start).filter(|left| *left > 0) else { break };
+        let seconds = run.cycles.map_or(left, |n| n.saturating_mul(run.cycle).min(left));
+        total = total.checked_add(i128::from(run.price.0).checked_mul(seconds.into())?)?;
+    }
     Some(total.max(rate.minimum_charge.0.checked_mul(PARTS)?))
 }
 
@@ -126,18 +129,29 @@ fn affordable_seconds(rate: &Rate, available: Money, rounding: &Rounding) -> u64
     let unaffordable_minimum = rate.minimum_charge.0.checked_mul(PARTS).is_none_or(|min| min > budget);
     let left = first_charge(rate).map(|first| budget - first).filter(|left| *left >= 0);
     let Some(left) = left.filter(|_| !unaffordable_minimum) else { return grace };
-    let cycle_price = i128::from(rate.price_per_minute.0) * i128::from(rate.cycle());
-    if cycle_price <= 0 {
-        return u64::MAX;
+    within_runs(rate, left).max(grace)
+}
+
+/// The end of the last cycle that this pays for, in [`PARTS`] of a unit, after the first period.
+fn within_runs(rate: &Rate, mut left: i128) -> u64 {
+    let mut end = u64::from(rate.first_period_s);
+    for run in rate.runs() {
+        let price = i128::from(run.price.0).saturating_mul(run.cycle.into());
+        let payable = if price <= 0 { u64::MAX } else { u64::try_from(left / price).unwrap_or(u64::MAX) };
+        let cycles = run.cycles.map_or(payable, |n| n.min(payable));
+        end = run.start.saturating_add(cycles.saturating_mul(run.cycle));
+        if run.cycles != Some(cycles) {
+            break;
+        }
+        left = left.saturating_sub(price.saturating_mul(cycles.into()));
     }
-    let cycles = u64::try_from(left / cycle_price).unwrap_or(u64::MAX);
-    cycles.saturating_mul(rate.cycle()).saturating_add(rate.first_period_s.into()).max(grace)
+    end
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use vocab::Price;
+    use vocab::{Price, RateSection};
 
     fn money(text: &str) -> Money {
         Money::parse(text).unwrap()
@@ -157,9 +171,22 @@ mod tests {
             minimum_charge: Money::ZERO,
             free_seconds: 0,
             locked: false,
+            level: None,
+            sections: [].into(),
         };
         for word in words {
             match word.split_once('=').unwrap() {
+                // Section: "at=600:0.02/6".
+                ("at", v) => {
+                    let (from, terms) = v.split_once(':').unwrap();
+                    let (price, cycle) = terms.split_once('/').unwrap();
+                    let section = RateSection {
+                        from: from.parse().unwrap(),
+                        price_per_minute: Price::parse(price).unwrap(),
+                        cycle: cycle.parse().unwrap(),
+                    };
+                    rate.sections = rate.sections.iter().copied().chain([section]).collect();
+                }
                 ("fee", v) => rate.connection_fee = money(v),
                 ("min", v) => rate.minimum_charge = money(v),
                 ("free", v) => rate.free_seconds = v.parse().unwrap(),
@@ -289,6 +316,32 @@ mod tests {
         dearest.first_period_price = Some(Price(i64::MAX));
         dearest.validate().unwrap();
         assert!(charge(&dearest, u64::from(u32::MAX), &rounding("unit=1000000")).is_ok());
+    }
+
+    #[test]
+    fn later_parts_have_their_own_price() {
+        for (r, seconds, want, charged) in [
+            ("60/6 0.06 at=120:0.03/30", 60, "0.06", 60),
+            ("60/6 0.06 at=120:0.03/30", 119, "0.12", 120),
+            ("60/6 0.06 at=120:0.03/30", 120, "0.12", 120),
+            ("60/6 0.06 at=120:0.03/30", 121, "0.135", 150),
+            ("60/6 0.06 at=120:0.03/30 at=180:0/1", 1000, "0.15", 1000),
+            // A cycle that has begun is not cut short.
+            ("1/50 0.06 at=60:0.6/1", 51, "0.051", 51),
+            ("1/50 0.06 at=60:0.6/1", 52, "0.101", 101),
+            ("1/50 0.06 at=60:0.6/1", 102, "0.111", 102),
+            // Sections within the first period begin after it, the last one of them counts.
+            ("60/60 0.06 at=10:0.6/1 at=20:0.3/1", 61, "0.065", 61),
+            ("60/60 0.06 at=10:0.6/1 at=20:0.3/1", 60, "0.06", 60),
+            ("1/1 0.06 at=864000:0.6/1", 100, "0.1", 100),
+        ] {
+            let rate = rate(r);
+            let got = charge(&rate, seconds, &rounding("precision=8")).unwrap();
+            assert_eq!((got.amount, got.charged_seconds), (money(want), charged), "{r} {seconds} s");
+            assert_eq!(rate.last_boundary(charged), charged, "{r}");
+            let least = longest_affordable(&rate, got.amount, &rounding("precision=8"), 1_000_000);
+            assert!(least >= seconds, "{r}: {least}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@
 
 use billing::{Charge, Rate, Rounding, billed_seconds, charge, longest_affordable};
 use std::time::Duration;
-use vocab::{Money, MoneyError, Price, Random};
+use vocab::{Money, MoneyError, Price, Random, RateSection};
 
 fn cases() -> u64 {
     std::env::var("TANDEM_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(200_000)
@@ -69,8 +69,7 @@ fn by_fractions(rate: &Rate, seconds: u64, rounding: &Rounding) -> Charge {
         Some(price) => of_price(price),
         None => per_second.times(rate.first_period_s.into()),
     };
-    let cycles = count_cycles(seconds, rate.first_period_s.into(), rate.cycle_s.into());
-    let time = per_second.times(rate.cycle_s.into()).times(cycles.into());
+    let (charged_seconds, time) = after_first(rate, seconds);
     let mut exact = of_money(rate.connection_fee).plus(first).plus(time);
     if of_money(rate.minimum_charge).is_above(exact) {
         exact = of_money(rate.minimum_charge);
@@ -83,10 +82,25 @@ fn by_fractions(rate: &Rate, seconds: u64, rounding: &Rounding) -> Charge {
     let steps = exact.times(step.1).over(step.0).ceiling();
     let amount = step.times(steps);
     assert_eq!(100_000_000 % amount.1, 0, "a fee has at most 8 decimals");
-    Charge {
-        amount: Money(amount.0 * (100_000_000 / amount.1)),
-        charged_seconds: u64::from(rate.first_period_s) + cycles * u64::from(rate.cycle_s),
+    Charge { amount: Money(amount.0 * (100_000_000 / amount.1)), charged_seconds }
+}
+
+/// Where the charged time ends, and what the cycles after the first period cost: one by one where there are sections.
+fn after_first(rate: &Rate, seconds: u64) -> (u64, Fraction) {
+    let per_second = |price: Price| of_price(price).over(60);
+    let first = u64::from(rate.first_period_s);
+    if rate.sections.is_empty() {
+        let cycles = count_cycles(seconds, first, rate.cycle_s.into());
+        let time = per_second(rate.price_per_minute).times(rate.cycle_s.into()).times(cycles.into());
+        return (first + cycles * u64::from(rate.cycle_s), time);
     }
+    let (mut at, mut time) = (first, Fraction(0, 1));
+    while at < seconds {
+        let section = rate.section_at(at.try_into().unwrap());
+        time = time.plus(per_second(section.price_per_minute).times(section.cycle.into()));
+        at += u64::from(section.cycle);
+    }
+    (at, time)
 }
 
 fn count_cycles(seconds: u64, first: u64, cycle: u64) -> u64 {
@@ -141,7 +155,22 @@ fn rate(r: &mut Random) -> Rate {
         minimum_charge: fee(r, 19),
         free_seconds: pick(r, &[0, 0, 0, 1, 5, 6, 60, 100]),
         locked: false,
+        level: None,
+        sections: [].into(),
     };
+    assert_eq!(rate.validate(), Ok(()));
+    rate
+}
+
+/// Up to four sections within the first hours.
+fn with_sections(r: &mut Random, rate: Rate) -> Rate {
+    let mut from = 0;
+    let mut sections = Vec::new();
+    for _ in 0..=r.below(4) {
+        from += 1 + number(r, 2000);
+        sections.push(RateSection { from, price_per_minute: price(r), cycle: 1 + number(r, 100) });
+    }
+    let rate = Rate { sections: sections.into(), ..rate };
     assert_eq!(rate.validate(), Ok(()));
     rate
 }
@@ -181,6 +210,27 @@ fn charges_are_exact() {
             got,
             Ok(by_fractions(&rate, seconds, &rounding)),
             "case {case}: {talk:?} {rate:?} {rounding:?}"
+        );
+    }
+}
+
+#[test]
+fn charges_of_sections_are_exact() {
+    let mut r = Random::from_number(58);
+    for case in 0..cases() / 50 {
+        let rate = rate(&mut r);
+        let (rate, rounding) = (with_sections(&mut r, rate), rounding(&mut r));
+        let seconds = r.below(12_000);
+        let got = charge(&rate, seconds, &rounding);
+        let what = format!("case {case}: {seconds} s {rate:?} {rounding:?}");
+        assert_eq!(got, Ok(by_fractions(&rate, seconds, &rounding)), "{what}");
+        let available = available(&mut r);
+        let longest = longest_affordable(&rate, available, &rounding, 20_000);
+        let costs = |s: u64| charge(&rate, billed_seconds(Duration::from_secs(s), &rounding), &rounding);
+        assert!(costs(longest).is_ok_and(|c| c.amount <= available), "{what}: {available} {longest}");
+        assert!(
+            longest == 20_000 || costs(longest + 1).is_ok_and(|c| c.amount > available),
+            "{what}: {available} {longest}"
         );
     }
 }
@@ -257,6 +307,8 @@ fn extremes_are_errors() {
             minimum_charge: Money(pick(&mut r, &amounts)),
             free_seconds: pick(&mut r, &periods),
             locked: false,
+            level: None,
+            sections: [].into(),
         };
         let rounding = Rounding {
             free_time_s: pick(&mut r, &periods),

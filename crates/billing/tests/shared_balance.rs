@@ -31,6 +31,8 @@ fn rate(per_minute: &str, first_period_s: u32, cycle_s: u32) -> Rate {
         minimum_charge: Money::ZERO,
         free_seconds: 0,
         locked: false,
+        level: None,
+        sections: [].into(),
     }
 }
 

@@ -8,8 +8,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use vocab::explain::RouteExplanation;
 use vocab::{
-    AccountId, CallId, Currency, EndReason, EndedBy, MappingGatewayId, Money, Price, RateGroupId,
-    RoutingGatewayId, Utc,
+    AccountId, CallId, CallLevel, Currency, EndReason, EndedBy, MappingGatewayId, Money, Price, RateGroupId,
+    RateSection, RoutingGatewayId, Utc,
 };
 
 /// Version of [`Cdr`]'s shape; grows with each change that older readers could misread.
@@ -84,6 +84,12 @@ pub struct Priced {
     pub connection_fee: Money,
     pub minimum_charge: Money,
     pub free_seconds: u32,
+    /// How far the destination is.
+    #[serde(default)]
+    pub level: Option<CallLevel>,
+    /// Prices of later parts of the call; those of a change of the rate that did not come in time too.
+    #[serde(default)]
+    pub sections: Vec<RateSection>,
     pub currency: Currency,
     /// Talk time in whole seconds after rounding.
     pub billed_s: u64,

@@ -31,6 +31,16 @@ choices! {
     }
 }
 
+choices! {
+    /// Which of the rates that could apply to a caller is charged (`BIL-5`).
+    RateChoice {
+        /// The one with the lowest price of the first minute.
+        Cheapest = "Cheapest",
+        /// The one that stands nearest to the caller: gateway, account's own, account's group.
+        MostSpecific = "MostSpecific",
+    }
+}
+
 macro_rules! is {
     (gateway gateway) => {
         true
@@ -261,6 +271,18 @@ parameters! {
     billing_overdraft_policy: OverdraftPolicy = OverdraftPolicy::Cut;
     "SERVER_BILLING_OVERDRAFT_POLICY", Kind::Choice(OverdraftPolicy::TEXTS), "", Billing, switch,
     "What happens to calls in progress when the money is used up.";
+
+    billing_rate_choice: RateChoice = RateChoice::Cheapest;
+    "SERVER_BILLING_RATE_CHOICE", Kind::Choice(RateChoice::TEXTS), "", Billing, switch,
+    "Which rate is charged where the gateway, the account itself and its rate group have one.";
+
+    billing_profit_calculate: bool = true;
+    "SERVER_BILLING_PROFIT_CALCULATE", Kind::Switch, "", Billing, switch,
+    "CDRs say what was earned.";
+
+    billing_gateway_route_prefix: bool = false;
+    "SERVER_BILLING_GATEWAY_ROUTE_PREFIX", Kind::Switch, "", Billing, switch,
+    "The prefix by which a number was routed is taken off before the vendor's rate is looked up.";
 
     billing_record_zero_hold_time: bool = true;
     "SERVER_BILLING_RECORD_ZERO_HOLD_TIME", Kind::Switch, "", Billing, switch,

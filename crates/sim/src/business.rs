@@ -11,18 +11,22 @@
 //! that is there already replace it, so that a configuration can change while calls run.
 
 use crate::digest;
+use crate::world::EPOCH;
+use billing::Hours;
 use billing::ledger::{AccountTerms, PaymentMode};
-use billing::rate::{Rate, RateGroup, RateTable};
+use billing::rate::{PriceChange, Rate, RateGroup, RateTable, RateTableBuilder, Validity};
 use params::Params;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::str::{FromStr, SplitWhitespace};
 use std::sync::Arc;
+use std::time::Duration;
 use switch::snapshot::{Account, Authentication, MappingGateway, RoutingGateway, Snapshot};
 use vocab::leg::{PlainCredentials, ReplyAddress, RequestAddress};
 use vocab::net::Cidr;
 use vocab::{
-    AccountId, Currency, MappingGatewayId, Money, Price, RateGroupId, RoutingGatewayId, Transport, Utc,
+    AccountId, CallLevel, Currency, MappingGatewayId, Money, Price, RateGroupId, RateSection,
+    RoutingGatewayId, Transport, Utc,
 };
 
 pub const REALM: &str = "tandem";
@@ -69,8 +73,17 @@ struct AccountWords {
     max_calls: Option<u32>,
     max_cps: Option<u32>,
     group: String,
-    rates: Vec<(String, Rate)>,
+    rates: Vec<Row>,
+    /// Its own table, which stands before the other.
+    private: Vec<Row>,
+    price_change: PriceChange,
 }
+
+/// A prefix, when its rate holds, and the rate.
+type Row = (String, Validity, Rate);
+
+/// Groups of private rates are numbered like their owners, from here on.
+const PRIVATE: u32 = 1 << 20;
 
 #[derive(Clone, Debug)]
 struct CallerWords {
@@ -82,6 +95,9 @@ struct CallerWords {
     max_cps: Option<u32>,
     prefixes: Vec<String>,
     params: Vec<(String, String)>,
+    /// Rates of this trunk alone.
+    own: Vec<Row>,
+    level: Option<CallLevel>,
 }
 
 #[derive(Clone, Debug)]
@@ -177,6 +193,8 @@ impl Business {
             max_cps,
             prefixes,
             params,
+            own: Vec::new(),
+            level: None,
         };
         self.party(&name, Role::Caller);
         while let Some(word) = words.next() {
@@ -187,6 +205,8 @@ impl Business {
                 "max_calls" => caller.max_calls = Some(value(&mut words)?),
                 "max_cps" => caller.max_cps = Some(value(&mut words)?),
                 "takes" => caller.prefixes = list(&mut words)?,
+                "own" => caller.own.push(rate(&value::<String>(&mut words)?)?),
+                "level" => caller.level = Some(level(&value::<String>(&mut words)?)?),
                 other if other.contains('=') => caller.params.push(setting(other)?),
                 other => self.party_word(&name, Role::Caller, other, &mut words)?,
             }
@@ -291,9 +311,13 @@ impl Business {
         let mut snapshot = Snapshot::default();
         (snapshot.version, snapshot.params, snapshot.realm) = (self.version, params.clone(), REALM.into());
         for (name, words) in &self.accounts {
-            let group = words.rate_group()?;
             snapshot.accounts.insert(AccountId(words.id), Arc::new(words.account(name)));
-            snapshot.rate_groups.insert(group.id, Arc::new(group));
+            for group in [
+                words.rate_group(words.id, &words.rates)?,
+                words.rate_group(words.id + PRIVATE, &words.private)?,
+            ] {
+                snapshot.rate_groups.insert(group.id, Arc::new(group));
+            }
         }
         for (name, words) in &self.vendors {
             let gateway = self.routing_gateway(name, words, &params)?;
@@ -302,6 +326,11 @@ impl Business {
         let routes = snapshot.routing_gateways.values().map(|g| g.route.clone()).collect();
         let plan = routing::Plan::build(routes).map_err(|(name, e)| format!("{name}: {e:?}"))?;
         snapshot.plan = Arc::new(plan);
+        for words in self.callers.values() {
+            let table = Arc::new(table(&words.own)?);
+            let group = RateGroup::new(RateGroupId(words.id + PRIVATE), "own", Currency::USD, table);
+            snapshot.rate_groups.insert(group.id, Arc::new(group));
+        }
         let callers =
             self.callers.iter().map(|(name, words)| self.mapping(name, words, &params).map(Arc::new));
         let callers = callers.collect::<Result<Vec<_>, _>>()?;
@@ -334,6 +363,8 @@ impl Business {
             request_address: RequestAddress::Socket,
             max_concurrency: words.max_calls,
             max_cps: words.max_cps,
+            rate_group: (!words.own.is_empty()).then_some(RateGroupId(words.id + PRIVATE)),
+            call_level: words.level,
             params: Arc::new(overridden(params, &words.params, true)?),
         })
     }
@@ -346,7 +377,7 @@ impl Business {
     ) -> Result<RoutingGateway, String> {
         let party = self.parties.get(name).ok_or("a vendor without an address")?;
         let account = self.accounts.get(name).ok_or("a vendor without an account")?;
-        let rated = || account.rates.iter().map(|(prefix, _)| prefix.clone()).collect();
+        let rated = || account.rates.iter().map(|(prefix, ..)| prefix.clone()).collect();
         let credentials = party.credentials.clone();
         Ok(RoutingGateway {
             route: Arc::new(routing::Gateway {
@@ -363,6 +394,7 @@ impl Business {
             target: Some(party.address),
             host: None,
             transport: party.transport,
+            rate_group: None,
             credentials: credentials.map(|(username, password)| PlainCredentials { username, password }),
             failover_codes: words.codes.clone(),
             follow_redirects: words.redirects,
@@ -394,7 +426,10 @@ impl AccountWords {
             max_cps: None,
             group: name.to_string(),
             rates: Vec::new(),
+            private: Vec::new(),
+            price_change: PriceChange::NextCall,
         };
+        let mut private = false;
         while let Some(word) = words.next() {
             match word {
                 "prepaid" => account.opening = value(&mut words)?,
@@ -409,6 +444,9 @@ impl AccountWords {
                 "overdraft" => account.anti_overdraft = false,
                 "max_calls" => account.max_calls = Some(value(&mut words)?),
                 "max_cps" => account.max_cps = Some(value(&mut words)?),
+                "by_cycle" => account.price_change = PriceChange::NextCycle,
+                "private" => private = true,
+                rated if rated.contains('=') && private => account.private.push(rate(rated)?),
                 rated if rated.contains('=') => account.rates.push(rate(rated)?),
                 group if words.clone().next().is_some_and(|next| next.contains('=')) => {
                     account.group = group.to_string();
@@ -425,6 +463,7 @@ impl AccountWords {
             name: name.into(),
             terms: AccountTerms { currency: self.currency, payment: self.payment, credit_limit: self.credit },
             rate_group: Some(RateGroupId(self.id)),
+            private_rates: (!self.private.is_empty()).then_some(RateGroupId(self.id + PRIVATE)),
             locked: self.locked,
             valid_until: self.expired.then_some(Utc(0)),
             anti_overdraft: self.anti_overdraft,
@@ -433,16 +472,24 @@ impl AccountWords {
         }
     }
 
-    fn rate_group(&self) -> Result<RateGroup, String> {
-        let rows = self.rates.iter().map(|(prefix, rate)| (prefix.as_str(), rate.clone()));
-        let table = RateTable::build(rows).map_err(|e| e.to_string())?;
-        Ok(RateGroup {
-            id: RateGroupId(self.id),
-            name: self.group.as_str().into(),
-            currency: self.currency,
-            table: Arc::new(table),
-        })
+    fn rate_group(&self, id: u32, rows: &[Row]) -> Result<RateGroup, String> {
+        let table = Arc::new(table(rows)?);
+        let group = RateGroup::new(RateGroupId(id), &self.group, self.currency, table);
+        Ok(RateGroup { price_change: self.price_change, ..group })
     }
+}
+
+fn table(rows: &[Row]) -> Result<RateTable, String> {
+    let mut builder = RateTableBuilder::default();
+    for (prefix, when, rate) in rows {
+        builder.add(prefix, when.clone(), rate.clone()).map_err(|e| e.to_string())?;
+    }
+    Ok(builder.build())
+}
+
+fn level(word: &str) -> Result<CallLevel, String> {
+    let known = CallLevel::ALL.into_iter().find(|level| level.key() == word);
+    known.ok_or_else(|| format!("{word:?} is no call level"))
 }
 
 fn value<T: FromStr>(words: &mut SplitWhitespace<'_>) -> Result<T, String> {
@@ -466,7 +513,7 @@ fn overridden(base: &Params, settings: &[(String, String)], gateway: bool) -> Re
 }
 
 /// `880=0.03/60/6/fee:0.01/min:0.02/free:3/first:0.05/locked`: price a minute, first period, cycle, then the rest.
-fn rate(word: &str) -> Result<(String, Rate), String> {
+fn rate(word: &str) -> Result<Row, String> {
     let bad = || format!("{word:?} is no rate; expected prefix=price/first/cycle");
     let (prefix, terms) = word.split_once('=').ok_or_else(bad)?;
     let mut terms = terms.split('/');
@@ -483,7 +530,10 @@ fn rate(word: &str) -> Result<(String, Rate), String> {
         minimum_charge: Money::ZERO,
         free_seconds: 0,
         locked: false,
+        level: None,
+        sections: [].into(),
     };
+    let mut when = Validity::default();
     for term in terms {
         match term.split_once(':').unwrap_or((term, "")) {
             ("fee", text) => rate.connection_fee = money(text)?,
@@ -491,10 +541,26 @@ fn rate(word: &str) -> Result<(String, Rate), String> {
             ("first", text) => rate.first_period_price = Some(price(text)?),
             ("free", text) => rate.free_seconds = text.parse().map_err(|_| bad())?,
             ("locked", "") => rate.locked = true,
+            ("level", text) => rate.level = Some(level(text)?),
+            ("at", text) => {
+                let [from, price_text, cycle] = text.split(':').collect::<Vec<_>>()[..] else {
+                    return Err(bad());
+                };
+                let (from, cycle) = (from.parse().map_err(|_| bad())?, cycle.parse().map_err(|_| bad())?);
+                let section = RateSection { from, price_per_minute: price(price_text)?, cycle };
+                rate.sections = rate.sections.iter().copied().chain([section]).collect();
+            }
+            ("from", text) => when.from = Some(EPOCH + Duration::from_secs(text.parse().map_err(|_| bad())?)),
+            ("until", text) => {
+                when.until = Some(EPOCH + Duration::from_secs(text.parse().map_err(|_| bad())?))
+            }
+            ("hours", text) => {
+                when.hours = Hours::parse(&text.replace('_', " ")).map_err(|e| e.to_string())?
+            }
             _ => return Err(bad()),
         }
     }
-    Ok((prefix.to_string(), rate))
+    Ok((prefix.to_string(), when, rate))
 }
 
 #[cfg(test)]

@@ -80,15 +80,23 @@ fn charge(priced: &Priced) -> Money {
     if seconds == 0 || seconds <= u64::from(priced.free_seconds) {
         return Money::ZERO;
     }
-    let (first, cycle) = (u64::from(priced.first_period_s), u64::from(priced.cycle_s));
-    let beyond = seconds.saturating_sub(first).div_ceil(cycle) * cycle;
+    let first = u64::from(priced.first_period_s);
+    // Cycle by cycle, each at the price and of the length of its beginning.
+    let (mut at, mut beyond) = (first, 0);
+    while at < seconds {
+        let later = priced.sections.iter().rev().find(|s| u64::from(s.from) <= at);
+        let (price, cycle) =
+            later.map_or((priced.price_per_minute, priced.cycle_s), |s| (s.price_per_minute, s.cycle));
+        beyond += i128::from(price.0) * i128::from(cycle);
+        at += u64::from(cycle);
+    }
     let per_minute = i128::from(priced.price_per_minute.0);
     let first_price = match priced.first_period_price {
         Some(price) => i128::from(price.0) * 60,
         None => per_minute * i128::from(first),
     };
     // In units of 10⁻¹⁰ / 60; a step of 10⁻⁴ is 60 × 10⁶ of them.
-    let talk = first_price + per_minute * i128::from(beyond);
+    let talk = first_price + beyond;
     let fee = talk + priced.connection_fee.0 * 6_000;
     let fee = fee.max(priced.minimum_charge.0 * 6_000);
     let step = 60 * 1_000_000;

@@ -27,7 +27,7 @@ pub const SWITCH_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 pub const SWITCH_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
 pub const SIP_PORT: u16 = 5060;
 /// 2026-03-01T00:00:00Z, the calendar time at which every world begins.
-const EPOCH: Utc = Utc(1_772_323_200_000_000);
+pub(crate) const EPOCH: Utc = Utc(1_772_323_200_000_000);
 /// A switch that wants to be woken this often at one moment will never stop.
 const SPIN_LIMIT: u32 = 10_000;
 

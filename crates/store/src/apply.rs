@@ -8,7 +8,8 @@ use crate::config::{
     Account, Document, MappingGateway, Rate, RateGroup, RoutingGateway, Stored, did_you_mean, from_json,
     known_fields,
 };
-use crate::edit::{Edit, RateChange};
+use crate::edit::Edit;
+use crate::rates::RateChange;
 use crate::{ChangeError, PendingPayment, Problem, Store, StoreError};
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -432,7 +433,7 @@ impl Run<'_, '_> {
 fn shown(changes: &[RateChange]) -> Vec<FieldChange> {
     let mut fields: Vec<FieldChange> = Vec::new();
     for change in changes.iter().take(MAX_RATES_SHOWN) {
-        let prefix = change.after.as_ref().or(change.before.as_ref()).map_or("", |r| &r.prefix);
+        let prefix = change.after.as_ref().or(change.before.as_ref()).map_or_else(String::new, named);
         let before = change.before.as_ref().map(in_short);
         let after = change.after.as_ref().map(in_short);
         fields.push(FieldChange { field: format!("{RATES}.{prefix}"), before, after });
@@ -441,6 +442,14 @@ fn shown(changes: &[RateChange]) -> Vec<FieldChange> {
         fields.push(FieldChange { field: RATES.into(), before: None, after: Some(format!("{more} more")) });
     }
     fields
+}
+
+/// Its prefix, with the time when it holds.
+fn named(rate: &Rate) -> String {
+    let from =
+        rate.valid_from.map(|at| format!(" from {}", crate::config::moment_text(at))).unwrap_or_default();
+    let hours = if rate.hours.is_always() { String::new() } else { format!(" at {}", rate.hours) };
+    format!("{}{from}{hours}", rate.prefix)
 }
 
 /// A rate in one line, in the notation of the trade where there is one.
@@ -464,6 +473,15 @@ fn in_short(rate: &Rate) -> String {
     }
     if rate.locked {
         add("locked".to_string());
+    }
+    if let Some(level) = rate.level {
+        add(level.key().to_string());
+    }
+    if let Some(until) = rate.valid_until {
+        add(format!("until {}", crate::config::moment_text(until)));
+    }
+    for section in &rate.sections {
+        add(format!("from {} s {} by {} s", section.from, section.price_per_minute, section.cycle));
     }
     if rate.area.is_empty() { text } else { format!("{text} ({})", rate.area) }
 }

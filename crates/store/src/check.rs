@@ -123,7 +123,7 @@ fn configuration_is_sound(db: &Connection, current: &crate::Config) -> Result<Fi
     let config = crate::edit::Edit::load(db, current.realm.clone())?;
     for group in config.rate_groups.iter() {
         let mut count = 0;
-        crate::edit::each_rate(db, group.id, |_| {
+        crate::rates::each_rate(db, group.id, |_| {
             count += 1;
             Ok(())
         })?;

@@ -2,16 +2,15 @@
 //! the transaction that [`crate::Store`] holds open.
 
 use crate::config::{
-    Account, Config, Document, MappingGateway, Rate, RateGroup, RoutingGateway, Secrets, Sheet, Stored,
-    check_parameters, check_rate, refers_to,
+    Account, Config, Document, MappingGateway, RateGroup, RoutingGateway, Secrets, Sheet, Stored,
+    check_parameters, refers_to,
 };
-use crate::sql::{Connection, Row, Value, crc, like_literal};
+use crate::sql::{Connection, Value, crc};
 use crate::{ChangeError, Problem, StoreError};
-use std::collections::HashSet;
 use std::sync::Arc;
 
 pub(crate) struct Edit<'a> {
-    db: &'a Connection,
+    pub(crate) db: &'a Connection,
     pub config: &'a mut Config,
     secrets: &'a Secrets,
     by: &'a str,
@@ -93,7 +92,7 @@ impl<'a> Edit<'a> {
         Ok(after)
     }
 
-    fn existing<T: Document>(
+    pub(crate) fn existing<T: Document>(
         &self,
         id: u32,
         expected_version: Option<u64>,
@@ -182,6 +181,7 @@ impl<'a> Edit<'a> {
         }
         if let Some(before) = before.filter(|b| b.document.name() != after.document.name()) {
             let (old, new) = (before.document.name(), after.document.name());
+            self.rename_in::<RateGroup>(T::KIND, old, new)?;
             self.rename_in::<Account>(T::KIND, old, new)?;
             self.rename_in::<MappingGateway>(T::KIND, old, new)?;
             self.rename_in::<RoutingGateway>(T::KIND, old, new)?;
@@ -278,93 +278,8 @@ impl<'a> Edit<'a> {
         Ok(())
     }
 
-    pub fn put_rate(&mut self, group: u32, rate: &Rate) -> Result<(), ChangeError> {
-        self.existing::<RateGroup>(group, None)?;
-        if let Some(problem) = check_rate(rate) {
-            return Err(vec![problem].into());
-        }
-        let before = self::rate(self.db, group, &rate.prefix)?;
-        if before.as_ref() == Some(rate) {
-            return Ok(());
-        }
-        self.write_rate(group, rate)?;
-        Ok(self.count_rates(group, if before.is_none() { 1 } else { 0 })?)
-    }
-
-    pub fn delete_rate(&mut self, group: u32, prefix: &str) -> Result<(), ChangeError> {
-        self.existing::<RateGroup>(group, None)?;
-        if self.remove_rate(group, prefix)? == 0 {
-            return Err(ChangeError::NotFound);
-        }
-        Ok(self.count_rates(group, -1)?)
-    }
-
-    fn remove_rate(&self, group: u32, prefix: &str) -> Result<usize, StoreError> {
-        self.db.run("DELETE FROM rate WHERE group_id = ?1 AND prefix = ?2", &[group.into(), prefix.into()])
-    }
-
-    /// Makes these the rates of the group; what was different before and after.
-    pub fn replace_rates(
-        &mut self,
-        group: u32,
-        mut rates: Vec<Rate>,
-    ) -> Result<Vec<RateChange>, ChangeError> {
-        self.existing::<RateGroup>(group, None)?;
-        let problems = rate_problems(&rates);
-        if !problems.is_empty() {
-            return Err(problems.into());
-        }
-        rates.sort_by(|a, b| a.prefix.cmp(&b.prefix));
-        let changes = differences(self.db, group, rates)?;
-        let mut count = 0;
-        for change in &changes {
-            match change {
-                RateChange { after: Some(rate), before } => {
-                    self.write_rate(group, rate)?;
-                    count += i64::from(before.is_none());
-                }
-                RateChange { after: None, before: Some(rate) } => {
-                    self.remove_rate(group, &rate.prefix)?;
-                    count -= 1;
-                }
-                RateChange { after: None, before: None } => {}
-            }
-        }
-        if !changes.is_empty() {
-            self.count_rates(group, count)?;
-        }
-        Ok(changes)
-    }
-
-    fn write_rate(&self, group: u32, rate: &Rate) -> Result<(), StoreError> {
-        let mut row = vec![
-            group.into(),
-            Value::from(&rate.prefix),
-            Value::from(&rate.area),
-            rate.price_per_minute.to_string().into(),
-            rate.first_period.into(),
-            rate.cycle.into(),
-            rate.first_period_price.map(|p| p.to_string()).into(),
-            rate.connection_fee.to_string().into(),
-            rate.minimum_charge.to_string().into(),
-            rate.free_seconds.into(),
-            rate.locked.into(),
-        ];
-        row.push(crc(&row));
-        let sql = "INSERT INTO rate (group_id, prefix, area, price_per_minute, first_period, cycle, first_period_price,
-                                     connection_fee, minimum_charge, free_seconds, locked, crc)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
-                   ON CONFLICT (group_id, prefix) DO UPDATE SET area = excluded.area,
-                     price_per_minute = excluded.price_per_minute, first_period = excluded.first_period,
-                     cycle = excluded.cycle, first_period_price = excluded.first_period_price,
-                     connection_fee = excluded.connection_fee, minimum_charge = excluded.minimum_charge,
-                     free_seconds = excluded.free_seconds, locked = excluded.locked,
-                     crc = excluded.crc";
-        self.db.run(sql, &row).map(|_| ())
-    }
-
     /// A new version of the group's rates, with so many more.
-    fn count_rates(&mut self, group: u32, more: i64) -> Result<(), StoreError> {
+    pub(crate) fn count_rates(&mut self, group: u32, more: i64) -> Result<(), StoreError> {
         let sql = "INSERT INTO rate_sheet (group_id, version, amount) VALUES (?1, 1, ?2)
                    ON CONFLICT (group_id) DO UPDATE SET version = rate_sheet.version + 1, amount = rate_sheet.amount + ?2";
         self.db.run(sql, &[group.into(), more.into()])?;
@@ -422,107 +337,4 @@ fn load_table<T: Document>(db: &Connection, config: &mut Config) -> Result<(), S
         table.put(Arc::new(Stored { id, version: row.unsigned(2)?, document }));
         Ok(())
     })
-}
-
-/// One rate, different before and after.
-pub(crate) struct RateChange {
-    pub before: Option<Rate>,
-    pub after: Option<Rate>,
-}
-
-/// At most so many problems of one sheet are told.
-const MAX_PROBLEMS: usize = 1000;
-
-/// What is wrong with these rates, by their position.
-pub(crate) fn rate_problems(rates: &[Rate]) -> Vec<Problem> {
-    let mut seen = HashSet::with_capacity(rates.len());
-    let found = rates.iter().enumerate().filter_map(|(i, rate)| {
-        let mut problem = check_rate(rate).or_else(|| {
-            let twice = format!("{:?} stands here twice", rate.prefix);
-            (!seen.insert(rate.prefix.as_str())).then(|| Problem::new("prefix", twice))
-        })?;
-        problem.field = format!("rates[{i}].{}", problem.field);
-        Some(problem)
-    });
-    found.take(MAX_PROBLEMS).collect()
-}
-
-/// Goes through stored and new rates side by side, both in order of their prefixes.
-fn differences(db: &Connection, group: u32, sorted: Vec<Rate>) -> Result<Vec<RateChange>, StoreError> {
-    let mut changes = Vec::new();
-    let mut wanted = sorted.into_iter().peekable();
-    let sql = format!("SELECT {RATE_COLUMNS} FROM rate WHERE group_id = ?1 ORDER BY prefix");
-    db.each(&sql, &[group.into()], |row| {
-        let old = read_rate(row)?;
-        while let Some(new) = wanted.next_if(|r| r.prefix < old.prefix) {
-            changes.push(RateChange { before: None, after: Some(new) });
-        }
-        match wanted.next_if(|r| r.prefix == old.prefix) {
-            Some(new) if new == old => {}
-            after => changes.push(RateChange { before: Some(old), after }),
-        }
-        Ok(())
-    })?;
-    changes.extend(wanted.map(|new| RateChange { before: None, after: Some(new) }));
-    Ok(changes)
-}
-
-const RATE_COLUMNS: &str =
-    "group_id, prefix, area, price_per_minute, first_period, cycle, first_period_price, connection_fee,
-    minimum_charge, free_seconds, locked, crc";
-
-fn read_rate(row: &Row<'_>) -> Result<Rate, StoreError> {
-    row.verify(11)?;
-    Ok(Rate {
-        prefix: row.text(1)?.to_string(),
-        area: row.text(2)?.to_string(),
-        price_per_minute: row.parsed(3)?,
-        first_period: row.id(4)?,
-        cycle: row.id(5)?,
-        first_period_price: row.optional_text(6)?.map(|_| row.parsed(6)).transpose()?,
-        connection_fee: row.parsed(7)?,
-        minimum_charge: row.parsed(8)?,
-        free_seconds: row.id(9)?,
-        locked: row.truth(10)?,
-    })
-}
-
-pub(crate) fn rate(db: &Connection, group: u32, prefix: &str) -> Result<Option<Rate>, StoreError> {
-    let sql = format!("SELECT {RATE_COLUMNS} FROM rate WHERE group_id = ?1 AND prefix = ?2");
-    db.first(&sql, &[group.into(), prefix.into()], read_rate)
-}
-
-pub(crate) fn rates(
-    db: &Connection,
-    group: u32,
-    prefix_starts: &str,
-    after: Option<&str>,
-    limit: usize,
-) -> Result<Vec<Rate>, StoreError> {
-    let sql = format!(
-        "SELECT {RATE_COLUMNS} FROM rate
-         WHERE group_id = ?1 AND prefix >= ?2 AND prefix LIKE ?3 ESCAPE '!' AND (?4 IS NULL OR prefix > ?4)
-         ORDER BY prefix LIMIT ?5"
-    );
-    let pattern = format!("{}%", like_literal(prefix_starts));
-    let from = after.filter(|a| *a > prefix_starts).unwrap_or(prefix_starts);
-    let values = [group.into(), from.into(), pattern.into(), after.into(), Value::from(limit as u64)];
-    db.rows(&sql, &values, read_rate)
-}
-
-/// Calls `each` for all rates of a group in order of their prefixes, without holding them.
-pub(crate) fn each_rate(
-    db: &Connection,
-    group: u32,
-    mut each: impl FnMut(Rate) -> Result<(), StoreError>,
-) -> Result<(), StoreError> {
-    let sql = format!("SELECT {RATE_COLUMNS} FROM rate WHERE group_id = ?1 ORDER BY prefix");
-    db.each(&sql, &[group.into()], |row| each(read_rate(row)?))
-}
-
-/// Version of a group's rates in the view of this connection.
-pub(crate) fn sheet_version(db: &Connection, group: u32) -> Result<u64, StoreError> {
-    let found =
-        db.first("SELECT version FROM rate_sheet WHERE group_id = ?1", &[group.into()], |r| r.unsigned(0))?;
-    Ok(found.unwrap_or(0))
 }

@@ -5,7 +5,7 @@
 //! opens with the key file of this data folder only; elsewhere `apply` asks for the password.
 
 use crate::config::{Account, Document, MappingGateway, Rate, RoutingGateway};
-use crate::edit::each_rate;
+use crate::rates::each_rate;
 use crate::{Config, Store, StoreError};
 use serde::Serialize;
 use serde_json::{Map, Value};

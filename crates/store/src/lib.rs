@@ -25,6 +25,7 @@ mod export;
 pub mod journal;
 mod ledger;
 mod people;
+mod rates;
 mod restore;
 #[cfg(test)]
 mod samples;
@@ -33,6 +34,7 @@ mod sql;
 mod store;
 #[cfg(test)]
 mod tests;
+mod zones;
 
 pub use applier::Applier;
 pub use apply::{Change, ChangeAction, FieldChange, Plan, SourceFile};

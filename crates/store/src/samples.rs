@@ -28,6 +28,8 @@ fn priced(amount: Money, group: &str) -> Priced {
         connection_fee: Money::ZERO,
         minimum_charge: Money::ZERO,
         free_seconds: 0,
+        level: None,
+        sections: Vec::new(),
         currency: Currency::USD,
         billed_s: 61,
         charged_s: 66,

@@ -2,12 +2,12 @@
 //! shared with the snapshot before.
 
 use crate::config::{self, Authentication, CalledSource, CallerSource, Config, Document, Target};
-use crate::edit::{each_rate, sheet_version};
+use crate::rates::{each_rate, sheet_version};
 use crate::sql::Connection;
 use crate::store::lock;
 use crate::{Store, StoreError};
 use billing::rate::RateTableBuilder;
-use billing::{AccountTerms, RateGroup, RateTable};
+use billing::{AccountTerms, Inherited, RateGroup, RateTable};
 use routing::{Gateway, Guards, Plan};
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
@@ -43,15 +43,12 @@ impl Store {
     fn rate_groups(&self, config: &Config) -> Result<BTreeMap<RateGroupId, Arc<RateGroup>>, StoreError> {
         let known = lock(&self.inner().sheets).clone();
         let mut tables = BTreeMap::new();
+        for stored in config.rate_groups.iter() {
+            tables.insert(stored.id, self.read(|db| rate_table(db, stored.id, known.get(&stored.id)))?);
+        }
         let mut groups = BTreeMap::new();
         for stored in config.rate_groups.iter() {
-            let (version, table) = self.read(|db| rate_table(db, stored.id, known.get(&stored.id)))?;
-            tables.insert(stored.id, (version, table.clone()));
-            let id = RateGroupId(stored.id);
-            let document = &stored.document;
-            let group =
-                RateGroup { id, name: document.name.as_str().into(), currency: document.currency, table };
-            groups.insert(id, Arc::new(group));
+            rate_group(config, stored, &tables, &mut groups, 0)?;
         }
         *lock(&self.inner().sheets) = tables;
         Ok(groups)
@@ -87,6 +84,45 @@ impl Store {
     }
 }
 
+/// Tables of rates by group, with the version they were built from.
+type Tables = BTreeMap<u32, (u64, Arc<RateTable>)>;
+
+/// Puts a group among the groups, after the one that it inherits from.
+fn rate_group(
+    config: &Config,
+    stored: &config::Stored<config::RateGroup>,
+    tables: &Tables,
+    groups: &mut BTreeMap<RateGroupId, Arc<RateGroup>>,
+    heirs: usize,
+) -> Result<Arc<RateGroup>, StoreError> {
+    let (id, document) = (RateGroupId(stored.id), &stored.document);
+    if let Some(known) = groups.get(&id) {
+        return Ok(known.clone());
+    }
+    let wrong = |what: &str| StoreError::corrupt(format!("rate group {:?}: {what}", document.name));
+    if heirs > config.rate_groups.len() {
+        return Err(wrong("it inherits from itself"));
+    }
+    let inherited = match &document.inherits {
+        None => None,
+        Some(name) => {
+            let parent = config.rate_groups.named(name).ok_or_else(|| wrong("what it inherits from"))?;
+            let group = rate_group(config, parent, tables, groups, heirs + 1)?;
+            Some(Inherited { group, mark_up: document.mark_up, decimals: document.mark_up_decimals })
+        }
+    };
+    let (_, table) = tables.get(&stored.id).ok_or_else(|| wrong("its rates"))?;
+    let zone = crate::zones::zone(&document.time_zone).ok_or_else(|| wrong("its time zone"))?;
+    let group = Arc::new(RateGroup {
+        zone: Arc::new(zone),
+        price_change: document.price_change,
+        inherited,
+        ..RateGroup::new(id, &document.name, document.currency, table.clone())
+    });
+    groups.insert(id, group.clone());
+    Ok(group)
+}
+
 /// The group's table, built anew only if its rates have changed.
 fn rate_table(
     db: &Connection,
@@ -99,7 +135,7 @@ fn rate_table(
     }
     let mut builder = RateTableBuilder::default();
     each_rate(db, group, |rate| {
-        let added = builder.add(&rate.prefix, rate.to_billing());
+        let added = builder.add(&rate.prefix, rate.validity(), rate.to_billing());
         added.map_err(|e| StoreError::corrupt(format!("rate {:?} of group {group}: {e}", rate.prefix)))
     })?;
     Ok((version, Arc::new(builder.build())))
@@ -108,7 +144,6 @@ fn rate_table(
 fn account(config: &Config, stored: &config::Stored<config::Account>) -> (AccountId, Arc<Account>) {
     let document = &stored.document;
     let id = AccountId(stored.id);
-    let group = document.rate_group.as_ref().and_then(|name| config.rate_groups.named(name));
     let account = Account {
         id,
         name: document.name.as_str().into(),
@@ -117,7 +152,8 @@ fn account(config: &Config, stored: &config::Stored<config::Account>) -> (Accoun
             payment: document.payment,
             credit_limit: document.credit_limit,
         },
-        rate_group: group.map(|g| RateGroupId(g.id)),
+        rate_group: group_id(config, document.rate_group.as_ref()),
+        private_rates: group_id(config, document.private_rates.as_ref()),
         locked: document.status == config::AccountStatus::Locked,
         valid_until: document.valid_until,
         anti_overdraft: document.anti_overdraft,
@@ -125,6 +161,10 @@ fn account(config: &Config, stored: &config::Stored<config::Account>) -> (Accoun
         max_cps: document.max_cps,
     };
     (id, Arc::new(account))
+}
+
+fn group_id(config: &Config, name: Option<&String>) -> Option<RateGroupId> {
+    config.rate_groups.named(name?).map(|g| RateGroupId(g.id))
 }
 
 fn account_id(config: &Config, title: &str, gateway: &str, name: &str) -> Result<AccountId, StoreError> {
@@ -175,6 +215,8 @@ fn mapping_gateway(
         request_address: document.request_address,
         max_concurrency: document.max_concurrency,
         max_cps: document.max_cps,
+        rate_group: group_id(config, document.rate_group.as_ref()),
+        call_level: document.call_level,
         params: params_of(config, title, &document.name, &document.parameters)?,
     })
 }
@@ -233,6 +275,7 @@ fn routing_gateway(
         target,
         host,
         transport: document.transport,
+        rate_group: group_id(config, document.rate_group.as_ref()),
         credentials,
         failover_codes: document.failover_codes.clone(),
         follow_redirects: document.follow_redirects,

@@ -112,13 +112,13 @@ impl Store {
         self.change(by, |edit| edit.delete::<T>(id, expected_version))
     }
 
-    /// Adds a rate to a group, or replaces the one of the same prefix.
+    /// Adds a rate to a group, or replaces the one of the same prefix that begins to hold at the same time and hours.
     pub fn put_rate(&self, group: u32, rate: Rate, by: &str) -> Result<(), ChangeError> {
         self.change(by, |edit| edit.put_rate(group, &rate))
     }
 
-    pub fn delete_rate(&self, group: u32, prefix: &str, by: &str) -> Result<(), ChangeError> {
-        self.change(by, |edit| edit.delete_rate(group, prefix))
+    pub fn delete_rate(&self, group: u32, prefix: &str, variant: &str, by: &str) -> Result<(), ChangeError> {
+        self.change(by, |edit| edit.delete_rate(group, prefix, variant))
     }
 
     /// Makes these the rates of a group, all at once. Of rates that are already so, nothing is written.
@@ -126,20 +126,21 @@ impl Store {
         self.change(by, |edit| edit.replace_rates(group, rates).map(|_| ()))
     }
 
-    /// Rates of a group in order of their prefixes: those that begin with `prefix_starts`, after `after`.
+    /// Rates of a group in order of their prefixes: those that begin with `prefix_starts`, after the one of this prefix
+    /// and variant.
     pub fn rates(
         &self,
         group: u32,
         prefix_starts: &str,
-        after: Option<&str>,
+        after: Option<(&str, &str)>,
         limit: usize,
     ) -> Result<Vec<Rate>, StoreError> {
-        self.read(|db| crate::edit::rates(db, group, prefix_starts, after, limit))
+        self.read(|db| crate::rates::rates(db, group, prefix_starts, after, limit))
     }
 
-    /// One rate, by its exact prefix.
-    pub fn rate(&self, group: u32, prefix: &str) -> Result<Option<Rate>, StoreError> {
-        self.read(|db| crate::edit::rate(db, group, prefix))
+    /// One rate, by its exact prefix and [`Rate::variant`].
+    pub fn rate(&self, group: u32, prefix: &str, variant: &str) -> Result<Option<Rate>, StoreError> {
+        self.read(|db| crate::rates::rate(db, group, prefix, variant))
     }
 
     /// Sets a system parameter, by any of its names. Its default value unsets it.

@@ -2,11 +2,11 @@
 
 use crate::brain::Switch;
 use crate::call::{Call, Current, Deadline, Ending, Phase};
-use crate::ingress;
 use crate::media_plan::{self, MediaPlan, NoPorts, Party};
 use crate::record::Record;
 use crate::settle;
 use crate::snapshot::RoutingGateway;
+use crate::tariff;
 use cdr::{Attempt, AttemptResult, Named};
 use routing::Candidate;
 use std::net::SocketAddr;
@@ -89,7 +89,8 @@ impl Switch {
             return Ok(());
         };
         self.plan_media(call, &gateway, target)?;
-        let cost = call.called.as_ref().and_then(|called| ingress::applied_rate(&snapshot, vendor, called));
+        let called = call.called.as_ref();
+        let cost = called.and_then(|c| tariff::cost_of(&snapshot, &gateway, vendor, c, call.start.utc));
         let leg = self.place(now, call, &gateway, target, None);
         let record = self.attempt_record(now, call, &gateway, &vendor.name, leg, target);
         self.meters.enter_routing(gateway.route.id, now.tick);
@@ -98,7 +99,7 @@ impl Switch {
             leg,
             gateway,
             vendor: vendor.clone(),
-            cost: cost.filter(|c| !c.rate.locked),
+            cost,
             record,
             heard: false,
             rang: false,
@@ -296,6 +297,7 @@ impl Switch {
         }
         self.set_deadline(call, Deadline::Progress, None);
         call.answered = Some(now);
+        tariff::through_call(call, now.utc);
         call.pdd.get_or_insert(now.tick.since(call.start.tick));
         if let Some(current) = &mut call.current {
             current.record.sip_code = 200;
@@ -363,8 +365,7 @@ impl Switch {
             current.redirects = redirects;
             current.heard = false;
             // The vendor bills the number that it is sent.
-            current.cost =
-                ingress::applied_rate(&snapshot, &current.vendor, &number).filter(|c| !c.rate.locked);
+            current.cost = tariff::cost_of(&snapshot, &gateway, &current.vendor, &number, call.start.utc);
             current.record.called = number.as_str().to_owned();
             current.record.call_id = call_id;
             current.record.remote = Some(place);

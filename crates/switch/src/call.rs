@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use vocab::explain::RouteExplanation;
 use vocab::leg::{OfferBy, Refusal, Setup};
-use vocab::prefix::Matched;
+use vocab::prefix::{Matched, Packed};
 use vocab::{CallId, DialString, EndReason, EndedBy, LegId, Now, Seq, SessionDescription, Tick, Utc};
 
 /// A rate that applies to this call, with the group it was found in.
@@ -20,6 +20,8 @@ use vocab::{CallId, DialString, EndReason, EndedBy, LegId, Now, Seq, SessionDesc
 pub(crate) struct Applied {
     pub group: Arc<RateGroup>,
     pub prefix: Matched,
+    /// The number that was looked up.
+    pub number: Packed,
     pub rate: Rate,
 }
 

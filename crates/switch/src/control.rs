@@ -205,5 +205,7 @@ fn rate_of(priced: &Priced) -> Rate {
         minimum_charge: priced.minimum_charge,
         free_seconds: priced.free_seconds,
         locked: false,
+        level: priced.level,
+        sections: priced.sections.as_slice().into(),
     }
 }

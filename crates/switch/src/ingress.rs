@@ -7,14 +7,14 @@ use crate::call::{Applied, Call, Ending};
 use crate::interface::Simulation;
 use crate::settle;
 use crate::snapshot::{Account, Authentication, CalledSource, CallerSource, MappingGateway, Snapshot};
-use billing::rate::{Rate, RateGroup};
+use crate::tariff;
 use routing::{Candidate, Gateway, Load, Market, Offer, Standing};
 use std::sync::Arc;
 use std::time::Duration;
 use vocab::explain::{Detail, RouteExplanation, Verdict};
 use vocab::leg::{CredentialsVerdict, LegCommand, Setup};
-use vocab::prefix::{Matched, Packed};
-use vocab::{AccountId, Currency, DialString, EndReason, EndedBy, MappingGatewayId, Now, Price};
+use vocab::prefix::Packed;
+use vocab::{AccountId, Currency, DialString, EndReason, EndedBy, MappingGatewayId, Now, Price, Utc};
 
 /// A call that is not let in: the reason, the status where it differs from the table's, and words.
 pub(crate) struct Rejection {
@@ -167,7 +167,8 @@ impl Switch {
         self.check_limits(now, snapshot, gateway, why)?;
         let account = usable_account(now, snapshot, gateway.account, why)?;
         self.check_account_limits(now, &account, why)?;
-        let sale = applied_rate(snapshot, &account, called);
+        let number = Packed::of(called.digits());
+        let sale = tariff::sale(snapshot, gateway, &account, number, now.utc);
         let passed = sale.as_ref().is_some_and(|s| !s.rate.locked);
         let found = sale.as_ref().map(|s| Detail::Rate {
             group: s.group.name.clone(),
@@ -179,12 +180,12 @@ impl Switch {
         let Some(sale) = sale.filter(|s| !s.rate.locked) else {
             return Err(EndReason::NoMatchingRate.into());
         };
-        let market = LiveMarket {
-            snapshot,
-            sale: &sale,
-            currency: account.terms.currency,
-            called: Packed::of(called.digits()),
-        };
+        if gateway.call_level.zip(sale.rate.level).is_some_and(|(may, needs)| needs > may) {
+            why.step("call level", false, "the destination is beyond the gateway's call level");
+            return Err(EndReason::CallLevelTooLow.into());
+        }
+        let currency = account.terms.currency;
+        let market = LiveMarket { snapshot, sale: &sale, currency, called, number, at: now.utc };
         let load = LiveLoad { switch: self, snapshot, now };
         let decision = routing::decide(&snapshot.plan, called, &load, &market);
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
@@ -325,22 +326,6 @@ fn usable_account(
     Ok(passed?)
 }
 
-/// The account's rate for a number: longest prefix in its rate group.
-pub(crate) fn applied_rate(snapshot: &Snapshot, account: &Account, called: &DialString) -> Option<Applied> {
-    let (group, prefix, rate) = rate_of(snapshot, account, Packed::of(called.digits()))?;
-    Some(Applied { group: group.clone(), prefix, rate: rate.clone() })
-}
-
-fn rate_of<'a>(
-    snapshot: &'a Snapshot,
-    account: &Account,
-    called: Packed,
-) -> Option<(&'a Arc<RateGroup>, Matched, &'a Rate)> {
-    let group = snapshot.rate_groups.get(&account.rate_group?)?;
-    let (prefix, rate) = group.table.longest_of(called)?;
-    Some((group, prefix, rate))
-}
-
 /// Of several gateways at one address, the one whose called prefix fits best; one without prefixes takes any number.
 fn best_by_prefix<'a>(
     gateways: impl Iterator<Item = &'a Arc<MappingGateway>>,
@@ -384,21 +369,23 @@ struct LiveMarket<'a> {
     snapshot: &'a Snapshot,
     sale: &'a Applied,
     currency: Currency,
-    called: Packed,
+    called: &'a DialString,
+    /// The same, packed once.
+    number: Packed,
+    at: Utc,
 }
 
 impl Market for LiveMarket<'_> {
     fn offer(&self, gateway: &Gateway) -> Offer {
         let account = self.snapshot.accounts.get(&gateway.account);
-        let Some((group, _, rate)) = account.and_then(|account| rate_of(self.snapshot, account, self.called))
-        else {
-            return Offer::NoRate;
-        };
-        if rate.locked {
-            return Offer::NoRate;
-        }
-        let cost = rate.price_per_minute;
-        if group.currency != self.currency {
+        let parties = self.snapshot.routing_gateways.get(&gateway.id).zip(account);
+        let found = parties.and_then(|(gateway, vendor)| {
+            let number = tariff::billed_number(self.snapshot, gateway, self.called, self.number);
+            tariff::cost(self.snapshot, gateway, vendor, number, self.at)
+        });
+        let Some(found) = found else { return Offer::NoRate };
+        let cost = found.rate.price_per_minute;
+        if found.group.currency != self.currency {
             return Offer::OtherCurrency { cost };
         }
         let margin = Price(self.sale.rate.price_per_minute.0.saturating_sub(cost.0));

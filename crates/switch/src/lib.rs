@@ -23,6 +23,7 @@ mod settle;
 mod show;
 pub mod snapshot;
 mod talk;
+mod tariff;
 
 pub use brain::{Footprint, Switch};
 pub use interface::{ControlId, ControlReply, ControlRequest, Input, Output, Restore, SwitchConfig};

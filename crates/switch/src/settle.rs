@@ -120,7 +120,8 @@ impl Switch {
         });
         let booked = !postings.is_empty() || (amount(&sale) == Money::ZERO && amount(&cost) == Money::ZERO);
         if booked {
-            cdr.profit = profit(sale.as_ref(), cost.as_ref());
+            let told = call.snapshot.params.billing_profit_calculate;
+            cdr.profit = profit(sale.as_ref(), cost.as_ref()).filter(|_| told);
             self.count_turnover(sale.as_ref(), cost.as_ref());
             cdr.sale = sale;
             cdr.cost = cost;
@@ -272,6 +273,8 @@ pub(crate) fn priced_nothing(applied: &Applied) -> Priced {
         connection_fee: rate.connection_fee,
         minimum_charge: rate.minimum_charge,
         free_seconds: rate.free_seconds,
+        level: rate.level,
+        sections: rate.sections.to_vec(),
         currency: applied.group.currency,
         billed_s: 0,
         charged_s: 0,

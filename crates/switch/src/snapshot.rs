@@ -10,7 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use vocab::leg::{PlainCredentials, ReplyAddress, RequestAddress, StoredSecret};
 use vocab::net::Cidr;
-use vocab::{AccountId, MappingGatewayId, RateGroupId, RoutingGatewayId, Transport, Utc};
+use vocab::{AccountId, CallLevel, MappingGatewayId, RateGroupId, RoutingGatewayId, Transport, Utc};
 
 /// Who is billed (`BIL-1`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct Account {
     pub name: Arc<str>,
     pub terms: AccountTerms,
     pub rate_group: Option<RateGroupId>,
+    /// Stands before the other (`BIL-5`).
+    pub private_rates: Option<RateGroupId>,
     pub locked: bool,
     pub valid_until: Option<Utc>,
     /// Money is reserved and calls are cut (or refused) when it ends (`BIL-13`). Off: the balance may go below.
@@ -75,6 +77,10 @@ pub struct MappingGateway {
     pub request_address: RequestAddress,
     pub max_concurrency: Option<u32>,
     pub max_cps: Option<u32>,
+    /// Stands before the rates of the account.
+    pub rate_group: Option<RateGroupId>,
+    /// The farthest destinations that it may call.
+    pub call_level: Option<CallLevel>,
     /// System parameters with this gateway's overrides.
     pub params: Arc<Params>,
 }
@@ -89,6 +95,8 @@ pub struct RoutingGateway {
     /// The host name, when the gateway is given by name.
     pub host: Option<String>,
     pub transport: Transport,
+    /// Stands before the rates of the vendor's account.
+    pub rate_group: Option<RateGroupId>,
     pub credentials: Option<PlainCredentials>,
     /// Statuses after which the next gateway is tried; `None`: by the table of end reasons.
     pub failover_codes: Option<Vec<u16>>,

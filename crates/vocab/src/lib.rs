@@ -14,6 +14,7 @@ pub mod net;
 pub mod number;
 pub mod prefix;
 pub mod random;
+pub mod rating;
 pub mod session;
 pub mod time;
 
@@ -25,5 +26,6 @@ pub use net::{Flow, ListenerId, Transport};
 pub use number::DialString;
 pub use prefix::PrefixTable;
 pub use random::Random;
+pub use rating::{CallLevel, RateSection};
 pub use session::{Direction, MediaDescription, SessionDescription};
 pub use time::{Now, Tick, Utc};

@@ -257,7 +257,8 @@ impl<V> PrefixTable<V> {
         self.matches_of(Packed::of(digits))
     }
 
-    fn matches_of(&self, number: Packed) -> impl Iterator<Item = (Matched, &V)> {
+    /// The same for a number that was packed once for several tables.
+    pub fn matches_of(&self, number: Packed) -> impl Iterator<Item = (Matched, &V)> {
         self.long.matches(number.0).chain(self.short.matches(number.0))
     }
 

@@ -83,6 +83,9 @@ pub struct AccountInput {
     /// What the account pays, or for a vendor, is paid.
     #[serde(default)]
     pub rate_group: Option<String>,
+    /// A rate group of its own, which stands before the other.
+    #[serde(default)]
+    pub private_rates: Option<String>,
     #[serde(default)]
     pub status: AccountStatus,
     #[serde(default)]
@@ -113,6 +116,7 @@ pub struct Account {
     #[schema(value_type = Option<String>)]
     pub credit_limit: Option<Money>,
     pub rate_group: Option<String>,
+    pub private_rates: Option<String>,
     pub status: AccountStatus,
     pub valid_until: Option<Timestamp>,
     pub anti_overdraft: bool,
@@ -284,6 +288,7 @@ fn view(
         currency: document.currency.to_string(),
         credit_limit: document.credit_limit,
         rate_group: document.rate_group.clone(),
+        private_rates: document.private_rates.clone(),
         status: document.status.into(),
         valid_until: document.valid_until.map(Timestamp),
         anti_overdraft: document.anti_overdraft,
@@ -321,6 +326,7 @@ impl From<AccountInput> for config::Account {
             currency: input.currency,
             credit_limit: input.credit_limit,
             rate_group: input.rate_group,
+            private_rates: input.private_rates,
             status: input.status.into(),
             valid_until: input.valid_until.map(|t| t.0),
             anti_overdraft: input.anti_overdraft,

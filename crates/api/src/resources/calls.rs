@@ -306,6 +306,8 @@ fn charged(price: &Priced, talk_ms: u64, params: &Params) -> Option<Money> {
         minimum_charge: price.minimum_charge,
         free_seconds: price.free_seconds,
         locked: false,
+        level: price.level,
+        sections: price.sections.as_slice().into(),
     };
     let seconds = billing::billed_seconds(std::time::Duration::from_millis(talk_ms), &rounding);
     billing::charge(&rate, seconds, &rounding).ok().map(|charge| charge.amount)

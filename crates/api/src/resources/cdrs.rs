@@ -2,6 +2,7 @@
 
 use super::calls::MediaPath;
 use super::calls::{call_id, jitter_ms};
+use super::rates::RateSection;
 use super::same_variants;
 use super::simulate;
 use super::simulate::RouteExplanation;
@@ -50,6 +51,11 @@ pub struct CdrRate {
     #[schema(value_type = String)]
     pub minimum_charge: Money,
     pub free_seconds: u32,
+    /// How far the destination is.
+    #[schema(value_type = Option<String>)]
+    pub level: Option<vocab::CallLevel>,
+    /// Prices of later parts of the call.
+    pub sections: Vec<RateSection>,
     pub currency: String,
     /// Talk time in whole seconds after rounding.
     pub billed_s: u64,
@@ -346,6 +352,8 @@ pub(crate) fn rate(priced: &Priced) -> CdrRate {
         connection_fee: priced.connection_fee,
         minimum_charge: priced.minimum_charge,
         free_seconds: priced.free_seconds,
+        level: priced.level,
+        sections: priced.sections.iter().copied().map(RateSection::from).collect(),
         currency: priced.currency.to_string(),
         billed_s: priced.billed_s,
         charged_s: priced.charged_s,

@@ -28,6 +28,7 @@ use store::{Stored, config};
 use switch::interface::Load;
 use switch::{ControlReply, ControlRequest};
 use utoipa::ToSchema;
+use vocab::CallLevel;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -112,6 +113,13 @@ pub struct MappingGatewayInput {
     pub max_cps: Option<u32>,
     #[serde(default)]
     pub max_concurrency: Option<u32>,
+    /// Rates of this trunk, which stand before those of the account.
+    #[serde(default)]
+    pub rate_group: Option<String>,
+    /// The farthest destinations that it may call: `net`, `local`, `domestic` or `international`; `null`: any.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub call_level: Option<CallLevel>,
     /// System parameters with a value of this gateway's own.
     #[serde(default, deserialize_with = "unique_keys")]
     pub parameters: BTreeMap<String, String>,
@@ -137,6 +145,9 @@ pub struct MappingGateway {
     pub request_address: RequestAddress,
     pub max_cps: Option<u32>,
     pub max_concurrency: Option<u32>,
+    pub rate_group: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub call_level: Option<CallLevel>,
     pub parameters: BTreeMap<String, String>,
     pub notes: String,
     pub version: String,
@@ -278,6 +289,8 @@ fn view(stored: &Stored<config::MappingGateway>, load: &BTreeMap<u32, Load>) -> 
         request_address: document.request_address.into(),
         max_cps: document.max_cps,
         max_concurrency: document.max_concurrency,
+        rate_group: document.rate_group.clone(),
+        call_level: document.call_level,
         parameters: document.parameters,
         notes: document.notes,
         version: stored.version.to_string(),
@@ -306,6 +319,8 @@ impl From<MappingGatewayInput> for config::MappingGateway {
             request_address: input.request_address.into(),
             max_cps: input.max_cps,
             max_concurrency: input.max_concurrency,
+            rate_group: input.rate_group,
+            call_level: input.call_level,
             parameters: input.parameters,
             notes: input.notes,
         }

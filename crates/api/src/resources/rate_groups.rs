@@ -1,5 +1,6 @@
 //! Rate groups: named tables of prefixes and prices.
 
+use super::same_variants;
 use crate::body::Asked;
 use crate::body::Body;
 use crate::documents;
@@ -18,6 +19,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::http::StatusCode;
 use axum::response::Response;
+use billing::Percent;
 use serde::Deserialize;
 use serde::Serialize;
 use store::{Config, Stored, config};
@@ -30,8 +32,44 @@ pub struct RateGroupInput {
     pub name: String,
     #[schema(value_type = String, examples("USD"))]
     pub currency: Currency,
+    /// Where the hours of its rates are, as in the tz database.
+    #[serde(default = "utc")]
+    #[schema(examples("Europe/Berlin"))]
+    pub time_zone: String,
+    /// Does a change of the rate count for calls that are up?
+    #[serde(default)]
+    pub price_change: PriceChange,
+    /// The rate group whose rates hold where this one has none.
+    #[serde(default)]
+    pub inherits: Option<String>,
+    /// What is added to inherited prices, in per cent.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, examples("12.5"))]
+    pub mark_up: Percent,
+    /// Decimals to which inherited prices are rounded up.
+    #[serde(default = "six")]
+    pub mark_up_decimals: u32,
     #[serde(default)]
     pub notes: String,
+}
+
+fn utc() -> String {
+    "UTC".into()
+}
+
+fn six() -> u32 {
+    6
+}
+
+/// What a call pays whose rate changes while it runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PriceChange {
+    /// The rate of its start to the end.
+    #[default]
+    NextCall,
+    /// Each cycle the rate of the moment at which it begins.
+    NextCycle,
 }
 
 /// A named table of prefixes and prices.
@@ -40,6 +78,11 @@ pub struct RateGroup {
     pub id: String,
     pub name: String,
     pub currency: String,
+    pub time_zone: String,
+    pub price_change: PriceChange,
+    pub inherits: Option<String>,
+    pub mark_up: String,
+    pub mark_up_decimals: u32,
     pub notes: String,
     pub rates_count: u32,
     pub version: String,
@@ -129,6 +172,11 @@ fn view(stored: &Stored<config::RateGroup>, config: &Config) -> RateGroup {
         id: stored.id.to_string(),
         name: stored.document.name.clone(),
         currency: stored.document.currency.to_string(),
+        time_zone: stored.document.time_zone.clone(),
+        price_change: stored.document.price_change.into(),
+        inherits: stored.document.inherits.clone(),
+        mark_up: stored.document.mark_up.to_string(),
+        mark_up_decimals: stored.document.mark_up_decimals,
         notes: stored.document.notes.clone(),
         rates_count: u32::try_from(count).unwrap_or(u32::MAX),
         version: stored.version.to_string(),
@@ -137,6 +185,17 @@ fn view(stored: &Stored<config::RateGroup>, config: &Config) -> RateGroup {
 
 impl From<RateGroupInput> for config::RateGroup {
     fn from(input: RateGroupInput) -> config::RateGroup {
-        config::RateGroup { name: input.name, currency: input.currency, notes: input.notes }
+        config::RateGroup {
+            name: input.name,
+            currency: input.currency,
+            time_zone: input.time_zone,
+            price_change: input.price_change.into(),
+            inherits: input.inherits,
+            mark_up: input.mark_up,
+            mark_up_decimals: input.mark_up_decimals,
+            notes: input.notes,
+        }
     }
 }
+
+same_variants!(PriceChange, billing::PriceChange { NextCall, NextCycle });

@@ -3,6 +3,7 @@
 use crate::body::Asked;
 use crate::body::Body;
 use crate::body::LARGE;
+use crate::clock::Timestamp;
 use crate::documents;
 use crate::listing::Page;
 use crate::listing::bad_cursor;
@@ -15,11 +16,12 @@ use axum::Json;
 use axum::extract::Path;
 use axum::extract::State;
 use axum::http::StatusCode;
+use billing::Hours;
 use serde::Deserialize;
 use serde::Serialize;
 use store::config;
-use utoipa::ToSchema;
-use vocab::{Money, Price};
+use utoipa::{IntoParams, ToSchema};
+use vocab::{CallLevel, Money, Price};
 
 /// The price of one prefix.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -53,6 +55,31 @@ pub struct Rate {
     /// Calls to this prefix are refused as if it had no rate.
     #[serde(default)]
     pub locked: bool,
+    /// How far the destination is: `net`, `local`, `domestic` or `international`.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub level: Option<CallLevel>,
+    #[serde(default)]
+    pub valid_from: Option<Timestamp>,
+    #[serde(default)]
+    pub valid_until: Option<Timestamp>,
+    /// Times of the week in the time zone of the group; empty: always.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, examples("Mon-Fri 08:00-18:00, Sat 08:00-12:00"))]
+    pub hours: Hours,
+    /// Other prices and cycles for later parts of a call.
+    #[serde(default)]
+    pub sections: Vec<RateSection>,
+}
+
+/// From this second of a call on, cycles that begin cost this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RateSection {
+    pub from: u32,
+    #[schema(value_type = String, examples("0.0200"))]
+    pub price_per_minute: Price,
+    pub cycle: u32,
 }
 
 list_query! {
@@ -77,21 +104,31 @@ pub(crate) async fn list_rates(
         .cursor
         .as_deref()
         .map(|c| c.strip_prefix('=').ok_or_else(|| bad_cursor("not a cursor of this list")));
-    let after = after.transpose()?.map(str::to_string);
+    let after = after.transpose()?.map(|c| c.split_once('~').unwrap_or((c, "")));
+    let after = after.map(|(prefix, variant)| (prefix.to_string(), variant.to_string()));
     if query.prefix.is_some() && asked.q.is_some() {
         return Err(Problem::field("q", "ask for a prefix or search, not both"));
     }
     // Searching rates means asking for a prefix: names of areas have no index yet.
     let starts = query.prefix.or(asked.q).unwrap_or_default();
     let total = starts.is_empty().then(|| api.store.config().sheets.get(&group.id).map_or(0, |s| s.count));
-    let found = api.store(move |store| store.rates(group.id, &starts, after.as_deref(), limit + 1)).await?;
+    let found = api
+        .store(move |store| {
+            let after = after.as_ref().map(|(prefix, variant)| (prefix.as_str(), variant.as_str()));
+            store.rates(group.id, &starts, after, limit + 1)
+        })
+        .await?;
     let more = found.len() > limit;
+    let last = found.get(limit.saturating_sub(1)).filter(|_| more);
+    let next_cursor = last.map(|last| match last.variant().as_str() {
+        "" => format!("={}", last.prefix),
+        variant => format!("={}~{variant}", last.prefix),
+    });
     let items: Vec<Rate> = found.into_iter().take(limit).map(Rate::from).collect();
-    let next_cursor = items.last().filter(|_| more).map(|last| format!("={}", last.prefix));
     Ok(Json(Page { items, next_cursor, total }))
 }
 
-/// Creates or replaces the rate of a prefix.
+/// Creates the rate of a prefix, or replaces the one that begins to hold at the same time and hours.
 #[utoipa::path(put, path = "/rate-groups/{id}/rates/{prefix}", tag = "rate_groups", params(("id" = String, Path, description = "Id or name"), ("prefix" = String, Path, description = "As in the body; `default` for the empty prefix")), request_body = Rate, responses((status = 200, body = Rate)))]
 pub(crate) async fn put_rate(
     State(api): State<Api>,
@@ -108,16 +145,32 @@ pub(crate) async fn put_rate(
     Ok(Json(input))
 }
 
+/// Which of the rates of a prefix.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct RateTime {
+    /// As in the rate; absent: the one without a beginning.
+    #[serde(default)]
+    pub valid_from: Option<Timestamp>,
+    /// As in the rate; absent: the one that holds at all hours.
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    pub hours: Hours,
+}
+
 /// Deletes the rate of a prefix.
-#[utoipa::path(delete, path = "/rate-groups/{id}/rates/{prefix}", tag = "rate_groups", params(("id" = String, Path, description = "Id or name"), ("prefix" = String, Path, description = "`default` for the empty prefix")), responses((status = 204)))]
+#[utoipa::path(delete, path = "/rate-groups/{id}/rates/{prefix}", tag = "rate_groups", params(("id" = String, Path, description = "Id or name"), ("prefix" = String, Path, description = "`default` for the empty prefix"), RateTime), responses((status = 204)))]
 pub(crate) async fn delete_rate(
     State(api): State<Api>,
     caller: Caller,
     Path((id, prefix)): Path<(String, String)>,
+    Asked(time): Asked<RateTime>,
 ) -> Result<StatusCode, Problem> {
     let group = documents::find::<config::RateGroup>(&api, &id)?.id;
     let prefix = in_path(&prefix).to_string();
-    api.change(move |store| store.delete_rate(group, &prefix, &caller.user)).await?;
+    let variant = config::Rate::variant_of(time.valid_from.map(|t| t.0), &time.hours);
+    api.change(move |store| store.delete_rate(group, &prefix, &variant, &caller.user)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -167,7 +220,24 @@ impl From<Rate> for config::Rate {
             minimum_charge: rate.minimum_charge,
             free_seconds: rate.free_seconds,
             locked: rate.locked,
+            level: rate.level,
+            valid_from: rate.valid_from.map(|t| t.0),
+            valid_until: rate.valid_until.map(|t| t.0),
+            hours: rate.hours,
+            sections: rate.sections.into_iter().map(RateSection::into).collect(),
         }
+    }
+}
+
+impl From<RateSection> for vocab::RateSection {
+    fn from(s: RateSection) -> vocab::RateSection {
+        vocab::RateSection { from: s.from, price_per_minute: s.price_per_minute, cycle: s.cycle }
+    }
+}
+
+impl From<vocab::RateSection> for RateSection {
+    fn from(s: vocab::RateSection) -> RateSection {
+        RateSection { from: s.from, price_per_minute: s.price_per_minute, cycle: s.cycle }
     }
 }
 
@@ -184,6 +254,11 @@ impl From<config::Rate> for Rate {
             minimum_charge: rate.minimum_charge,
             free_seconds: rate.free_seconds,
             locked: rate.locked,
+            level: rate.level,
+            valid_from: rate.valid_from.map(Timestamp),
+            valid_until: rate.valid_until.map(Timestamp),
+            hours: rate.hours,
+            sections: rate.sections.into_iter().map(RateSection::from).collect(),
         }
     }
 }

@@ -82,6 +82,9 @@ pub struct RoutingGatewayInput {
     /// Leave the gateway out when its account has no rate for the number.
     #[serde(default)]
     pub check_rate: bool,
+    /// The vendor's rates for this trunk, which stand before those of its account.
+    #[serde(default)]
+    pub rate_group: Option<String>,
     #[serde(default)]
     pub reply_address: ReplyAddress,
     #[serde(default)]
@@ -115,6 +118,7 @@ pub struct RoutingGateway {
     #[schema(value_type = Option<String>)]
     pub max_price_per_minute: Option<Price>,
     pub check_rate: bool,
+    pub rate_group: Option<String>,
     pub reply_address: ReplyAddress,
     pub request_address: RequestAddress,
     pub parameters: BTreeMap<String, String>,
@@ -265,6 +269,7 @@ fn view(stored: &Stored<config::RoutingGateway>, load: &BTreeMap<u32, Load>) -> 
         lowest_profit_per_minute: document.lowest_profit_per_minute,
         max_price_per_minute: document.max_price_per_minute,
         check_rate: document.check_rate,
+        rate_group: document.rate_group.clone(),
         reply_address: document.reply_address.into(),
         request_address: document.request_address.into(),
         parameters: document.parameters,
@@ -297,6 +302,7 @@ impl From<RoutingGatewayInput> for config::RoutingGateway {
             lowest_profit_per_minute: input.lowest_profit_per_minute,
             max_price_per_minute: input.max_price_per_minute,
             check_rate: input.check_rate,
+            rate_group: input.rate_group,
             reply_address: input.reply_address.into(),
             request_address: input.request_address.into(),
             parameters: input.parameters,

@@ -10,5 +10,6 @@ mod lists;
 mod live;
 mod openapi;
 mod payments;
+mod rates;
 mod sign_in;
 mod support;

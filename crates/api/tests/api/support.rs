@@ -410,6 +410,8 @@ pub fn priced(amount: Money) -> Priced {
         connection_fee: Money::ZERO,
         minimum_charge: Money::ZERO,
         free_seconds: 0,
+        level: None,
+        sections: Vec::new(),
         currency: Currency::USD,
         billed_s: 61,
         charged_s: 66,

@@ -2,12 +2,12 @@
 
 use super::{Config, Document, GatewaySecret, Password, Reference, Secrets, Table, validate};
 use crate::Problem;
-use billing::PaymentMode;
+use billing::{Hours, PaymentMode, Percent, PriceChange};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use vocab::leg::{ReplyAddress, RequestAddress};
-use vocab::{Currency, Money, Price, Transport, Utc};
+use vocab::{CallLevel, Currency, Money, Price, RateSection, Transport, Utc};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -39,6 +39,9 @@ pub struct Account {
     pub credit_limit: Option<Money>,
     #[serde(default)]
     pub rate_group: Option<String>,
+    /// A rate group of its own, which stands before the other (`BIL-5`).
+    #[serde(default)]
+    pub private_rates: Option<String>,
     #[serde(default)]
     pub status: AccountStatus,
     #[serde(default, with = "moment")]
@@ -63,6 +66,21 @@ pub struct RateGroup {
     pub name: String,
     #[serde(default = "usd")]
     pub currency: Currency,
+    /// Where the hours of its rates are, as in the tz database.
+    #[serde(default = "utc")]
+    pub time_zone: String,
+    /// Does a change of the rate count for calls that are up?
+    #[serde(default)]
+    pub price_change: PriceChange,
+    /// The rate group whose rates hold where this one has none.
+    #[serde(default)]
+    pub inherits: Option<String>,
+    /// What is added to inherited prices, in per cent.
+    #[serde(default)]
+    pub mark_up: Percent,
+    /// Decimals to which inherited prices are rounded up.
+    #[serde(default = "six")]
+    pub mark_up_decimals: u32,
     #[serde(default)]
     pub notes: String,
 }
@@ -91,6 +109,18 @@ pub struct Rate {
     pub free_seconds: u32,
     #[serde(default)]
     pub locked: bool,
+    /// How far the destination is.
+    #[serde(default)]
+    pub level: Option<CallLevel>,
+    #[serde(default, with = "moment")]
+    pub valid_from: Option<Utc>,
+    #[serde(default, with = "moment")]
+    pub valid_until: Option<Utc>,
+    /// Times of the week; empty: always.
+    #[serde(default)]
+    pub hours: Hours,
+    #[serde(default)]
+    pub sections: Vec<RateSection>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -153,6 +183,12 @@ pub struct MappingGateway {
     pub max_cps: Option<u32>,
     #[serde(default)]
     pub max_concurrency: Option<u32>,
+    /// Rates of this trunk, which stand before those of the account.
+    #[serde(default)]
+    pub rate_group: Option<String>,
+    /// The farthest destinations that it may call.
+    #[serde(default)]
+    pub call_level: Option<CallLevel>,
     #[serde(default, deserialize_with = "texts")]
     pub parameters: BTreeMap<String, String>,
     #[serde(default)]
@@ -196,6 +232,9 @@ pub struct RoutingGateway {
     pub max_price_per_minute: Option<Price>,
     #[serde(default)]
     pub check_rate: bool,
+    /// The vendor's rates for this trunk, which stand before those of its account.
+    #[serde(default)]
+    pub rate_group: Option<String>,
     #[serde(default)]
     pub reply_address: ReplyAddress,
     #[serde(default)]
@@ -260,6 +299,7 @@ impl Document for Account {
             currency: Currency::USD,
             credit_limit: None,
             rate_group: None,
+            private_rates: None,
             status: AccountStatus::Normal,
             valid_until: None,
             anti_overdraft: true,
@@ -275,7 +315,7 @@ impl Document for Account {
     }
 
     fn references(&mut self) -> Vec<Reference<'_>> {
-        self.rate_group.iter_mut().map(|name| Reference { kind: RateGroup::KIND, name }).collect()
+        rate_groups([&mut self.rate_group, &mut self.private_rates])
     }
 
     fn table(config: &Config) -> &Table<Account> {
@@ -318,7 +358,16 @@ impl Document for RateGroup {
     const REQUIRED: &'static [&'static str] = &["name"];
 
     fn example() -> RateGroup {
-        RateGroup { name: "x".into(), currency: Currency::USD, notes: String::new() }
+        RateGroup {
+            name: "x".into(),
+            currency: Currency::USD,
+            time_zone: utc(),
+            price_change: PriceChange::NextCall,
+            inherits: None,
+            mark_up: Percent::ZERO,
+            mark_up_decimals: six(),
+            notes: String::new(),
+        }
     }
 
     fn name(&self) -> &str {
@@ -326,7 +375,7 @@ impl Document for RateGroup {
     }
 
     fn references(&mut self) -> Vec<Reference<'_>> {
-        Vec::new()
+        rate_groups([&mut self.inherits])
     }
 
     fn table(config: &Config) -> &Table<RateGroup> {
@@ -365,6 +414,8 @@ impl Document for MappingGateway {
             request_address: RequestAddress::Socket,
             max_cps: None,
             max_concurrency: None,
+            rate_group: None,
+            call_level: None,
             parameters: BTreeMap::new(),
             notes: String::new(),
         }
@@ -375,7 +426,9 @@ impl Document for MappingGateway {
     }
 
     fn references(&mut self) -> Vec<Reference<'_>> {
-        vec![Reference { kind: Account::KIND, name: &mut self.account }]
+        let mut all = rate_groups([&mut self.rate_group]);
+        all.push(Reference { kind: Account::KIND, name: &mut self.account });
+        all
     }
 
     fn table(config: &Config) -> &Table<MappingGateway> {
@@ -436,6 +489,7 @@ impl Document for RoutingGateway {
             lowest_profit_per_minute: None,
             max_price_per_minute: None,
             check_rate: false,
+            rate_group: None,
             reply_address: ReplyAddress::Socket,
             request_address: RequestAddress::Socket,
             parameters: BTreeMap::new(),
@@ -448,7 +502,9 @@ impl Document for RoutingGateway {
     }
 
     fn references(&mut self) -> Vec<Reference<'_>> {
-        vec![Reference { kind: Account::KIND, name: &mut self.account }]
+        let mut all = rate_groups([&mut self.rate_group]);
+        all.push(Reference { kind: Account::KIND, name: &mut self.account });
+        all
     }
 
     fn table(config: &Config) -> &Table<RoutingGateway> {
@@ -521,7 +577,25 @@ impl Rate {
             minimum_charge: self.minimum_charge,
             free_seconds: self.free_seconds,
             locked: self.locked,
+            level: self.level,
+            sections: self.sections.as_slice().into(),
         }
+    }
+
+    pub(crate) fn validity(&self) -> billing::Validity {
+        billing::Validity { from: self.valid_from, until: self.valid_until, hours: self.hours.clone() }
+    }
+
+    /// What tells rates of one prefix apart: when they begin to hold, and at which hours.
+    pub fn variant(&self) -> String {
+        Rate::variant_of(self.valid_from, &self.hours)
+    }
+
+    /// The variant of a rate that holds from this moment at these hours.
+    pub fn variant_of(from: Option<Utc>, hours: &Hours) -> String {
+        let from = from.map(|at| at.millis().to_string()).unwrap_or_default();
+        let hours = hours.to_string();
+        if from.is_empty() && hours.is_empty() { String::new() } else { format!("{from:0>13}/{hours}") }
     }
 
     pub(crate) fn example() -> Rate {
@@ -536,6 +610,11 @@ impl Rate {
             minimum_charge: Money::ZERO,
             free_seconds: 0,
             locked: false,
+            level: None,
+            valid_from: None,
+            valid_until: None,
+            hours: Hours::default(),
+            sections: Vec::new(),
         }
     }
 
@@ -548,6 +627,20 @@ fn yes() -> bool {
 
 fn one() -> u32 {
     1
+}
+
+fn utc() -> String {
+    "UTC".into()
+}
+
+fn six() -> u32 {
+    6
+}
+
+/// References to rate groups, those that are there.
+fn rate_groups<const N: usize>(fields: [&mut Option<String>; N]) -> Vec<Reference<'_>> {
+    let names = fields.into_iter().filter_map(Option::as_mut);
+    names.map(|name| Reference { kind: RateGroup::KIND, name }).collect()
 }
 
 fn usd() -> Currency {
@@ -572,6 +665,11 @@ fn texts<'de, D: Deserializer<'de>>(d: D) -> Result<BTreeMap<String, String>, D:
     Ok(loose.into_iter().map(|(name, value)| (name, text(value))).collect())
 }
 
+/// A time as it is written in documents.
+pub(crate) fn moment_text(utc: Utc) -> String {
+    moment::text(utc).unwrap_or_default()
+}
+
 /// Times as RFC 3339 text.
 mod moment {
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
@@ -580,11 +678,12 @@ mod moment {
     use vocab::Utc;
 
     pub fn serialize<S: Serializer>(value: &Option<Utc>, s: S) -> Result<S::Ok, S::Error> {
-        let text = value.and_then(|utc| {
-            let nanos = i128::from(utc.millis()) * 1_000_000;
-            OffsetDateTime::from_unix_timestamp_nanos(nanos).ok()?.format(&Rfc3339).ok()
-        });
-        text.serialize(s)
+        value.and_then(text).serialize(s)
+    }
+
+    pub fn text(utc: Utc) -> Option<String> {
+        let nanos = i128::from(utc.millis()) * 1_000_000;
+        OffsetDateTime::from_unix_timestamp_nanos(nanos).ok()?.format(&Rfc3339).ok()
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Utc>, D::Error> {

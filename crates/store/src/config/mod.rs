@@ -8,6 +8,7 @@ mod read;
 mod secrets;
 mod validate;
 
+pub(crate) use documents::moment_text;
 pub use documents::{
     Account, AccountKind, AccountStatus, Authentication, CalledSource, CallerSource, MappingGateway, Rate,
     RateGroup, RoutingGateway, Target,
@@ -158,6 +159,7 @@ impl Config {
     /// Who refers to the document of this kind and name, in words.
     pub(crate) fn references_to(&self, kind: &str, name: &str) -> Vec<String> {
         let mut all = Vec::new();
+        collect_references(&self.rate_groups, kind, name, &mut all);
         collect_references(&self.accounts, kind, name, &mut all);
         collect_references(&self.mapping_gateways, kind, name, &mut all);
         collect_references(&self.routing_gateways, kind, name, &mut all);

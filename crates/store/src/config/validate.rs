@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 use vocab::net::Cidr;
 use vocab::prefix::pack_prefix;
-use vocab::{Money, Price};
+use vocab::{Currency, Money, Price};
 
 /// Longest name of a document, username or area, in characters.
 const MAX_NAME: usize = 64;
@@ -25,29 +25,54 @@ pub(super) fn account(account: &Account, config: &Config) -> Problems {
     if let Some(limit) = account.credit_limit.filter(|m| *m < Money::ZERO) {
         problems.push(Problem::new("credit_limit", format!("{limit} is negative; expected 0 or more")));
     }
-    if let Some(group) = &account.rate_group {
-        match config.rate_groups.named(group) {
-            None => problems.push(unknown("rate_group", RateGroup::TITLE, group)),
-            Some(found) if found.document.currency != account.currency => problems.push(Problem::new(
-                "rate_group",
-                format!(
-                    "rate group {group:?} is in {}, the account in {}; expected the same currency",
-                    found.document.currency, account.currency
-                ),
-            )),
-            Some(_) => {}
-        }
+    let (name, currency) = (&account.name, account.currency);
+    for (field, group) in [("rate_group", &account.rate_group), ("private_rates", &account.private_rates)] {
+        usable_group(field, group.as_ref(), (name, currency), config, &mut problems);
+    }
+    let mapping = config.mapping_gateways.iter().map(|g| (&g.document.rate_group, &g.document.account));
+    let routing = config.routing_gateways.iter().map(|g| (&g.document.rate_group, &g.document.account));
+    for (group, _) in mapping.chain(routing).filter(|(_, owner)| **owner == account.name) {
+        usable_group("currency", group.as_ref(), (name, currency), config, &mut problems);
     }
     problems
+}
+
+/// A rate group that is there, and counts in the currency of the account that is charged by it.
+fn usable_group(
+    field: &str,
+    group: Option<&String>,
+    (account, currency): (&str, Currency),
+    config: &Config,
+    problems: &mut Problems,
+) {
+    let Some(group) = group else { return };
+    match config.rate_groups.named(group) {
+        None => problems.push(unknown(field, RateGroup::TITLE, group)),
+        Some(found) if found.document.currency != currency => problems.push(Problem::new(
+            field,
+            format!(
+                "rate group {group:?} is in {}, account {account:?} in {currency}; expected the same currency",
+                found.document.currency
+            ),
+        )),
+        Some(_) => {}
+    }
+}
+
+/// The rate group of a gateway, which charges its account.
+fn group_of_gateway(group: Option<&String>, account: &str, config: &Config, problems: &mut Problems) {
+    if let Some(account) = config.accounts.named(account) {
+        let document = &account.document;
+        usable_group("rate_group", group, (&document.name, document.currency), config, problems);
+    }
 }
 
 pub(super) fn rate_group(group: &RateGroup, config: &Config) -> Problems {
     let mut problems = Vec::new();
     name(&group.name, &mut problems);
     text("notes", &group.notes, MAX_NOTES, &mut problems);
-    let users =
-        config.accounts.iter().map(|a| &a.document).filter(|a| a.rate_group.as_ref() == Some(&group.name));
-    for other in users.filter(|a| a.currency != group.currency).take(1) {
+    let mut charged = charged_by(&group.name, config);
+    if let Some(other) = charged.find(|a| a.currency != group.currency) {
         problems.push(Problem::new(
             "currency",
             format!(
@@ -56,7 +81,71 @@ pub(super) fn rate_group(group: &RateGroup, config: &Config) -> Problems {
             ),
         ));
     }
+    if crate::zones::zone(&group.time_zone).is_none() {
+        let words =
+            format!("{:?} is not in the tz database; expected one like \"Europe/Berlin\"", group.time_zone);
+        problems.push(Problem::new("time_zone", words));
+    }
+    if !billing::Making::MarkUp(group.mark_up).is_sound() {
+        problems.push(Problem::new("mark_up", "below -100 % there would be prices below 0"));
+    }
+    if group.mark_up_decimals > Price::DECIMALS {
+        problems.push(Problem::new("mark_up_decimals", format!("expected 0–{}", Price::DECIMALS)));
+    }
+    problems.extend(inheritance(group, config));
+    let heirs =
+        config.rate_groups.iter().map(|g| &g.document).filter(|g| g.inherits.as_ref() == Some(&group.name));
+    if let Some(heir) = heirs.into_iter().find(|g| g.currency != group.currency) {
+        let words = format!(
+            "{} is not the currency of rate group {:?}, which inherits this one",
+            group.currency, heir.name
+        );
+        problems.push(Problem::new("currency", words));
+    }
     problems
+}
+
+/// Accounts that are charged by a rate group, by their own choice or that of a gateway.
+fn charged_by<'a>(group: &'a String, config: &'a Config) -> impl Iterator<Item = &'a Account> {
+    let own = config.accounts.iter().map(|a| &a.document);
+    let own = own.filter(move |a| [&a.rate_group, &a.private_rates].contains(&&Some(group.clone())));
+    let mapping = config.mapping_gateways.iter().map(|g| (&g.document.rate_group, &g.document.account));
+    let routing = config.routing_gateways.iter().map(|g| (&g.document.rate_group, &g.document.account));
+    let gateways = mapping.chain(routing).filter(move |(used, _)| used.as_ref() == Some(group));
+    own.chain(gateways.filter_map(|(_, account)| Some(&config.accounts.named(account)?.document)))
+}
+
+/// Groups that inherit from each other in a row.
+const MOST_GENERATIONS: usize = 8;
+
+fn inheritance(group: &RateGroup, config: &Config) -> Option<Problem> {
+    let mut heir = group;
+    let mut row = vec![group.name.as_str()];
+    while let Some(name) = &heir.inherits {
+        if row.contains(&name.as_str()) {
+            row.push(name);
+            return Some(Problem::new(
+                "inherits",
+                format!("rate groups inherit in a circle: {}", row.join(" from ")),
+            ));
+        }
+        row.push(name);
+        let Some(found) = config.rate_groups.named(name) else {
+            return Some(unknown("inherits", RateGroup::TITLE, name));
+        };
+        if found.document.currency != group.currency {
+            let words = format!(
+                "rate group {name:?} is in {}, this one in {}",
+                found.document.currency, group.currency
+            );
+            return Some(Problem::new("inherits", words));
+        }
+        if row.len() > MOST_GENERATIONS {
+            return Some(Problem::new("inherits", format!("more than {MOST_GENERATIONS} groups in a row")));
+        }
+        heir = &found.document;
+    }
+    None
 }
 
 pub(super) fn mapping_gateway(gateway: &MappingGateway, id: u32, config: &Config) -> Problems {
@@ -71,6 +160,7 @@ pub(super) fn mapping_gateway(gateway: &MappingGateway, id: u32, config: &Config
     if let Some(secret) = &gateway.secret {
         stored_secret(secret, &config.realm, &mut problems);
     }
+    group_of_gateway(gateway.rate_group.as_ref(), &gateway.account, config, &mut problems);
     prefixes("called_prefixes", &gateway.called_prefixes, &mut problems);
     gateway_parameters(&gateway.parameters, &config.params, &mut problems);
     problems
@@ -153,6 +243,7 @@ pub(super) fn routing_gateway(gateway: &RoutingGateway, config: &Config) -> Prob
     if gateway.prefixes.is_empty() {
         problems.push(Problem::new("prefixes", "at least one is needed; \"\" takes every number"));
     }
+    group_of_gateway(gateway.rate_group.as_ref(), &gateway.account, config, &mut problems);
     prefixes("prefixes", &gateway.prefixes, &mut problems);
     let codes = gateway.failover_codes.as_deref().unwrap_or_default();
     bounded("failover_codes", codes.len(), &mut problems);
@@ -272,7 +363,13 @@ pub(crate) fn check_rate(rate: &Rate) -> Option<Problem> {
     if rate.area.chars().count() > MAX_NAME || rate.area.chars().any(char::is_control) {
         return Some(Problem::new("area", format!("expected at most {MAX_NAME} printable characters")));
     }
+    if rate.valid_from.zip(rate.valid_until).is_some_and(|(from, until)| until <= from) {
+        return Some(Problem::new("valid_until", RateError::EndsFirst.to_string()));
+    }
     let error = rate.to_billing().validate().err()?;
+    if matches!(error, RateError::SectionOrder | RateError::TooManySections) {
+        return Some(Problem::new("sections", error.to_string()));
+    }
     let (RateError::ZeroInterval(words)
     | RateError::TooLong(words)
     | RateError::Negative(words)
@@ -293,6 +390,7 @@ fn field_in_words(words: &str) -> &'static str {
         "the price of the first period" => "first_period_price",
         "the connection fee" => "connection_fee",
         "the minimum charge" => "minimum_charge",
+        "the cycle of a section" | "the price of a section" | "the beginning of a section" => "sections",
         _ => "",
     }
 }

@@ -9,8 +9,10 @@ struct Migration {
     ddl: &'static str,
 }
 
-const MIGRATIONS: &[Migration] =
-    &[Migration { version: 1, name: "first tables", ddl: include_str!("0001.sql") }];
+const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, name: "first tables", ddl: include_str!("0001.sql") },
+    Migration { version: 2, name: "rates at times", ddl: include_str!("0002.sql") },
+];
 
 /// Brings the database to the version of this program; each step is one transaction.
 pub(crate) fn migrate(db: &Connection, now_ms: i64) -> Result<(), StoreError> {

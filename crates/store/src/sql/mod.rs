@@ -128,8 +128,13 @@ impl Row<'_> {
 
     /// Compares the columns before this one with the checksum in it.
     pub fn verify(&self, crc_column: usize) -> Result<(), StoreError> {
+        self.verify_first(crc_column, crc_column)
+    }
+
+    /// Compares the first columns with the checksum in this one.
+    pub fn verify_first(&self, columns: usize, crc_column: usize) -> Result<(), StoreError> {
         let mut hasher = crc32fast::Hasher::new();
-        for column in 0..crc_column {
+        for column in 0..columns {
             hash(&mut hasher, self.0.get_ref(column)?);
         }
         if self.int(crc_column)? == i64::from(hasher.finalize()) {

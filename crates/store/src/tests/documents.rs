@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
 use vocab::leg::PlainCredentials;
+use vocab::prefix::Packed;
 use vocab::{AccountId, Money, RateGroupId, RoutingGatewayId, Seq, Utc};
 
 fn create<T: Document>(store: &Store, value: Value) -> Result<crate::Stored<T>, ChangeError> {
@@ -269,7 +270,7 @@ fn rates_are_listed_changed_and_shared() {
     let (retail, other) =
         (config.rate_groups.named("retail").unwrap().id, config.rate_groups.named("vendor-a").unwrap().id);
     let prefixes = |starts: &str, after: Option<&str>, limit| {
-        let rates = store.rates(retail, starts, after, limit).unwrap();
+        let rates = store.rates(retail, starts, after.map(|a| (a, "")), limit).unwrap();
         rates.into_iter().map(|r| r.prefix).collect::<Vec<_>>()
     };
     assert_eq!(prefixes("", None, 10), ["44", "880", "88017"]);
@@ -278,7 +279,7 @@ fn rates_are_listed_changed_and_shared() {
     assert_eq!(prefixes("", None, 1), ["44"]);
     assert_eq!(prefixes("%", None, 10), [""; 0]);
     let before = store.snapshot(&HashMap::new()).unwrap();
-    let mut rate = store.rate(retail, "44").unwrap().unwrap();
+    let mut rate = store.rate(retail, "44", "").unwrap().unwrap();
     rate.locked = true;
     store.put_rate(retail, rate.clone(), "test").unwrap();
     store.put_rate(retail, Rate { prefix: "1".into(), ..rate.clone() }, "test").unwrap();
@@ -286,14 +287,14 @@ fn rates_are_listed_changed_and_shared() {
     let version = store.config().version;
     store.put_rate(retail, rate.clone(), "test").unwrap();
     assert_eq!(store.config().version, version);
-    store.delete_rate(retail, "1", "test").unwrap();
-    assert!(matches!(store.delete_rate(retail, "1", "test"), Err(ChangeError::NotFound)));
+    store.delete_rate(retail, "1", "", "test").unwrap();
+    assert!(matches!(store.delete_rate(retail, "1", "", "test"), Err(ChangeError::NotFound)));
     assert!(matches!(store.put_rate(99, rate.clone(), "test"), Err(ChangeError::NotFound)));
     assert_eq!(fields(store.put_rate(retail, Rate { cycle: 0, ..rate }, "test")), ["cycle"]);
     let after = store.snapshot(&HashMap::new()).unwrap();
     let table = |s: &switch::Snapshot, id| s.rate_groups[&RateGroupId(id)].table.clone();
-    assert!(table(&after, retail).longest("44").unwrap().1.locked);
-    assert!(!table(&before, retail).longest("44").unwrap().1.locked);
+    assert!(table(&after, retail).at(Packed::of("44"), Utc(0), &billing::Zone::utc()).unwrap().1.locked);
+    assert!(!table(&before, retail).at(Packed::of("44"), Utc(0), &billing::Zone::utc()).unwrap().1.locked);
     assert!(!Arc::ptr_eq(&table(&before, retail), &table(&after, retail)));
     assert!(Arc::ptr_eq(&table(&before, other), &table(&after, other)));
 }
@@ -322,7 +323,7 @@ fn snapshots_hold_what_was_configured() {
     let account = &snapshot.accounts[&gateway.account];
     assert_eq!((&*gateway.name, &*account.name, gateway.max_cps), ("acme-pbx", "acme", Some(50)));
     let group = &snapshot.rate_groups[&account.rate_group.unwrap()];
-    let (prefix, rate) = group.table.longest("8801712345678").unwrap();
+    let (prefix, rate) = group.at(Packed::of("8801712345678"), Utc(0)).unwrap();
     assert_eq!(
         (prefix.to_string().as_str(), rate.price_per_minute.to_string().as_str()),
         ("88017", "0.0360")

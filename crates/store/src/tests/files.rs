@@ -357,11 +357,7 @@ fn speed_of_large_sheets() {
         price_per_minute: vocab::Price(i64::from(n % 977) * 1_000_000),
         first_period: 60,
         cycle: 6,
-        first_period_price: None,
-        connection_fee: vocab::Money::ZERO,
-        minimum_charge: vocab::Money::ZERO,
-        free_seconds: 0,
-        locked: false,
+        ..Rate::example()
     };
     let time = |what: &str, work: &mut dyn FnMut()| {
         let start = std::time::Instant::now();

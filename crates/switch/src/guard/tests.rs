@@ -22,6 +22,8 @@ fn gateway(id: u32, authentication: Authentication) -> Arc<MappingGateway> {
         request_address: RequestAddress::default(),
         max_concurrency: None,
         max_cps: None,
+        rate_group: None,
+        call_level: None,
         params: Arc::default(),
     })
 }

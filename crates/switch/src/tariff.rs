@@ -1,0 +1,106 @@
+//! Which rate a call is charged by, and which one the vendor charges (`BIL-5`).
+
+use crate::call::{Applied, Call};
+use crate::snapshot::{Account, MappingGateway, RoutingGateway, Snapshot};
+use billing::rate::{Rate, RateGroup};
+use params::RateChoice;
+use std::borrow::Cow;
+use std::sync::Arc;
+use vocab::prefix::{Matched, Packed};
+use vocab::{DialString, RateGroupId, Utc};
+
+/// A rate, still in its table.
+pub(crate) struct Found<'a> {
+    pub group: &'a Arc<RateGroup>,
+    pub prefix: Matched,
+    pub number: Packed,
+    pub rate: Cow<'a, Rate>,
+}
+
+impl Found<'_> {
+    pub fn applied(self) -> Applied {
+        let Found { group, prefix, number, rate } = self;
+        Applied { group: group.clone(), prefix, number, rate: rate.into_owned() }
+    }
+}
+
+/// The customer's rate. The tables are asked from the nearest to the farthest: the gateway's, the account's own, the
+/// account's rate group. The first that has a rate decides whether the destination is locked; of those that are open
+/// the cheapest is charged, or the first.
+pub(crate) fn sale(
+    snapshot: &Snapshot,
+    gateway: &MappingGateway,
+    account: &Account,
+    number: Packed,
+    at: Utc,
+) -> Option<Applied> {
+    let tables = [gateway.rate_group, account.private_rates, account.rate_group];
+    let mut rates = tables.into_iter().filter_map(|group| find(snapshot, group, number, at));
+    let mut best = rates.next()?;
+    if best.rate.locked || snapshot.params.billing_rate_choice == RateChoice::MostSpecific {
+        return Some(best.applied());
+    }
+    for other in rates.take_while(|other| !other.rate.locked) {
+        let price = |found: &Found<'_>| (found.rate.first_minute(), found.rate.price_per_minute);
+        if price(&other) < price(&best) {
+            best = other;
+        }
+    }
+    Some(best.applied())
+}
+
+/// What the vendor charges for a number: the nearest of its tables that has a rate, because a vendor does not bill
+/// the cheapest. `None` also where that rate is locked.
+pub(crate) fn cost<'a>(
+    snapshot: &'a Snapshot,
+    gateway: &RoutingGateway,
+    vendor: &Account,
+    number: Packed,
+    at: Utc,
+) -> Option<Found<'a>> {
+    let tables = [gateway.rate_group, vendor.private_rates, vendor.rate_group];
+    let found = tables.into_iter().find_map(|group| find(snapshot, group, number, at));
+    found.filter(|found| !found.rate.locked)
+}
+
+/// The number that the vendor's rate is looked up by: with `SERVER_BILLING_GATEWAY_ROUTE_PREFIX` without the prefix
+/// that led to the gateway.
+pub(crate) fn billed_number(
+    snapshot: &Snapshot,
+    gateway: &RoutingGateway,
+    called: &DialString,
+    packed: Packed,
+) -> Packed {
+    if !snapshot.params.billing_gateway_route_prefix {
+        return packed;
+    }
+    let digits = called.digits();
+    let stripped = gateway.route.prefixes.iter().filter_map(|prefix| digits.strip_prefix(prefix.as_str()));
+    stripped.min_by_key(|rest| rest.len()).map_or(packed, Packed::of)
+}
+
+/// The vendor's rate for a number that is sent to the gateway.
+pub(crate) fn cost_of(
+    snapshot: &Snapshot,
+    gateway: &RoutingGateway,
+    vendor: &Account,
+    called: &DialString,
+    at: Utc,
+) -> Option<Applied> {
+    let number = billed_number(snapshot, gateway, called, Packed::of(called.digits()));
+    cost(snapshot, gateway, vendor, number, at).map(Found::applied)
+}
+
+fn find(snapshot: &Snapshot, group: Option<RateGroupId>, number: Packed, at: Utc) -> Option<Found<'_>> {
+    let group = snapshot.rate_groups.get(&group?)?;
+    let (prefix, rate) = group.at(number, at)?;
+    Some(Found { group, prefix, number, rate })
+}
+
+/// From the answer on it is known when each rate changes (`BIL-8`).
+pub(crate) fn through_call(call: &mut Call, answered: Utc) {
+    let cost = call.current.as_mut().and_then(|current| current.cost.as_mut());
+    for applied in call.sale.iter_mut().chain(cost) {
+        applied.rate = applied.group.through(applied.number, &applied.rate, answered);
+    }
+}
