@@ -37,6 +37,7 @@ function priced(group: string, number: string, talkSeconds: number): CdrRate | n
     connection_fee: '0',
     minimum_charge: '0',
     free_seconds: 0,
+    sections: [],
     currency: 'USD',
     billed_s: talkSeconds,
     charged_s: bill.chargedSeconds,

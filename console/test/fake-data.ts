@@ -67,6 +67,11 @@ export const rateGroups: RateGroup[] = numbered(
   ['retail', 'northstar', 'meridian', 'lowcost'].map((name) => ({
     name,
     currency: 'USD',
+    time_zone: 'UTC',
+    price_change: 'next_call' as const,
+    inherits: null,
+    mark_up: '0',
+    mark_up_decimals: 6,
     notes: name === 'retail' ? 'Selling prices' : '',
     rates_count: 0,
   })),

@@ -85,7 +85,9 @@ export const rateGroups = {
     ),
   removeRate: (id: string, { prefix, valid_from, hours }: Rate) => {
     const query = { ...(valid_from && { valid_from }), ...(hours && { hours }) };
-    return unwrap(client.DELETE('/api/v1/rate-groups/{id}/rates/{prefix}', { params: { path: { id, prefix }, query } }));
+    return unwrap(
+      client.DELETE('/api/v1/rate-groups/{id}/rates/{prefix}', { params: { path: { id, prefix }, query } }),
+    );
   },
 };
 

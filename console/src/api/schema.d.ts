@@ -396,7 +396,7 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        /** Creates or replaces the rate of a prefix. */
+        /** Creates the rate of a prefix, or replaces the one that begins to hold at the same time and hours. */
         put: operations["put_rate"];
         post?: never;
         /** Deletes the rate of a prefix. */
@@ -522,6 +522,7 @@ export interface components {
             name: string;
             notes: string;
             payment: components["schemas"]["PaymentTerms"];
+            private_rates?: string | null;
             rate_group?: string | null;
             /** @description Held for calls in progress. */
             reserved: string;
@@ -557,6 +558,8 @@ export interface components {
              */
             opening_balance?: string | null;
             payment?: components["schemas"]["PaymentTerms"];
+            /** @description A rate group of its own, which stands before the other. */
+            private_rates?: string | null;
             /** @description What the account pays, or for a vendor, is paid. */
             rate_group?: string | null;
             status?: components["schemas"]["AccountStatus"];
@@ -793,10 +796,14 @@ export interface components {
             first_period_price?: string | null;
             /** Format: int32 */
             free_seconds: number;
+            /** @description How far the destination is. */
+            level?: string | null;
             minimum_charge: string;
             prefix: string;
             price_per_minute: string;
             rate_group: string;
+            /** @description Prices of later parts of the call. */
+            sections: components["schemas"]["RateSection"][];
         };
         Change: {
             action: components["schemas"]["ChangeAction"];
@@ -997,6 +1004,7 @@ export interface components {
             /** @description Answered of a hundred attempts since the start of the switch, with one decimal. */
             asr?: string | null;
             authentication: components["schemas"]["Authentication"];
+            call_level?: string | null;
             called_prefixes: string[];
             called_source: components["schemas"]["CalledSource"];
             caller_source: components["schemas"]["CallerSource"];
@@ -1019,6 +1027,7 @@ export interface components {
             parameters: {
                 [key: string]: string;
             };
+            rate_group?: string | null;
             reply_address: components["schemas"]["ReplyAddress"];
             request_address: components["schemas"]["RequestAddress"];
             username?: string | null;
@@ -1031,6 +1040,8 @@ export interface components {
             /** @description Addresses or CIDR blocks; `address:port` with ip-port. */
             addresses?: string[];
             authentication?: components["schemas"]["Authentication"];
+            /** @description The farthest destinations that it may call: `net`, `local`, `domestic` or `international`; `null`: any. */
+            call_level?: string | null;
             /** @description Takes calls to these prefixes only, where several gateways share an address. */
             called_prefixes?: string[];
             called_source?: components["schemas"]["CalledSource"];
@@ -1046,6 +1057,8 @@ export interface components {
             parameters?: {
                 [key: string]: string;
             };
+            /** @description Rates of this trunk, which stand before those of the account. */
+            rate_group?: string | null;
             reply_address?: components["schemas"]["ReplyAddress"];
             request_address?: components["schemas"]["RequestAddress"];
             username?: string | null;
@@ -1125,6 +1138,7 @@ export interface components {
                 name: string;
                 notes: string;
                 payment: components["schemas"]["PaymentTerms"];
+                private_rates?: string | null;
                 rate_group?: string | null;
                 /** @description Held for calls in progress. */
                 reserved: string;
@@ -1296,6 +1310,7 @@ export interface components {
                 /** @description Answered of a hundred attempts since the start of the switch, with one decimal. */
                 asr?: string | null;
                 authentication: components["schemas"]["Authentication"];
+                call_level?: string | null;
                 called_prefixes: string[];
                 called_source: components["schemas"]["CalledSource"];
                 caller_source: components["schemas"]["CallerSource"];
@@ -1318,6 +1333,7 @@ export interface components {
                 parameters: {
                     [key: string]: string;
                 };
+                rate_group?: string | null;
                 reply_address: components["schemas"]["ReplyAddress"];
                 request_address: components["schemas"]["RequestAddress"];
                 username?: string | null;
@@ -1350,6 +1366,13 @@ export interface components {
                 first_period_price?: string | null;
                 /** Format: int32 */
                 free_seconds?: number;
+                /**
+                 * @description Times of the week in the time zone of the group; empty: always.
+                 * @example Mon-Fri 08:00-18:00, Sat 08:00-12:00
+                 */
+                hours?: string | null;
+                /** @description How far the destination is: `net`, `local`, `domestic` or `international`. */
+                level?: string | null;
                 /** @description Calls to this prefix are refused as if it had no rate. */
                 locked?: boolean;
                 minimum_charge?: string | null;
@@ -1360,6 +1383,10 @@ export interface components {
                 prefix: string;
                 /** @example 0.0360 */
                 price_per_minute: string;
+                /** @description Other prices and cycles for later parts of a call. */
+                sections?: components["schemas"]["RateSection"][];
+                valid_from?: null | components["schemas"]["Timestamp"];
+                valid_until?: null | components["schemas"]["Timestamp"];
             }[];
             /** @description Ask with it for the next page; `null` on the last. */
             next_cursor?: string | null;
@@ -1374,10 +1401,16 @@ export interface components {
             items: {
                 currency: string;
                 id: string;
+                inherits?: string | null;
+                mark_up: string;
+                /** Format: int32 */
+                mark_up_decimals: number;
                 name: string;
                 notes: string;
+                price_change: components["schemas"]["PriceChange"];
                 /** Format: int32 */
                 rates_count: number;
+                time_zone: string;
                 version: string;
             }[];
             /** @description Ask with it for the next page; `null` on the last. */
@@ -1427,6 +1460,7 @@ export interface components {
                 prefixes: string[];
                 /** Format: int32 */
                 priority: number;
+                rate_group?: string | null;
                 reply_address: components["schemas"]["ReplyAddress"];
                 request_address: components["schemas"]["RequestAddress"];
                 transport: components["schemas"]["Transport"];
@@ -1489,6 +1523,11 @@ export interface components {
         };
         /** @enum {string} */
         PaymentTerms: "prepaid" | "postpaid";
+        /**
+         * @description What a call pays whose rate changes while it runs.
+         * @enum {string}
+         */
+        PriceChange: "next_call" | "next_cycle";
         /** @description Why a request was refused, and which fields are to be changed. */
         Problem: {
             detail: string;
@@ -1566,6 +1605,13 @@ export interface components {
             first_period_price?: string | null;
             /** Format: int32 */
             free_seconds?: number;
+            /**
+             * @description Times of the week in the time zone of the group; empty: always.
+             * @example Mon-Fri 08:00-18:00, Sat 08:00-12:00
+             */
+            hours?: string | null;
+            /** @description How far the destination is: `net`, `local`, `domestic` or `international`. */
+            level?: string | null;
             /** @description Calls to this prefix are refused as if it had no rate. */
             locked?: boolean;
             minimum_charge?: string | null;
@@ -1576,22 +1622,60 @@ export interface components {
             prefix: string;
             /** @example 0.0360 */
             price_per_minute: string;
+            /** @description Other prices and cycles for later parts of a call. */
+            sections?: components["schemas"]["RateSection"][];
+            valid_from?: null | components["schemas"]["Timestamp"];
+            valid_until?: null | components["schemas"]["Timestamp"];
         };
         /** @description A named table of prefixes and prices. */
         RateGroup: {
             currency: string;
             id: string;
+            inherits?: string | null;
+            mark_up: string;
+            /** Format: int32 */
+            mark_up_decimals: number;
             name: string;
             notes: string;
+            price_change: components["schemas"]["PriceChange"];
             /** Format: int32 */
             rates_count: number;
+            time_zone: string;
             version: string;
         };
         RateGroupInput: {
             /** @example USD */
             currency: string;
+            /** @description The rate group whose rates hold where this one has none. */
+            inherits?: string | null;
+            /**
+             * @description What is added to inherited prices, in per cent.
+             * @example 12.5
+             */
+            mark_up?: string | null;
+            /**
+             * Format: int32
+             * @description Decimals to which inherited prices are rounded up.
+             */
+            mark_up_decimals?: number;
             name: string;
             notes?: string;
+            /** @description Does a change of the rate count for calls that are up? */
+            price_change?: components["schemas"]["PriceChange"];
+            /**
+             * @description Where the hours of its rates are, as in the tz database.
+             * @example Europe/Berlin
+             */
+            time_zone?: string;
+        };
+        /** @description From this second of a call on, cycles that begin cost this. */
+        RateSection: {
+            /** Format: int32 */
+            cycle: number;
+            /** Format: int32 */
+            from: number;
+            /** @example 0.0200 */
+            price_per_minute: string;
         };
         RatesInput: {
             rates: components["schemas"]["Rate"][];
@@ -1658,6 +1742,7 @@ export interface components {
             prefixes: string[];
             /** Format: int32 */
             priority: number;
+            rate_group?: string | null;
             reply_address: components["schemas"]["ReplyAddress"];
             request_address: components["schemas"]["RequestAddress"];
             transport: components["schemas"]["Transport"];
@@ -1699,6 +1784,8 @@ export interface components {
              * @description Lower is tried first.
              */
             priority?: number;
+            /** @description The vendor's rates for this trunk, which stand before those of its account. */
+            rate_group?: string | null;
             reply_address?: components["schemas"]["ReplyAddress"];
             request_address?: components["schemas"]["RequestAddress"];
             transport?: components["schemas"]["Transport"];
@@ -2979,7 +3066,12 @@ export interface operations {
     };
     delete_rate: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description As in the rate; absent: the one without a beginning. */
+                valid_from?: components["schemas"]["Timestamp"];
+                /** @description As in the rate; absent: the one that holds at all hours. */
+                hours?: string;
+            };
             header?: never;
             path: {
                 /** @description Id or name */
