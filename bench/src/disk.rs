@@ -36,7 +36,7 @@ pub fn run(ground: &Ground) -> Outcome<Section> {
         "Each call is two records, one at the answer and one at the end with its CDR and postings; {per_call} bytes in \
          the journal. Journal: records of a group of calls are appended, one fdatasync makes them durable, then the next \
          group. Database: the journal's records go into CDR partitions, ledger and balances, {TRANSACTION} calls a \
-         transaction. Floor: the same bytes for the same group in one write to a preallocated file, and fdatasync.",
+         transaction. Floor: the same bytes for the same group in one write to a file of zeros, and fdatasync.",
     ));
     let mut table = Table::new(&[
         "",
@@ -139,8 +139,7 @@ const RECORD_HEAD: usize = 21;
 
 fn floor(folder: &Path, bytes: usize, group: u64, time: Duration) -> Outcome<Rate> {
     let file = OpenOptions::new().create(true).truncate(true).write(true).open(folder.join("floor"))?;
-    rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, SEGMENT)?;
-    file.sync_all()?;
+    fresh(&file)?;
     let data = vec![0xa5; bytes];
     let mut at = 0;
     measure(time, group, |_| {
@@ -155,10 +154,13 @@ fn floor(folder: &Path, bytes: usize, group: u64, time: Duration) -> Outcome<Rat
     })
 }
 
-/// Blocks that were written before are cheaper to write again; the journal never does.
+/// Blocks that hold data already are cheaper to write: filled with zeros, as the journal's files are.
 fn fresh(file: &File) -> Outcome<()> {
     file.set_len(0)?;
-    rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, SEGMENT)?;
+    let zeros = vec![0; 1 << 20];
+    for at in (0..SEGMENT).step_by(zeros.len()) {
+        file.write_all_at(&zeros, at)?;
+    }
     file.sync_all()?;
     Ok(())
 }

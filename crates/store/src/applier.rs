@@ -1,7 +1,7 @@
 //! The reader of the journal that fills the database: CDR partitions, ledger, balances.
 
 use crate::cdrs::Partition;
-use crate::ledger::{balances, currency_of, set_watermark, watermark, write_balance, write_posting};
+use crate::ledger::{Lines, balances, currency_of, set_watermark, watermark, write_balance};
 use crate::sql::Connection;
 use crate::{Store, StoreError, cdrs};
 use billing::ledger::{Book, Posting};
@@ -47,7 +47,7 @@ impl Applier {
                 if stored != state.applied {
                     state = State::load(db)?;
                 }
-                Batch { db, state: &mut state, touched: BTreeSet::new() }.apply(records)
+                Batch { db, state: &mut state, touched: BTreeSet::new(), lines: Lines::default() }.apply(records)
             })?;
         }
         let applied = state.applied;
@@ -66,10 +66,11 @@ struct Batch<'a> {
     db: &'a Connection,
     state: &'a mut State,
     touched: BTreeSet<Book>,
+    lines: Lines<'a>,
 }
 
-impl Batch<'_> {
-    fn apply(mut self, records: &[(Seq, Record)]) -> Result<(), StoreError> {
+impl<'a> Batch<'a> {
+    fn apply(mut self, records: &'a [(Seq, Record)]) -> Result<(), StoreError> {
         for (seq, record) in records {
             if *seq <= self.state.applied {
                 continue;
@@ -81,6 +82,7 @@ impl Batch<'_> {
             }
             self.state.applied = *seq;
         }
+        self.lines.flush(self.db)?;
         for book in &self.touched {
             if let Some((currency, amount)) = self.state.balances.get(book) {
                 write_balance(self.db, *book, *currency, *amount)?;
@@ -89,7 +91,7 @@ impl Batch<'_> {
         set_watermark(self.db, self.state.applied)
     }
 
-    fn ended(&mut self, seq: Seq, cdr: &Cdr, postings: &[Posting]) -> Result<(), StoreError> {
+    fn ended(&mut self, seq: Seq, cdr: &Cdr, postings: &'a [Posting]) -> Result<(), StoreError> {
         let day = cdr.start.day();
         let partition = match self.state.partitions.get(&day) {
             Some(partition) => partition,
@@ -102,11 +104,11 @@ impl Batch<'_> {
         self.post(seq, postings)
     }
 
-    fn post(&mut self, seq: Seq, postings: &[Posting]) -> Result<(), StoreError> {
+    fn post(&mut self, seq: Seq, postings: &'a [Posting]) -> Result<(), StoreError> {
         let mut line = 0;
         for posting in postings {
             let currency = currency_of(posting)?;
-            line = write_posting(self.db, seq, line, posting)?;
+            line = self.lines.add(self.db, seq, line, posting)?;
             for entry in &posting.entries {
                 let (_, balance) = self.state.balances.entry(entry.book).or_insert((currency, Money::ZERO));
                 *balance =

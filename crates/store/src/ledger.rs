@@ -4,6 +4,7 @@ use crate::sql::{Connection, Row, Value, crc};
 use crate::{Page, Store, StoreError};
 use billing::ledger::{Book, Posting, PostingKind};
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 use vocab::{AccountId, CallId, Currency, Money, Seq, Utc};
 
 /// One line of an account's history.
@@ -154,41 +155,79 @@ pub(crate) fn write_balance(
     db.run(sql, &row).map(|_| ())
 }
 
-/// Writes the lines of one posting, beginning with line number `line`; the next free one.
-pub(crate) fn write_posting(
-    db: &Connection,
-    seq: Seq,
-    mut line: u32,
-    posting: &Posting,
-) -> Result<u32, StoreError> {
-    let sql = format!(
-        "INSERT INTO ledger_entry ({LINE_COLUMNS}, crc)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
-    );
-    let currency = currency_of(posting)?;
-    for entry in &posting.entries {
-        let mut row = vec![
-            seq.0.into(),
-            line.into(),
-            book_text(entry.book).into(),
-            currency.as_str().into(),
-            entry.amount.to_string().into(),
-            entry.balance_after.to_string().into(),
-            kind_text(posting.kind).into(),
-            posting.call.map(|c| c.0).into(),
-            posting.at.millis().into(),
-            Value::from(&posting.by),
-            Value::from(&posting.note),
-            posting.key.as_ref().into(),
-        ];
-        row.push(crc(&row));
-        db.run(&sql, &row)?;
-        line += 1;
+/// Lines on their way into the ledger, many with one statement.
+#[derive(Default)]
+pub(crate) struct Lines<'a> {
+    values: Vec<Value<'a>>,
+}
+
+/// Values of a line: [`LINE_COLUMNS`] and the checksum.
+const LINE_VALUES: usize = 13;
+/// Lines in one statement.
+const LINES_AT_ONCE: usize = 16;
+
+impl<'a> Lines<'a> {
+    /// Adds the lines of one posting, beginning with line number `line`; the next free one.
+    pub fn add(
+        &mut self,
+        db: &Connection,
+        seq: Seq,
+        mut line: u32,
+        posting: &'a Posting,
+    ) -> Result<u32, StoreError> {
+        let currency = currency_of(posting)?;
+        for entry in &posting.entries {
+            let start = self.values.len();
+            self.values.extend([
+                seq.0.into(),
+                line.into(),
+                book_text(entry.book).into(),
+                currency_text(currency),
+                entry.amount.to_string().into(),
+                entry.balance_after.to_string().into(),
+                kind_text(posting.kind).into(),
+                posting.call.map(|c| c.0).into(),
+                posting.at.millis().into(),
+                Value::from(&posting.by),
+                Value::from(&posting.note),
+                posting.key.as_ref().into(),
+            ]);
+            let crc = crc(self.values.iter().skip(start));
+            self.values.push(crc);
+            line += 1;
+        }
+        if let Some(key) = &posting.key {
+            write_key(db, seq, key, posting)?;
+        }
+        if self.values.len() >= LINES_AT_ONCE * LINE_VALUES {
+            self.flush(db)?;
+        }
+        Ok(line)
     }
-    if let Some(key) = &posting.key {
-        write_key(db, seq, key, posting)?;
+
+    /// Writes what has been added.
+    pub fn flush(&mut self, db: &Connection) -> Result<(), StoreError> {
+        static SQL: LazyLock<[String; 2]> = LazyLock::new(|| [insert_lines(1), insert_lines(LINES_AT_ONCE)]);
+        let [one, many] = &*SQL;
+        let mut chunks = self.values.chunks_exact(LINES_AT_ONCE * LINE_VALUES);
+        for chunk in &mut chunks {
+            db.run(many, chunk)?;
+        }
+        for line in chunks.remainder().chunks(LINE_VALUES) {
+            db.run(one, line)?;
+        }
+        self.values.clear();
+        Ok(())
     }
-    Ok(line)
+}
+
+fn insert_lines(count: usize) -> String {
+    let line = |n: usize| {
+        let places: Vec<String> = (1..=LINE_VALUES).map(|i| format!("?{}", n * LINE_VALUES + i)).collect();
+        format!("({})", places.join(", "))
+    };
+    let lines: Vec<String> = (0..count).map(line).collect();
+    format!("INSERT INTO ledger_entry ({LINE_COLUMNS}, crc) VALUES {}", lines.join(", "))
 }
 
 fn write_key(db: &Connection, seq: Seq, key: &str, posting: &Posting) -> Result<(), StoreError> {
@@ -260,6 +299,10 @@ pub(crate) fn read_book(text: &str) -> Result<Book, StoreError> {
         })
     };
     read().ok_or_else(|| StoreError::corrupt(format!("{text:?} is no book")))
+}
+
+fn currency_text(currency: Currency) -> Value<'static> {
+    currency.as_str().to_string().into()
 }
 
 pub(crate) fn read_currency(text: &str) -> Result<Currency, StoreError> {

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use store::journal::RecordsAfter;
+use store::journal::{RecordsAfter, Spare};
 use store::{Journal, JournalError};
 use switch::Record;
 use vocab::Seq;
@@ -23,8 +23,11 @@ const HOUSEKEEPING: Duration = Duration::from_secs(1);
 const APPLIER_BOUND: usize = 20_000;
 /// Records in one transaction of the applier.
 const APPLIER_BATCH: usize = 2000;
-/// The applier gathers records for this long: a transaction costs the same for one and for hundreds.
-const APPLIER_GATHERS: Duration = Duration::from_millis(100);
+/// From one transaction of the applier to the next, while records keep coming: it costs the same for one and for
+/// hundreds.
+const APPLIER_INTERVAL: Duration = Duration::from_millis(400);
+/// What comes after a rest waits for this long only: often more follows at once.
+const APPLIER_GATHERS: Duration = Duration::from_millis(50);
 /// Between tries of a transaction that failed.
 const APPLIER_RETRY: Duration = Duration::from_secs(1);
 
@@ -41,6 +44,8 @@ pub struct JournalQueue {
 struct Waiting {
     records: Records,
     closed: bool,
+    /// The journal thread waits to be woken.
+    parked: bool,
 }
 
 impl JournalQueue {
@@ -50,11 +55,11 @@ impl JournalQueue {
             return;
         }
         let mut waiting = self.lock();
-        let first = waiting.records.is_empty();
         waiting.records.append(records);
+        // Waking costs a system call, and a thread that is at work or gathers looks by itself.
+        let wake = std::mem::take(&mut waiting.parked);
         drop(waiting);
-        // The thread empties the whole list at once: only its first record needs to wake it.
-        if first {
+        if wake {
             self.arrived.notify_one();
         }
     }
@@ -67,10 +72,14 @@ impl JournalQueue {
 
     /// Waits for records, but not longer than `limit`. `None` when the queue is closed and empty.
     fn take(&self, limit: Duration) -> Option<Records> {
-        let waiting = self.lock();
-        let nothing = |w: &mut Waiting| w.records.is_empty() && !w.closed;
-        let (mut waiting, _) =
-            self.arrived.wait_timeout_while(waiting, limit, nothing).unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.lock();
+        if waiting.records.is_empty() && !waiting.closed && !limit.is_zero() {
+            waiting.parked = true;
+            let nothing = |w: &mut Waiting| w.records.is_empty() && !w.closed;
+            let waited = self.arrived.wait_timeout_while(waiting, limit, nothing);
+            (waiting, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            waiting.parked = false;
+        }
         let records = std::mem::take(&mut waiting.records);
         (!records.is_empty() || !waiting.closed).then_some(records)
     }
@@ -90,7 +99,6 @@ pub struct Writer {
     gather: Duration,
     /// What the brain was told last.
     told_stopped: bool,
-    last_sync: Instant,
     last_housekeeping: Instant,
 }
 
@@ -118,7 +126,6 @@ impl Writer {
             feed: Feed::Memory,
             gather,
             told_stopped: false,
-            last_sync: now,
             last_housekeeping: now,
         }
     }
@@ -127,12 +134,11 @@ impl Writer {
     /// that is not durable, and nothing may be from now on (`R-07`).
     pub fn run(mut self) -> Result<(), JournalError> {
         self.tell(!self.journal.room());
-        while let Some(mut records) = self.queue.take(HOUSEKEEPING) {
+        while let Some(records) = self.queue.take(HOUSEKEEPING) {
             if !records.is_empty() {
-                // Records that come close together share one write to disk.
-                std::thread::sleep(self.gather.saturating_sub(self.last_sync.elapsed()));
-                records.extend(self.queue.take(Duration::ZERO).unwrap_or_default());
                 self.write(records)?;
+                // The first record after a rest goes to disk at once. Those that follow it share the next write.
+                std::thread::sleep(self.gather);
             }
             if self.last_housekeeping.elapsed() >= HOUSEKEEPING {
                 self.keep_house()?;
@@ -142,10 +148,14 @@ impl Writer {
         Ok(())
     }
 
+    /// The next journal file, to be kept made by a thread of its own until the journal thread has ended.
+    pub fn spare(&self) -> Spare {
+        self.journal.spare()
+    }
+
     fn write(&mut self, records: Records) -> Result<(), JournalError> {
         self.journal.append(&records)?;
         self.sync()?;
-        self.last_sync = Instant::now();
         self.inbox.journaled(self.journal.synced());
         self.tell(!self.journal.room());
         if matches!(self.feed, Feed::Memory) && !self.applier.push(records) {
@@ -183,8 +193,7 @@ impl Writer {
 
     fn keep_house(&mut self) -> Result<(), JournalError> {
         self.last_housekeeping = Instant::now();
-        let room = self.journal.make_room();
-        self.tell(!room);
+        self.tell(!self.journal.room());
         if let Err(error) = self.journal.forget(self.applier.applied()) {
             tracing::warn!(%error, "a journal file that is needed no more stays");
         }
@@ -222,6 +231,8 @@ pub struct ApplierQueue {
 struct Batches {
     records: VecDeque<(Seq, Record)>,
     closed: bool,
+    /// The applier thread waits to be woken.
+    parked: bool,
 }
 
 impl ApplierQueue {
@@ -242,11 +253,11 @@ impl ApplierQueue {
         if batches.records.len() >= APPLIER_BOUND {
             return false;
         }
-        let first = batches.records.is_empty();
         batches.records.extend(records);
+        let wake = std::mem::take(&mut batches.parked);
         drop(batches);
         self.last_pushed.store(last.0, Ordering::Release);
-        if first {
+        if wake {
             self.arrived.notify_one();
         }
         true
@@ -273,7 +284,9 @@ impl ApplierQueue {
     /// The applier thread: until the queue is closed and empty. `apply` brings a batch into the database, whole or
     /// not at all, and says why when it cannot; `done` is given what is in.
     pub fn run(&self, mut apply: impl FnMut(&Records) -> Result<(), String>, mut done: impl FnMut(Records)) {
-        while let Some(batch) = self.take() {
+        let mut last_applied = Instant::now();
+        while let Some(batch) = self.take(last_applied) {
+            last_applied = Instant::now();
             let Some(last) = batch.last().map(|(seq, _)| *seq) else { continue };
             while let Err(error) = apply(&batch) {
                 if self.lock().closed {
@@ -289,13 +302,18 @@ impl ApplierQueue {
         }
     }
 
-    fn take(&self) -> Option<Records> {
-        let batches = self.lock();
-        let nothing = |b: &mut Batches| b.records.is_empty() && !b.closed;
-        let mut batches = self.arrived.wait_while(batches, nothing).unwrap_or_else(PoisonError::into_inner);
+    /// Waits for records. They gather until an interval has passed since the last ones were taken.
+    fn take(&self, last: Instant) -> Option<Records> {
+        let mut batches = self.lock();
+        if batches.records.is_empty() && !batches.closed {
+            batches.parked = true;
+            let nothing = |b: &mut Batches| b.records.is_empty() && !b.closed;
+            batches = self.arrived.wait_while(batches, nothing).unwrap_or_else(PoisonError::into_inner);
+            batches.parked = false;
+        }
         if !batches.closed && batches.records.len() < APPLIER_BATCH {
             drop(batches);
-            std::thread::sleep(APPLIER_GATHERS);
+            std::thread::sleep(APPLIER_INTERVAL.saturating_sub(last.elapsed()).max(APPLIER_GATHERS));
             batches = self.lock();
         }
         let count = batches.records.len().min(APPLIER_BATCH);
@@ -377,7 +395,7 @@ mod tests {
         assert_eq!(bench.applier.last_pushed(), Seq(bound));
         let mut got: Vec<u64> = Vec::new();
         let take =
-            |got: &mut Vec<u64>| got.extend(bench.applier.take().unwrap().iter().map(|(seq, _)| seq.0));
+            |got: &mut Vec<u64>| got.extend(bench.applier.take(Instant::now()).unwrap().iter().map(|(seq, _)| seq.0));
         take(&mut got);
         writer.keep_house().unwrap();
         assert!(matches!(writer.feed, Feed::Memory));

@@ -315,7 +315,12 @@ fn start_threads(
     brain: BrainStart,
     inbox: Arc<Inbox>,
 ) -> Result<Vec<JoinHandle<()>>, String> {
+    let spare = writer.spare();
     Ok(vec![
+        thread("spare", fault, move || {
+            spare.keep_made();
+            Ok(())
+        })?,
         thread("journal", fault, move || writer.run().map_err(|e| e.to_string()))?,
         thread("applier", fault, move || {
             run_applier(&applied, applier, &board);

@@ -64,14 +64,75 @@ fn parse_decimal(text: &str, decimals: u32) -> Result<i128, MoneyError> {
     Ok(if negative { -n } else { n })
 }
 
-/// Writes units of 10^-`decimals` with at least `least` decimals and no further trailing zeros.
-fn write_decimal(f: &mut fmt::Formatter<'_>, n: i128, decimals: u32, least: usize) -> fmt::Result {
-    let scale = 10i128.pow(decimals).unsigned_abs();
-    let (whole, fraction) = (n.unsigned_abs() / scale, n.unsigned_abs() % scale);
-    let digits = format!("{fraction:0width$}", width = decimals as usize);
-    let kept = digits.trim_end_matches('0').len().max(least);
-    let sign = if n < 0 { "-" } else { "" };
-    if kept == 0 { write!(f, "{sign}{whole}") } else { write!(f, "{sign}{whole}.{}", &digits[..kept]) }
+/// Writes units of 10^-`decimals` with at least `least` decimals and no further trailing zeros. A record of a call
+/// has dozens of amounts, so this does without the slow formatting of wide numbers.
+fn write_decimal(f: &mut fmt::Formatter<'_>, n: i128, decimals: u32, least: u32) -> fmt::Result {
+    let mut text = Backwards::default();
+    let (mut whole, mut fraction) = div_rem(n.unsigned_abs(), 10u64.pow(decimals));
+    for place in (1..=decimals).rev() {
+        let digit = fraction % 10;
+        fraction /= 10;
+        if digit != 0 || place <= least || !text.is_empty() {
+            text.put(digit);
+        }
+    }
+    if !text.is_empty() {
+        text.put_byte(b'.');
+    }
+    loop {
+        let (rest, digit) = div_rem(whole, 10);
+        text.put(digit);
+        whole = rest;
+        if whole == 0 {
+            break;
+        }
+    }
+    if n < 0 {
+        text.put_byte(b'-');
+    }
+    f.write_str(text.as_str())
+}
+
+/// Nearly all amounts fit into 64 bits, where a division is many times faster.
+fn div_rem(n: u128, by: u64) -> (u128, u64) {
+    match u64::try_from(n) {
+        Ok(n) => (u128::from(n / by), n % by),
+        Err(_) => (n / u128::from(by), u64::try_from(n % u128::from(by)).unwrap_or(0)),
+    }
+}
+
+/// Text that grows from its end.
+struct Backwards {
+    /// An `i128` has at most 39 digits; a point and a sign come with it.
+    bytes: [u8; 48],
+    start: usize,
+}
+
+impl Default for Backwards {
+    fn default() -> Self {
+        Backwards { bytes: [0; 48], start: 48 }
+    }
+}
+
+impl Backwards {
+    fn put(&mut self, digit: u64) {
+        self.put_byte(b'0' + u8::try_from(digit).unwrap_or(0));
+    }
+
+    fn put_byte(&mut self, byte: u8) {
+        if let Some(place) = self.start.checked_sub(1) {
+            self.bytes[place] = byte;
+            self.start = place;
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.start == self.bytes.len()
+    }
+
+    fn as_str(&self) -> &str {
+        self.bytes.get(self.start..).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default()
+    }
 }
 
 impl Money {
@@ -207,6 +268,27 @@ mod tests {
             assert_eq!((m.0, m.to_string().as_str()), (units, shown), "{text}");
             assert_eq!(Money::parse(&m.to_string()), Ok(m));
         }
+    }
+
+    /// The text says what the integer says, also at the ends of the range.
+    #[test]
+    fn text_of_any_integer() {
+        let plain = |n: i128| {
+            let digits = format!("{:09}", n.unsigned_abs());
+            let (whole, fraction) = digits.split_at(digits.len() - 8);
+            let kept = fraction.trim_end_matches('0').len().max(2);
+            format!("{}{whole}.{}", if n < 0 { "-" } else { "" }, &fraction[..kept])
+        };
+        let mut n: i128 = 1;
+        for _ in 0..127 {
+            for n in [n, -n, n - 1, n + 1, n / 3, i128::MAX / n.max(1), i128::MIN / n.max(1)] {
+                assert_eq!(Money(n).to_string(), plain(n));
+            }
+            n = n.wrapping_mul(2);
+        }
+        assert_eq!(Price(i64::MIN).to_string(), "-922337203.6854775808");
+        assert_eq!(Price(5).to_string(), "0.0000000005");
+        assert_eq!(Price(0).to_string(), "0.0000");
     }
 
     #[test]

@@ -7,19 +7,22 @@
 //! Files are preallocated, and one more is kept ready, so that calls in progress can still be recorded when the
 //! disk is full: when the spare cannot be made ([`Journal::room`] is false) the brain takes no new calls.
 
+mod file;
 mod open_calls;
 mod segment;
+mod spare;
 #[cfg(test)]
 mod tests;
 
+use file::SegmentFile;
 use open_calls::OpenCalls;
-use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock};
-use segment::{
-    CARRIED, Entry, HEADER, Header, HeaderError, PLAIN, RECORD_HEADER, Tail, entry_at, seal, tail,
-};
+use rustix::fs::{FlockOperation, flock};
+use segment::{CARRIED, Entry, HEADER, Header, HeaderError, PLAIN, RECORD_HEADER, Reader, Tail, seal};
+pub use spare::Spare;
+use spare::fill_with_zeros;
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use switch::Record;
@@ -38,6 +41,12 @@ impl Default for JournalOptions {
     }
 }
 
+/// The very first segment is small, so that a new folder is ready at once.
+const FIRST_SEGMENT: u32 = 4 << 20;
+
+/// Bytes of the buffer of pending records that are kept between writes.
+const PENDING_KEPT: usize = 1 << 20;
+
 /// A segment may outgrow its reservation when no spare can be made, but never beyond this.
 const SEGMENT_LIMIT: u64 = 2 << 30;
 
@@ -47,7 +56,7 @@ pub enum JournalError {
     Io { doing: &'static str, file: PathBuf, error: io::Error },
     /// No space left. Nothing was lost: the records are still in memory, and `sync` may be called again.
     Full { file: PathBuf },
-    /// An earlier write or fdatasync failed. What the disk holds is unknown until the journal is opened anew, so
+    /// An earlier write failed. What the disk holds is unknown until the journal is opened anew, so
     /// nothing more is written and nothing acknowledged (`R-07`).
     Stopped,
     /// Another process has this folder open.
@@ -131,18 +140,18 @@ pub struct Journal {
     /// Older files, oldest first.
     complete: Vec<Segment>,
     path: PathBuf,
-    file: File,
+    /// All that was written to it is durable.
+    file: SegmentFile,
     number: u32,
-    /// Length of the current file as far as it is durable.
-    durable: u64,
+    /// Length of the current file with what is reserved.
+    capacity: u64,
     /// Records that are not yet written: their bytes with free space for headers, and where each begins.
     pending: Vec<u8>,
     starts: Vec<(Seq, usize)>,
     last: Seq,
     synced: Seq,
     open: OpenCalls,
-    /// The next segment is allocated.
-    spare: bool,
+    spare: Spare,
     stopped: bool,
     /// Held for its lock.
     _lock: File,
@@ -163,14 +172,14 @@ impl Journal {
         }
         let mut journal = match (files.last(), recovery.current_end) {
             (Some((number, path)), Some(end)) => {
-                Journal::resume(dir, options, lock, *number, path.clone(), end)?
+                Journal::resume(dir, options, lock, (*number, path.clone()), end)?
             }
             _ => Journal::begin(dir, options, lock)?,
         };
         journal.complete = recovery.complete;
         journal.open = recovery.open;
         (journal.last, journal.synced) = (recovery.last, recovery.last);
-        journal.make_room();
+        journal.spare.reserve();
         let recovered = Recovered {
             last_seq: journal.last,
             last_alive: journal.open.last_alive(),
@@ -185,58 +194,66 @@ impl Journal {
         dir: &Path,
         options: JournalOptions,
         lock: File,
-        number: u32,
-        path: PathBuf,
-        end: u64,
+        (number, path): (u32, PathBuf),
+        end: End,
     ) -> Result<Journal, JournalError> {
         let file =
             OpenOptions::new().read(true).write(true).open(&path).map_err(io_error("opening", &path))?;
-        // Whatever stands behind the last good record must not come back after later appends.
-        file.set_len(end).map_err(io_error("cutting", &path))?;
-        // Without space the file grows as it is written; `room` then says so.
-        let _ = reserve(&file, u64::from(options.segment_bytes).max(end));
-        file.sync_all().map_err(io_error("syncing", &path))?;
-        Ok(Journal::at(dir, options, lock, number, path, file, end))
+        let length = file.metadata().map_err(io_error("reading", &path))?.len();
+        let wanted = length.max(u64::from(options.segment_bytes.min(FIRST_SEGMENT)));
+        if !end.clean || length < wanted {
+            // Whatever stands behind the last good record must not come back after later appends.
+            file.set_len(end.at).map_err(io_error("cutting", &path))?;
+            // Without space the file grows as it is written; `room` then says so.
+            let _ = fill_with_zeros(&file, end.at, wanted);
+            file.sync_all().map_err(io_error("syncing", &path))?;
+        }
+        Journal::at(dir, options, lock, (number, path), end.at)
     }
 
     /// Begins the first file.
     fn begin(dir: &Path, options: JournalOptions, lock: File) -> Result<Journal, JournalError> {
         let path = segment_path(dir, 1);
-        let file = create_reserved(&path, options.segment_bytes)?;
         let mut top = Vec::new();
         Header { number: 1, previous: Seq(0) }.write(&mut top);
-        file.write_all_at(&top, 0).map_err(io_error("writing", &path))?;
-        file.sync_all().map_err(io_error("syncing", &path))?;
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path);
+        let length = u64::from(options.segment_bytes.min(FIRST_SEGMENT));
+        file.and_then(|file| {
+            file.write_all_at(&top, 0)?;
+            fill_with_zeros(&file, top.len() as u64, length)?;
+            file.sync_all()
+        })
+        .map_err(io_error("beginning", &path))?;
         sync_dir(dir)?;
-        Ok(Journal::at(dir, options, lock, 1, path, file, HEADER as u64))
+        Journal::at(dir, options, lock, (1, path), top.len() as u64)
     }
 
     fn at(
         dir: &Path,
         options: JournalOptions,
         lock: File,
-        number: u32,
-        path: PathBuf,
-        file: File,
-        durable: u64,
-    ) -> Journal {
-        Journal {
+        (number, path): (u32, PathBuf),
+        end: u64,
+    ) -> Result<Journal, JournalError> {
+        let file = SegmentFile::open(&path, end).map_err(io_error("opening", &path))?;
+        let capacity = fs::metadata(&path).map_err(io_error("reading", &path))?.len();
+        Ok(Journal {
             dir: dir.to_path_buf(),
             options,
             complete: Vec::new(),
             path,
             file,
             number,
-            durable,
+            capacity,
             pending: Vec::new(),
             starts: Vec::new(),
             last: Seq(0),
             synced: Seq(0),
             open: OpenCalls::default(),
-            spare: false,
+            spare: Spare::find(dir, options.segment_bytes),
             stopped: false,
             _lock: lock,
-        }
+        })
     }
 
     /// Takes records, in order; they are durable after the next [`Journal::sync`].
@@ -277,8 +294,8 @@ impl Journal {
         if self.starts.is_empty() {
             return Ok(self.synced);
         }
-        let after = self.durable + self.pending.len() as u64;
-        if after > u64::from(self.options.segment_bytes) && self.durable > HEADER as u64 && self.make_room() {
+        let after = self.file.end() + self.pending.len() as u64;
+        if after > self.capacity && self.file.end() > HEADER as u64 && self.next_is_ready() {
             self.rotate()?;
         }
         self.write_pending()?;
@@ -287,8 +304,8 @@ impl Journal {
     }
 
     fn write_pending(&mut self) -> Result<(), JournalError> {
-        let after = self.durable + self.pending.len() as u64;
-        let (Ok(batch), true) = (u32::try_from(self.durable), after <= SEGMENT_LIMIT) else {
+        let after = self.file.end() + self.pending.len() as u64;
+        let (Ok(batch), true) = (u32::try_from(self.file.end()), after <= SEGMENT_LIMIT) else {
             return Err(JournalError::Full { file: self.path.clone() });
         };
         let ends = self.starts.iter().skip(1).map(|(_, start)| *start).chain([self.pending.len()]);
@@ -297,23 +314,18 @@ impl Journal {
                 seal(record, *seq, batch);
             }
         }
-        self.write_durably()?;
-        self.durable = after;
-        self.pending.clear();
-        self.starts.clear();
-        Ok(())
-    }
-
-    fn write_durably(&mut self) -> Result<(), JournalError> {
-        match self.file.write_all_at(&self.pending, self.durable) {
+        // The kernel reports a lost write once and then forgets it: a second try could succeed and lie.
+        match self.file.append(&self.pending) {
             Err(e) if e.kind() == ErrorKind::StorageFull => {
                 return Err(JournalError::Full { file: self.path.clone() });
             }
             other => self.stop_on_error("writing", other)?,
         }
-        // The kernel reports a lost write once and then forgets it: a second fsync would succeed and lie.
-        let synced = self.file.sync_data();
-        self.stop_on_error("syncing", synced)
+        self.pending.clear();
+        // A backlog that has passed need not be kept in memory.
+        self.pending.shrink_to(PENDING_KEPT);
+        self.starts.clear();
+        Ok(())
     }
 
     fn stop_on_error(&mut self, doing: &'static str, result: io::Result<()>) -> Result<(), JournalError> {
@@ -326,7 +338,6 @@ impl Journal {
     fn rotate(&mut self) -> Result<(), JournalError> {
         let number = self.number.saturating_add(1);
         let path = segment_path(&self.dir, number);
-        let spare = spare_path(&self.dir);
         let mut top = Vec::new();
         Header { number, previous: self.synced }.write(&mut top);
         for (seq, payload) in self.open.carried() {
@@ -336,10 +347,11 @@ impl Journal {
             top.extend_from_slice(payload);
             seal(top.get_mut(start..).unwrap_or_default(), seq, 0);
         }
-        self.spare = false;
-        let switched = fs::rename(&spare, &path)
-            .and_then(|()| OpenOptions::new().read(true).write(true).open(&path))
-            .and_then(|file| file.write_all_at(&top, 0).and_then(|()| file.sync_all()).map(|()| file));
+        let switched = self.spare.take(&path).and_then(|()| {
+            let mut file = SegmentFile::open(&path, 0)?;
+            file.append(&top)?;
+            Ok(file)
+        });
         let file = match switched {
             Ok(file) => file,
             Err(error) => return self.stop_on_error("beginning", Err(error)),
@@ -347,27 +359,30 @@ impl Journal {
         let synced = sync_dir(&self.dir);
         self.stopped |= synced.is_err();
         synced?;
-        // Gives back what the old file had reserved and did not use. If it fails, zeros stay: harmless.
-        let _ = self.file.set_len(self.durable);
+        // If it fails, zeros stay: harmless.
+        let _ = self.file.trim();
         let old = std::mem::replace(&mut self.path, path);
         self.complete.push(Segment { path: old, last: self.synced });
         self.file = file;
         self.number = number;
-        self.durable = top.len() as u64;
-        self.make_room();
+        self.capacity = u64::from(self.options.segment_bytes);
+        self.spare.make_unless_kept();
         Ok(())
     }
 
-    /// Is the next segment allocated? While it is not, the brain should take no new calls.
-    pub fn room(&self) -> bool {
-        self.spare
+    fn next_is_ready(&self) -> bool {
+        self.spare.make_unless_kept();
+        self.spare.is_ready()
     }
 
-    /// Tries to allocate the next segment if it is not there.
-    pub fn make_room(&mut self) -> bool {
-        self.spare =
-            self.spare || create_reserved(&spare_path(&self.dir), self.options.segment_bytes).is_ok();
-        self.spare
+    /// Is the space of the next segment reserved? While it is not, the brain should take no new calls.
+    pub fn room(&self) -> bool {
+        self.spare.is_reserved()
+    }
+
+    /// The next segment, to be kept made by a thread. Without one it is made when it is needed.
+    pub fn spare(&self) -> Spare {
+        self.spare.clone()
     }
 
     /// Deletes files whose records are all in the database.
@@ -397,28 +412,39 @@ impl Journal {
     pub fn records_after(&self, seq: Seq) -> RecordsAfter {
         let needed = self.complete.iter().filter(|s| s.last > seq).map(|s| s.path.clone());
         let files: Vec<PathBuf> = needed.chain([self.path.clone()]).rev().collect();
-        RecordsAfter { after: seq, until: self.synced, files, path: PathBuf::new(), bytes: Vec::new(), at: 0 }
+        RecordsAfter { after: seq, until: self.synced, files, path: PathBuf::new(), reader: None, at: 0 }
     }
 }
 
-/// Reads records back, one file in memory at a time.
+impl Drop for Journal {
+    /// A journal that is gone needs no spare.
+    fn drop(&mut self) {
+        self.spare.close();
+    }
+}
+
+/// Reads records back, in pieces.
 pub struct RecordsAfter {
     after: Seq,
     until: Seq,
     /// Still to be read, the next one last.
     files: Vec<PathBuf>,
     path: PathBuf,
-    bytes: Vec<u8>,
-    at: usize,
+    reader: Option<Reader>,
+    at: u64,
 }
 
 impl RecordsAfter {
     fn advance(&mut self) -> Result<Option<(Seq, Record)>, JournalError> {
         loop {
-            let Some(entry) = entry_at(&self.bytes, self.at) else {
+            let entry = match &mut self.reader {
+                Some(reader) => reader.entry(self.at).map_err(io_error("reading", &self.path))?,
+                None => None,
+            };
+            let Some(entry) = entry else {
                 let Some(path) = self.files.pop() else { return Ok(None) };
-                self.bytes = fs::read(&path).map_err(io_error("reading", &path))?;
-                (self.path, self.at) = (path, HEADER);
+                self.reader = Some(Reader::open(&path).map_err(io_error("reading", &path))?);
+                (self.path, self.at) = (path, HEADER as u64);
                 continue;
             };
             let offset = std::mem::replace(&mut self.at, entry.end);
@@ -442,9 +468,8 @@ fn is_carried(entry: &Entry<'_>) -> bool {
     entry.payload.first() == Some(&CARRIED)
 }
 
-fn decode(entry: &Entry<'_>, path: &Path, offset: usize) -> Result<Record, JournalError> {
-    let unreadable =
-        |why: String| JournalError::Unreadable { file: path.to_path_buf(), offset: offset as u64, why };
+fn decode(entry: &Entry<'_>, path: &Path, offset: u64) -> Result<Record, JournalError> {
+    let unreadable = |why: String| JournalError::Unreadable { file: path.to_path_buf(), offset, why };
     match entry.payload.split_first() {
         Some((&(PLAIN | CARRIED), body)) => {
             postcard::from_bytes(body).map_err(|e| unreadable(format!("no known record ({e})")))
@@ -452,6 +477,13 @@ fn decode(entry: &Entry<'_>, path: &Path, offset: usize) -> Result<Record, Journ
         Some((format, _)) => Err(unreadable(format!("record format {format} is not known to this program"))),
         None => Err(unreadable("an empty record".into())),
     }
+}
+
+/// Where the good records of the last file end, and whether nothing but zeros follows.
+#[derive(Clone, Copy)]
+struct End {
+    at: u64,
+    clean: bool,
 }
 
 /// State while the files are read at the start.
@@ -462,16 +494,16 @@ struct Recovery {
     last: Seq,
     /// A file has been read; its header must follow on `last`.
     begun: bool,
-    current_end: Option<u64>,
+    current_end: Option<End>,
     /// Where an older file ends in a piece of a record.
-    torn: Option<(PathBuf, usize)>,
+    torn: Option<(PathBuf, u64)>,
     cut: Option<(PathBuf, u64, u64)>,
 }
 
 impl Recovery {
     fn read_segment(&mut self, path: &Path, number: u32, is_last: bool) -> Result<(), JournalError> {
-        let bytes = fs::read(path).map_err(io_error("reading", path))?;
-        let header = read_header(&bytes, path)?;
+        let mut reader = Reader::open(path).map_err(io_error("reading", path))?;
+        let header = read_header(&mut reader, path)?;
         if header.number != number {
             return Err(damaged(path, 0));
         }
@@ -481,19 +513,18 @@ impl Recovery {
             return Err(self.torn.take().map_or(gap, |(file, offset)| damaged(&file, offset)));
         }
         (self.begun, self.last) = (true, self.last.max(header.previous));
-        let end = self.read_records(&bytes, path)?;
-        match tail(&bytes, end) {
+        let end = self.read_records(&mut reader, path)?;
+        let tail = reader.tail(end).map_err(io_error("reading", path))?;
+        match tail {
             Tail::Clean => {}
-            Tail::Torn if is_last => {
-                self.cut = Some((path.to_path_buf(), end as u64, (bytes.len() - end) as u64));
-            }
+            Tail::Torn if is_last => self.cut = Some((path.to_path_buf(), end, reader.length() - end)),
             // A write that failed for want of space may have left a piece behind before the spare file was taken.
             // Whether anything is missing, the next file's header tells.
             Tail::Torn => self.torn = Some((path.to_path_buf(), end)),
-            Tail::Damaged => return Err(damaged(path, end)),
+            Tail::Damaged { .. } => return Err(damaged(path, end)),
         }
         if is_last {
-            self.current_end = Some(end as u64);
+            self.current_end = Some(End { at: end, clean: tail == Tail::Clean });
         } else {
             self.complete.push(Segment { path: path.to_path_buf(), last: self.last });
         }
@@ -501,9 +532,9 @@ impl Recovery {
     }
 
     /// Takes in all good records and returns where they end.
-    fn read_records(&mut self, bytes: &[u8], path: &Path) -> Result<usize, JournalError> {
-        let mut at = HEADER;
-        while let Some(entry) = entry_at(bytes, at) {
+    fn read_records(&mut self, reader: &mut Reader, path: &Path) -> Result<u64, JournalError> {
+        let mut at = HEADER as u64;
+        while let Some(entry) = reader.entry(at).map_err(io_error("reading", path))? {
             let record = decode(&entry, path, at)?;
             if !is_carried(&entry) {
                 if entry.seq <= self.last {
@@ -518,12 +549,13 @@ impl Recovery {
     }
 }
 
-fn damaged(path: &Path, offset: usize) -> JournalError {
-    JournalError::Damaged { file: path.to_path_buf(), offset: offset as u64 }
+fn damaged(path: &Path, offset: u64) -> JournalError {
+    JournalError::Damaged { file: path.to_path_buf(), offset }
 }
 
-fn read_header(bytes: &[u8], path: &Path) -> Result<Header, JournalError> {
-    Header::read(bytes).map_err(|e| match e {
+fn read_header(reader: &mut Reader, path: &Path) -> Result<Header, JournalError> {
+    let header = reader.header().map_err(io_error("reading", path))?;
+    header.map_err(|e| match e {
         HeaderError::Broken => damaged(path, 0),
         HeaderError::Format(n) => JournalError::Unreadable {
             file: path.to_path_buf(),
@@ -537,15 +569,17 @@ fn read_header(bytes: &[u8], path: &Path) -> Result<Header, JournalError> {
 /// header is made durable before the first record: unless records stand in it, it is taken away.
 fn drop_unborn_segment(files: &mut Vec<(u32, PathBuf)>, recovery: &mut Recovery) -> Result<(), JournalError> {
     let Some((_, path)) = files.last() else { return Ok(()) };
-    let bytes = fs::read(path).map_err(io_error("reading", path))?;
-    if Header::read(&bytes) != Err(HeaderError::Broken) {
+    let mut reader = Reader::open(path).map_err(io_error("reading", path))?;
+    let header = reader.header().map_err(io_error("reading", path))?;
+    if header != Err(HeaderError::Broken) {
         return Ok(());
     }
     // Seen from the top of the file, any record of a batch after the first proves that the header was whole once.
-    if tail(&bytes, 0) == Tail::Damaged {
+    let tail = reader.tail(0).map_err(io_error("reading", path))?;
+    if matches!(tail, Tail::Damaged { .. }) {
         return Err(damaged(path, 0));
     }
-    recovery.cut = Some((path.clone(), 0, bytes.len() as u64));
+    recovery.cut = Some((path.clone(), 0, reader.length()));
     fs::remove_file(path).map_err(io_error("removing", path))?;
     files.pop();
     Ok(())
@@ -585,41 +619,6 @@ fn segment_files(dir: &Path) -> Result<Vec<(u32, PathBuf)>, JournalError> {
     }
     files.sort();
     Ok(files)
-}
-
-/// A new file of zeros with its space reserved. On failure none is left behind.
-fn create_reserved(path: &Path, bytes: u32) -> Result<File, JournalError> {
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path);
-    let file = file.map_err(io_error("making", path))?;
-    match reserve(&file, u64::from(bytes)).and_then(|()| file.sync_all()) {
-        Ok(()) => Ok(file),
-        Err(error) => {
-            let _ = fs::remove_file(path);
-            Err(io_error("reserving", path)(error))
-        }
-    }
-}
-
-/// Reserves space up to this length.
-fn reserve(file: &File, length: u64) -> io::Result<()> {
-    match fallocate(file, FallocateFlags::empty(), 0, length) {
-        Ok(()) => Ok(()),
-        // Some file systems cannot reserve; written zeros take the space as well.
-        Err(rustix::io::Errno::OPNOTSUPP) => write_zeros(file, length),
-        Err(e) => Err(e.into()),
-    }
-}
-
-fn write_zeros(mut file: &File, length: u64) -> io::Result<()> {
-    use std::io::{Seek, SeekFrom};
-    let mut at = file.seek(SeekFrom::End(0))?;
-    let zeros = vec![0; 1 << 20];
-    while at < length {
-        let step = usize::try_from(length - at).unwrap_or(usize::MAX).min(zeros.len());
-        file.write_all(zeros.get(..step).unwrap_or_default())?;
-        at += step as u64;
-    }
-    Ok(())
 }
 
 fn sync_dir(dir: &Path) -> Result<(), JournalError> {

@@ -11,6 +11,10 @@
 //! torn write (good records of the same, never acknowledged batch may follow a bad one, because the kernel writes
 //! pages in any order) can be told from damage (records of a *later* batch follow: the bad one was on disk once).
 
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
 use vocab::Seq;
 
 pub(super) const HEADER: usize = 32;
@@ -85,24 +89,26 @@ fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
 pub(super) struct Entry<'a> {
     pub seq: Seq,
     /// Where its batch begins in the file.
-    pub batch: usize,
+    pub batch: u64,
     pub payload: &'a [u8],
     /// Where the next record begins.
-    pub end: usize,
+    pub end: u64,
 }
 
-/// The record at this offset, if a whole one with a good checksum stands there.
-pub(super) fn entry_at(bytes: &[u8], offset: usize) -> Option<Entry<'_>> {
-    let length = usize::try_from(u32_at(bytes, offset)?).ok()?;
-    if length == 0 || length > MAX_PAYLOAD {
-        return None;
-    }
-    let start = offset.checked_add(RECORD_HEADER)?;
-    let end = start.checked_add(length)?;
-    let payload = bytes.get(start..end)?;
-    let sound = u32_at(bytes, offset + 4)? == checksum(bytes.get(offset..start)?, payload);
-    let batch = usize::try_from(u32_at(bytes, offset + 16)?).ok()?;
-    sound.then_some(Entry { seq: Seq(u64_at(bytes, offset + 8)?), batch, payload, end })
+/// The length of the payload, if this can be the header of a record at this offset.
+fn plausible_length(header: &[u8], offset: u64) -> Option<usize> {
+    let length = usize::try_from(u32_at(header, 0)?).ok()?;
+    // A batch begins where one of its records does, and none later.
+    let batch = u64::from(u32_at(header, 16)?);
+    (length > 0 && length <= MAX_PAYLOAD && batch <= offset).then_some(length)
+}
+
+/// The record in these bytes, which begin at `offset` of the file, if its checksum is good.
+fn entry_in(bytes: &[u8], offset: u64) -> Option<Entry<'_>> {
+    let (header, payload) = bytes.split_at_checked(RECORD_HEADER)?;
+    let sound = u32_at(header, 4)? == checksum(header, payload);
+    let (seq, batch) = (Seq(u64_at(header, 8)?), u64::from(u32_at(header, 16)?));
+    sound.then_some(Entry { seq, batch, payload, end: offset.checked_add(bytes.len() as u64)? })
 }
 
 /// Over the length, the sequence number, the batch and the payload.
@@ -132,22 +138,100 @@ pub(super) enum Tail {
     Clean,
     /// An unfinished write.
     Torn,
-    /// Records follow that were written after the bad one had been made durable.
-    Damaged,
+    /// Records follow that were written after the bad one had been made durable; the first of them is here.
+    Damaged { next: u64 },
 }
 
-/// Where the good records end, and how.
-pub(super) fn tail(bytes: &[u8], end: usize) -> Tail {
-    let rest = bytes.get(end..).unwrap_or_default();
-    let Some(last) = rest.iter().rposition(|b| *b != 0) else { return Tail::Clean };
-    let limit = end + last + 1;
-    let mut at = end + 1;
-    while at < limit {
-        match entry_at(bytes, at) {
-            Some(entry) if entry.batch > end => return Tail::Damaged,
-            Some(entry) => at = entry.end,
-            None => at += 1,
-        }
+/// Reads a segment a piece at a time, so that no more of it is in memory than a record needs.
+#[derive(Debug)]
+pub(super) struct Reader {
+    file: File,
+    length: u64,
+    /// Bytes of the file from `start` on.
+    window: Vec<u8>,
+    start: u64,
+}
+
+/// What is read at once.
+const PIECE: usize = 128 << 10;
+
+impl Reader {
+    pub fn open(path: &Path) -> io::Result<Reader> {
+        let file = File::open(path)?;
+        let length = file.metadata()?.len();
+        Ok(Reader { file, length, window: Vec::new(), start: 0 })
     }
-    Tail::Torn
+
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    pub fn header(&mut self) -> io::Result<Result<Header, HeaderError>> {
+        let whole = self.load(0, HEADER)?;
+        Ok(if whole { Header::read(self.loaded(0, HEADER)) } else { Err(HeaderError::Broken) })
+    }
+
+    /// The record at this offset, if a whole one with a good checksum stands there.
+    pub fn entry(&mut self, offset: u64) -> io::Result<Option<Entry<'_>>> {
+        if !self.load(offset, RECORD_HEADER)? {
+            return Ok(None);
+        }
+        let Some(length) = plausible_length(self.loaded(offset, RECORD_HEADER), offset) else { return Ok(None) };
+        let length = RECORD_HEADER + length;
+        if !self.load(offset, length)? {
+            return Ok(None);
+        }
+        Ok(entry_in(self.loaded(offset, length), offset))
+    }
+
+    /// How the segment ends when its good records end here.
+    pub fn tail(&mut self, end: u64) -> io::Result<Tail> {
+        let Some(limit) = self.last_content(end)? else { return Ok(Tail::Clean) };
+        let mut at = end + 1;
+        while at < limit {
+            match self.entry(at)? {
+                Some(entry) if entry.batch > end => return Ok(Tail::Damaged { next: at }),
+                Some(entry) => at = entry.end,
+                None => at += 1,
+            }
+        }
+        Ok(Tail::Torn)
+    }
+
+    /// The end of what is not zero, if anything behind `from` is not.
+    fn last_content(&mut self, from: u64) -> io::Result<Option<u64>> {
+        let (mut at, mut last) = (from, None);
+        while at < self.length {
+            let step = usize::try_from(self.length - at).unwrap_or(PIECE).min(PIECE);
+            self.load(at, step)?;
+            if let Some(found) = self.loaded(at, step).iter().rposition(|b| *b != 0) {
+                last = Some(at + found as u64 + 1);
+            }
+            at += step as u64;
+        }
+        Ok(last)
+    }
+
+    /// Makes sure that these bytes are in the window; false when the file is too short.
+    fn load(&mut self, offset: u64, length: usize) -> io::Result<bool> {
+        let end = offset.saturating_add(length as u64);
+        if end > self.length {
+            return Ok(false);
+        }
+        if offset >= self.start && end <= self.start + self.window.len() as u64 {
+            return Ok(true);
+        }
+        let rest = usize::try_from(self.length - offset).unwrap_or(usize::MAX);
+        self.window.clear();
+        self.window.resize(length.max(PIECE).min(rest), 0);
+        self.start = offset;
+        self.file.read_exact_at(&mut self.window, offset)?;
+        Ok(true)
+    }
+
+    /// Bytes that are in the window.
+    fn loaded(&self, offset: u64, length: usize) -> &[u8] {
+        let at = usize::try_from(offset - self.start).unwrap_or(usize::MAX);
+        self.window.get(at..at.saturating_add(length)).unwrap_or_default()
+    }
 }

@@ -144,9 +144,9 @@ fn torn_end(seed: u64) -> bool {
             .collect();
         journal.append(&batch).unwrap();
         journal.sync().unwrap();
-        batches.push((journal.path.clone(), journal.durable, journal.last));
+        batches.push((journal.path.clone(), journal.file.end(), journal.last));
     }
-    let (path, end) = (journal.path.clone(), journal.durable);
+    let (path, end) = (journal.path.clone(), journal.file.end());
     drop(journal);
     let spoilt_from = end - (random.below(4096) + 1).min(end);
     spoil(&path, spoilt_from, end, &mut random);
@@ -257,8 +257,11 @@ fn missing_files_and_newer_formats_are_refused() {
     assert!(matches!(error, JournalError::Damaged { .. }), "{error}");
     // A file of a later format, as far as its first record.
     let mut newer = kept.clone();
-    let entry = entry_at(&newer, HEADER).unwrap();
-    let (seq, end) = (entry.seq, entry.end);
+    let (seq, end) = {
+        let mut reader = Reader::open(&files[1]).unwrap();
+        let entry = reader.entry(HEADER as u64).unwrap().unwrap();
+        (entry.seq, usize::try_from(entry.end).unwrap())
+    };
     newer[HEADER + RECORD_HEADER] = 0x02;
     seal(&mut newer[HEADER..end], seq, 0);
     fs::write(&files[1], &newer).unwrap();
@@ -289,6 +292,15 @@ fn a_file_that_was_never_born_is_taken_away() {
 fn space_is_reserved_and_a_lost_spare_is_told() {
     let dir = scratch();
     let (mut journal, _) = open(dir.path());
+    assert!(journal.room(), "reserved; filled when it is needed, or by a thread");
+    let spare = journal.spare();
+    std::thread::scope(|scope| {
+        scope.spawn(|| spare.keep_made());
+        while !spare.is_ready() {
+            std::thread::yield_now();
+        }
+        spare.close();
+    });
     assert!(journal.room());
     let spare = fs::metadata(spare_path(dir.path())).unwrap();
     assert_eq!(spare.len(), u64::from(SMALL.segment_bytes));
@@ -296,17 +308,16 @@ fn space_is_reserved_and_a_lost_spare_is_told() {
     // No room for another spare: its name is taken by a folder.
     fs::remove_file(spare_path(dir.path())).unwrap();
     fs::create_dir(spare_path(dir.path())).unwrap();
-    journal.spare = false;
-    assert!(!journal.make_room() && !journal.room());
+    journal.spare().lose();
     // Calls in progress are recorded all the same, beyond the end of the segment.
     for n in 1..100 {
         journal.append(&[answered(n, n)]).unwrap();
         journal.sync().unwrap();
     }
     assert_eq!(logs(dir.path()).len(), 1);
-    assert!(journal.durable > u64::from(SMALL.segment_bytes));
+    assert!(journal.file.end() > u64::from(SMALL.segment_bytes));
     fs::remove_dir(spare_path(dir.path())).unwrap();
-    assert!(journal.make_room());
+    assert!(!journal.room());
     journal.append(&[alive(100)]).unwrap();
     journal.sync().unwrap();
     assert_eq!(logs(dir.path()).len(), 2);
@@ -322,7 +333,7 @@ fn a_failed_write_stops_the_journal_for_good() {
     journal.append(&[alive(1)]).unwrap();
     journal.sync().unwrap();
     // A file that cannot be written stands for a disk that fails.
-    journal.file = File::open(&journal.path).unwrap();
+    journal.file.replace_handle(File::open(&journal.path).unwrap());
     journal.append(&[alive(2)]).unwrap();
     assert!(matches!(journal.sync(), Err(JournalError::Io { doing: "writing", .. })));
     assert!(matches!(journal.sync(), Err(JournalError::Stopped)));
@@ -336,15 +347,15 @@ fn a_failed_write_stops_the_journal_for_good() {
 fn a_full_disk_keeps_the_records_for_later() {
     let dir = scratch();
     let (mut journal, _) = open(dir.path());
-    let good = journal.file.try_clone().unwrap();
     // Writing here always says that there is no space.
-    journal.file = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let good = journal.file.replace_handle(full);
     journal.append(&[alive(1)]).unwrap();
     for _ in 0..3 {
         assert!(matches!(journal.sync(), Err(JournalError::Full { .. })));
     }
     journal.append(&[alive(2)]).unwrap();
-    journal.file = good;
+    journal.file.replace_handle(good);
     assert_eq!(journal.sync().unwrap(), Seq(2));
     assert_eq!(read_all(&journal, 0), [alive(1), alive(2)]);
 }
@@ -375,6 +386,6 @@ fn speed_of_appending() {
     println!(
         "20,000 records: append {appended:?}, with sync {:?}, {} bytes",
         start.elapsed(),
-        journal.durable
+        journal.file.end()
     );
 }
