@@ -119,8 +119,10 @@ fn made(group: u64, first_call: u64) -> Vec<(Seq, Record)> {
 
 fn journal(folder: &Path, group: u64, time: Duration) -> Outcome<Rate> {
     let (mut journal, _) = Journal::open(folder, JournalOptions::default())?;
+    let spare = journal.spare();
+    let keeper = std::thread::spawn(move || spare.keep_made());
     let mut records = made(group, 1);
-    measure(time, group, |n| {
+    let rate = measure(time, group, |n| {
         for ((seq, _), i) in records.iter_mut().zip(1..) {
             *seq = Seq(n * group * 2 + i);
         }
@@ -129,7 +131,10 @@ fn journal(folder: &Path, group: u64, time: Duration) -> Outcome<Rate> {
         // What is on disk is in the database soon after; otherwise files would pile up.
         journal.forget(synced)?;
         Ok(())
-    })
+    });
+    drop(journal);
+    keeper.join().map_err(|_| "the thread that makes journal files panicked")?;
+    rate
 }
 
 /// Files of the journal's size, as it makes them.

@@ -161,7 +161,7 @@ pub struct JournalSettings {
 
 impl Default for JournalSettings {
     fn default() -> JournalSettings {
-        JournalSettings { gather_ms: 8, segment_mb: 64 }
+        JournalSettings { gather_ms: 16, segment_mb: 64 }
     }
 }
 

@@ -9,6 +9,7 @@
 
 mod file;
 mod open_calls;
+mod repair;
 mod segment;
 mod spare;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use file::SegmentFile;
 use open_calls::OpenCalls;
 use rustix::fs::{FlockOperation, flock};
 use segment::{CARRIED, Entry, HEADER, Header, HeaderError, PLAIN, RECORD_HEADER, Reader, Tail, seal};
+pub use repair::{Loss, Repair, repair};
 pub use spare::Spare;
 use spare::fill_with_zeros;
 use std::fmt;

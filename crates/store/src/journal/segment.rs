@@ -199,7 +199,7 @@ impl Reader {
     }
 
     /// The end of what is not zero, if anything behind `from` is not.
-    fn last_content(&mut self, from: u64) -> io::Result<Option<u64>> {
+    pub fn last_content(&mut self, from: u64) -> io::Result<Option<u64>> {
         let (mut at, mut last) = (from, None);
         while at < self.length {
             let step = usize::try_from(self.length - at).unwrap_or(PIECE).min(PIECE);

@@ -16,7 +16,7 @@ use std::time::Duration;
 /// Between tries while the disk is full.
 const RETRY: Duration = Duration::from_millis(500);
 /// Zeros in one write. Each is brought to disk before the next, so that the journal's own writes never wait long.
-const PIECE: usize = 256 << 10;
+const PIECE: usize = 1 << 20;
 
 /// Shared by the journal and whoever fills the file.
 #[derive(Clone, Debug)]

@@ -389,3 +389,66 @@ fn speed_of_appending() {
         journal.file.end()
     );
 }
+
+/// Damage inside, of each kind, is named and mended: what can be read stays, the damaged file is kept beside.
+#[test]
+fn a_damaged_journal_is_repaired_on_demand() {
+    let dir = scratch();
+    let (mut journal, _) = open(dir.path());
+    for n in 1..200 {
+        journal.append(&[answered(n, n)]).unwrap();
+        journal.sync().unwrap();
+    }
+    drop(journal);
+    let sound = repair(dir.path(), true).unwrap();
+    assert_eq!((sound.records, sound.last, &sound.losses[..], &sound.kept[..]), (199, Seq(199), &[][..], &[][..]));
+    let files = logs(dir.path());
+    let good: Vec<Vec<u8>> = files.iter().map(|f| fs::read(f).unwrap()).collect();
+    let first_end = {
+        let mut reader = Reader::open(&files[1]).unwrap();
+        let mut at = HEADER as u64;
+        while reader.entry(at).unwrap().unwrap().payload[0] == CARRIED {
+            at = reader.entry(at).unwrap().unwrap().end;
+        }
+        usize::try_from(at).unwrap()
+    };
+    let flip = |bytes: &[u8], at: usize| {
+        let mut bad = bytes.to_vec();
+        bad[at] ^= 0x20;
+        bad
+    };
+    type Damage<'a> = &'a dyn Fn();
+    let cases: [(&str, Damage<'_>, u64); 4] = [
+        ("a record", &|| fs::write(&files[1], flip(&good[1], first_end + 30)).unwrap(), 1),
+        ("a header", &|| fs::write(&files[1], flip(&good[1], 9)).unwrap(), 0),
+        ("the end of an older file", &|| fs::write(&files[1], &good[1][..good[1].len() - 5000]).unwrap(), 0),
+        ("a whole file", &|| fs::remove_file(&files[1]).unwrap(), 0),
+    ];
+    for (name, damage, lost) in cases {
+        damage();
+        let before: Vec<_> = logs(dir.path()).iter().map(|f| fs::read(f).unwrap()).collect();
+        let refused = Journal::open(dir.path(), SMALL).unwrap_err().to_string();
+        assert!(refused.contains(".log") && !refused.contains('\n'), "{name}: {refused}");
+        let dry = repair(dir.path(), false).unwrap();
+        assert!(!dry.losses.is_empty() && dry.kept.is_empty(), "{name}: {dry:?}");
+        assert_eq!(before, logs(dir.path()).iter().map(|f| fs::read(f).unwrap()).collect::<Vec<_>>(), "{name}");
+        let done = repair(dir.path(), true).unwrap();
+        assert_eq!((&done.losses, done.records), (&dry.losses, dry.records), "{name}");
+        assert!(done.kept.iter().all(|kept| before.contains(&fs::read(kept).unwrap())), "{name}");
+        let told: u64 = done.losses.iter().filter_map(Loss::records).sum();
+        if lost > 0 {
+            assert_eq!((told, 199 - done.records), (lost, lost), "{name}: {done:?}");
+            assert!(done.losses[0].to_string().contains("is lost"), "{}", done.losses[0]);
+        }
+        assert!(told >= 199 - done.records, "{name}: {done:?}");
+        let (mut journal, recovered) = open(dir.path());
+        assert_eq!(recovered.last_seq, Seq(199), "{name}");
+        assert_eq!(read_all(&journal, 0).len() as u64, done.records, "{name}");
+        journal.append(&[alive(200)]).unwrap();
+        journal.sync().unwrap();
+        drop(journal);
+        for (path, content) in files.iter().zip(&good) {
+            fs::write(path, content).unwrap();
+        }
+    }
+}
