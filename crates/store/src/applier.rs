@@ -47,7 +47,8 @@ impl Applier {
                 if stored != state.applied {
                     state = State::load(db)?;
                 }
-                Batch { db, state: &mut state, touched: BTreeSet::new(), lines: Lines::default() }.apply(records)
+                Batch { db, state: &mut state, touched: BTreeSet::new(), lines: Lines::default() }
+                    .apply(records)
             })?;
         }
         let applied = state.applied;

@@ -394,8 +394,9 @@ mod tests {
         assert!(matches!(writer.feed, Feed::Files(_)));
         assert_eq!(bench.applier.last_pushed(), Seq(bound));
         let mut got: Vec<u64> = Vec::new();
-        let take =
-            |got: &mut Vec<u64>| got.extend(bench.applier.take(Instant::now()).unwrap().iter().map(|(seq, _)| seq.0));
+        let take = |got: &mut Vec<u64>| {
+            got.extend(bench.applier.take(Instant::now()).unwrap().iter().map(|(seq, _)| seq.0))
+        };
         take(&mut got);
         writer.keep_house().unwrap();
         assert!(matches!(writer.feed, Feed::Memory));

@@ -17,9 +17,9 @@ mod tests;
 
 use file::SegmentFile;
 use open_calls::OpenCalls;
+pub use repair::{Loss, Repair, repair};
 use rustix::fs::{FlockOperation, flock};
 use segment::{CARRIED, Entry, HEADER, Header, HeaderError, PLAIN, RECORD_HEADER, Reader, Tail, seal};
-pub use repair::{Loss, Repair, repair};
 pub use spare::Spare;
 use spare::fill_with_zeros;
 use std::fmt;

@@ -45,7 +45,9 @@ impl fmt::Display for Loss {
         match (self.records(), self.before) {
             (Some(0), _) => write!(f, "no record is lost"),
             (Some(1), _) => write!(f, "record {first} is lost"),
-            (Some(_), Some(before)) => write!(f, "records {first} to {} are lost", before.0.saturating_sub(1)),
+            (Some(_), Some(before)) => {
+                write!(f, "records {first} to {} are lost", before.0.saturating_sub(1))
+            }
             _ => write!(f, "records from {first} on may be lost"),
         }
     }
@@ -116,9 +118,9 @@ impl Salvage {
         is_last: bool,
     ) -> Result<Salvage, JournalError> {
         let mut reader = Reader::open(path).map_err(io_error("reading", path))?;
-        let mut salvage =
-            Salvage { content: Vec::new(), records: 0, last: previous, losses: Vec::new() };
-        let loss = |offset, bytes, after, before| Loss { file: path.to_path_buf(), offset, bytes, after, before };
+        let mut salvage = Salvage { content: Vec::new(), records: 0, last: previous, losses: Vec::new() };
+        let loss =
+            |offset, bytes, after, before| Loss { file: path.to_path_buf(), offset, bytes, after, before };
         match reader.header().map_err(io_error("reading", path))? {
             Ok(header) if header.number == number => {
                 if is_first {
@@ -134,7 +136,12 @@ impl Salvage {
             }
             // What it said follows from the files around it.
             Ok(_) | Err(HeaderError::Broken) => {
-                salvage.losses.push(loss(0, HEADER as u64, previous, Some(Seq(previous.0.saturating_add(1)))));
+                salvage.losses.push(loss(
+                    0,
+                    HEADER as u64,
+                    previous,
+                    Some(Seq(previous.0.saturating_add(1))),
+                ));
             }
         }
         Header { number, previous: salvage.last.max(previous) }.write(&mut salvage.content);
@@ -187,7 +194,9 @@ impl Salvage {
 
     /// The next good record behind `at`.
     fn next_good(&self, reader: &mut Reader, at: u64, path: &Path) -> Result<Option<u64>, JournalError> {
-        let Some(limit) = reader.last_content(at).map_err(io_error("reading", path))? else { return Ok(None) };
+        let Some(limit) = reader.last_content(at).map_err(io_error("reading", path))? else {
+            return Ok(None);
+        };
         for next in at + 1..limit {
             let entry = reader.entry(next).map_err(io_error("reading", path))?;
             if entry.is_some_and(|e| e.seq > self.last || e.payload.first() == Some(&CARRIED)) {

@@ -176,7 +176,9 @@ impl Reader {
         if !self.load(offset, RECORD_HEADER)? {
             return Ok(None);
         }
-        let Some(length) = plausible_length(self.loaded(offset, RECORD_HEADER), offset) else { return Ok(None) };
+        let Some(length) = plausible_length(self.loaded(offset, RECORD_HEADER), offset) else {
+            return Ok(None);
+        };
         let length = RECORD_HEADER + length;
         if !self.load(offset, length)? {
             return Ok(None);

@@ -113,11 +113,12 @@ impl Spare {
         }
         let path = unfinished_path(&self.0.dir);
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path);
-        let reserved = file.and_then(|file| match fallocate(&file, FallocateFlags::empty(), 0, self.0.bytes) {
-            // Some file systems cannot reserve; the zeros take the space as well.
-            Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => file.sync_all(),
-            Err(error) => Err(error.into()),
-        });
+        let reserved =
+            file.and_then(|file| match fallocate(&file, FallocateFlags::empty(), 0, self.0.bytes) {
+                // Some file systems cannot reserve; the zeros take the space as well.
+                Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => file.sync_all(),
+                Err(error) => Err(error.into()),
+            });
         self.reached(State::Reserved, reserved)
     }
 

@@ -401,7 +401,10 @@ fn a_damaged_journal_is_repaired_on_demand() {
     }
     drop(journal);
     let sound = repair(dir.path(), true).unwrap();
-    assert_eq!((sound.records, sound.last, &sound.losses[..], &sound.kept[..]), (199, Seq(199), &[][..], &[][..]));
+    assert_eq!(
+        (sound.records, sound.last, &sound.losses[..], &sound.kept[..]),
+        (199, Seq(199), &[][..], &[][..])
+    );
     let files = logs(dir.path());
     let good: Vec<Vec<u8>> = files.iter().map(|f| fs::read(f).unwrap()).collect();
     let first_end = {
@@ -431,7 +434,11 @@ fn a_damaged_journal_is_repaired_on_demand() {
         assert!(refused.contains(".log") && !refused.contains('\n'), "{name}: {refused}");
         let dry = repair(dir.path(), false).unwrap();
         assert!(!dry.losses.is_empty() && dry.kept.is_empty(), "{name}: {dry:?}");
-        assert_eq!(before, logs(dir.path()).iter().map(|f| fs::read(f).unwrap()).collect::<Vec<_>>(), "{name}");
+        assert_eq!(
+            before,
+            logs(dir.path()).iter().map(|f| fs::read(f).unwrap()).collect::<Vec<_>>(),
+            "{name}"
+        );
         let done = repair(dir.path(), true).unwrap();
         assert_eq!((&done.losses, done.records), (&dry.losses, dry.records), "{name}");
         assert!(done.kept.iter().all(|kept| before.contains(&fs::read(kept).unwrap())), "{name}");
