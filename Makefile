@@ -3,13 +3,14 @@
 # make test    all tests
 # make bench   the benchmarks
 # make console the console alone
+# make fuzz    the fuzzer: TARGET=message SECONDS=60; without a target all of them; fuzz-nightly: ten minutes each
 #
 # What is missing on the machine is installed through apt and npm; see .ci/prepare.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: run build test bench console prepare clean-console
+.PHONY: run build test bench console prepare clean-console fuzz fuzz-nightly
 
 # A Node of our own where the machine's is too old for the console's tools.
 export PATH := $(CURDIR)/.node/node_modules/.bin:$(HOME)/.cargo/bin:$(PATH)
@@ -44,6 +45,12 @@ test: console
 
 bench: build
 	bench/run.sh $(ARGS)
+
+fuzz:
+	fuzz/run.sh $(or $(SECONDS),60) $(TARGET)
+
+fuzz-nightly:
+	fuzz/run.sh 600
 
 clean-console:
 	rm -rf console/dist console/node_modules

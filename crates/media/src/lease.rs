@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// Fewer ready pairs than this and the pool asks for more. A block is asked for and opened within a few
 /// milliseconds; this many pairs carry the calls that arrive meanwhile.
@@ -58,6 +58,9 @@ impl Family {
 pub struct PortPool {
     v4: Family,
     v6: Family,
+    /// Every pair that the media threads ever reported, as a bit for each even port, and what they are bound to.
+    held: [Vec<u64>; 2],
+    bound: Vec<IpAddr>,
     /// Pairs in use, by thread: new sessions go to the thread that carries least.
     used: Vec<u32>,
 }
@@ -73,6 +76,7 @@ impl PortPool {
         if self.used.len() <= thread {
             self.used.resize(thread + 1, 0);
         }
+        self.note_held(lease);
         let family = self.family(lease.is_v6());
         if family.ready.len() <= thread {
             family.ready.resize(thread + 1, Queue::new());
@@ -132,6 +136,32 @@ impl PortPool {
         family.exhausted = true;
     }
 
+    fn note_held(&mut self, lease: PortLease) {
+        let (word, bit) = place(lease.local.port());
+        let held = &mut self.held[usize::from(lease.is_v6())];
+        if held.len() <= word {
+            held.resize(word + 1, 0);
+        }
+        if let Some(word) = held.get_mut(word) {
+            *word |= bit;
+        }
+        let ip = lease.local.ip();
+        if !ip.is_unspecified() && !self.bound.contains(&ip) {
+            self.bound.push(ip);
+        }
+    }
+
+    /// Is this one of our own media ports, if the address is one of ours?
+    pub fn holds(&self, port: u16, v6: bool) -> bool {
+        let (word, bit) = place(port);
+        self.held[usize::from(v6)].get(word).is_some_and(|held| held & bit != 0)
+    }
+
+    /// Are media ports bound to this very address?
+    pub fn is_bound_to(&self, ip: IpAddr) -> bool {
+        self.bound.contains(&ip)
+    }
+
     /// Pairs on lease.
     pub fn used(&self) -> u32 {
         self.used.iter().copied().fold(0, u32::saturating_add)
@@ -155,9 +185,36 @@ impl PortPool {
     }
 }
 
+/// Where the pair of a port has its bit.
+fn place(port: u16) -> (usize, u64) {
+    let pair = usize::from(port / 2);
+    (pair / 64, 1 << (pair % 64))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn knows_its_own_ports() {
+        let mut pool = PortPool::new();
+        pool.add_ready(pair(0, 3, "0.0.0.0"));
+        pool.add_ready(pair(0, 7, "192.0.2.1"));
+        for (port, v6, want) in [
+            (10_006, false, true),
+            (10_007, false, true),
+            (10_008, false, false),
+            (10_006, true, false),
+            (0, false, false),
+        ] {
+            assert_eq!(pool.holds(port, v6), want, "{port} {v6}");
+        }
+        let lease = pool.lease(false).unwrap();
+        assert!(pool.holds(lease.local.port(), false), "also while it is in use");
+        assert!(
+            pool.is_bound_to("192.0.2.1".parse().unwrap()) && !pool.is_bound_to("0.0.0.0".parse().unwrap())
+        );
+    }
 
     fn pair(thread: u8, index: u32, ip: &str) -> PortLease {
         let port = 10_000 + u16::try_from(index).unwrap() * 2;

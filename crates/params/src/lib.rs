@@ -8,7 +8,7 @@ mod kind;
 mod table;
 
 pub use kind::Kind;
-pub use table::{MediaProxyMode, OverdraftPolicy, Params, RateChoice, SPECS};
+pub use table::{MediaMove, MediaProxyMode, OverdraftPolicy, Params, RateChoice, SPECS};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::SerializeMap};
 use std::fmt;

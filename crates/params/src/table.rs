@@ -22,6 +22,18 @@ choices! {
 }
 
 choices! {
+    /// Where a change of an answered call may move a peer's media (`R-33`).
+    MediaMove {
+        /// Only to the address of its signalling or the one it has.
+        Never = "Never",
+        /// Also to their neighbours: the same /24, or /64 of IPv6.
+        SameNetwork = "Same Network",
+        /// To any address.
+        Anywhere = "Anywhere",
+    }
+}
+
+choices! {
     /// What happens to calls in progress when the money is used up (`BIL-13`).
     OverdraftPolicy {
         /// They end at the second the money ends.
@@ -211,6 +223,10 @@ parameters! {
     media_proxy_behind_nat: bool = true;
     "SS_MEDIA_PROXY_BEHIND_NAT", Kind::Switch, "", Media, switch,
     "Media of peers behind NAT goes through the switch in every mode but Off.";
+
+    media_move: MediaMove = MediaMove::SameNetwork;
+    "SS_MEDIA_MOVE", Kind::Choice(MediaMove::TEXTS), "", Media, gateway,
+    "How far a re-INVITE or UPDATE may move the peer's media. A move beyond is refused with 488.";
 
     mediaproxyport_start: u16 = 10_000;
     "SS_MEDIAPROXYPORT_START", Kind::whole(1024, 65_535), "", Media, start,

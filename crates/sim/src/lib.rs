@@ -12,7 +12,7 @@ pub mod campaign;
 pub mod demo;
 mod digest;
 mod disk;
-mod facts;
+pub mod facts;
 pub mod ladder;
 mod media;
 pub mod net;

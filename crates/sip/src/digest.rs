@@ -308,8 +308,8 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// Picks the strongest challenge of a 401 or 407 that we can answer.
-    pub fn to(response: &Message) -> Option<Answer> {
+    /// Picks the strongest challenge of a 401 or 407 that we can answer, of this realm if one is given.
+    pub fn to(response: &Message, realm: Option<&str>) -> Option<Answer> {
         let (name, header) = match response.status()? {
             401 => (HeaderName::WwwAuthenticate, "Authorization"),
             407 => (HeaderName::ProxyAuthenticate, "Proxy-Authorization"),
@@ -320,10 +320,15 @@ impl Answer {
             let qop = p.qop.clone();
             let with_qop = qop.is_some();
             let offered = qop.is_none_or(|q| header::split_list(&q).any(|o| o.eq_ignore_ascii_case("auth")));
-            offered.then_some(Answer { header, challenge: p, algorithm, session, with_qop, count: 0 })
+            let wanted = offered && realm.is_none_or(|r| r == p.realm);
+            wanted.then_some(Answer { header, challenge: p, algorithm, session, with_qop, count: 0 })
         });
         // RFC 3261 §22.3 knows one challenge per realm; the last of equals is as good as the first.
         known.max_by_key(|a| a.algorithm == Algorithm::Sha256)
+    }
+
+    pub fn realm(&self) -> &str {
+        &self.challenge.realm
     }
 
     /// One header line for a request.
@@ -422,7 +427,7 @@ mod tests {
         let response = Message::parse(&response).unwrap();
         let mut request = Builder::request("INVITE", "sip:1@h");
         let who = PlainCredentials { username: "u\"1".into(), password: password.into() };
-        Answer::to(&response).unwrap().write(&mut request, &who, "INVITE", "sip:1@h", 7);
+        Answer::to(&response, None).unwrap().write(&mut request, &who, "INVITE", "sip:1@h", 7);
         let request = request.finish();
         let request = Message::parse(&request).unwrap();
         let credentials = DigestCredentials::of(&request, &nonces, Tick(now * 1_000_000), home).unwrap();
@@ -470,6 +475,17 @@ mod tests {
     }
 
     #[test]
+    fn a_realm_is_kept_to() {
+        let mut b = Builder::response(407, "x");
+        for realm in ["other", "carrier"] {
+            b.header("Proxy-Authenticate", &format!("Digest realm=\"{realm}\", nonce=\"y\""));
+        }
+        let response = Message::parse(&b.finish()).unwrap();
+        let answered = |realm| Answer::to(&response, Some(realm)).map(|a| a.realm().to_owned());
+        assert_eq!((answered("carrier").as_deref(), answered("Carrier")), (Some("carrier"), None));
+    }
+
+    #[test]
     fn unknown_challenges_are_not_answered() {
         for value in [
             "Basic realm=x",
@@ -478,7 +494,7 @@ mod tests {
         ] {
             let mut b = Builder::response(401, "x");
             b.header("WWW-Authenticate", value);
-            assert!(Answer::to(&Message::parse(&b.finish()).unwrap()).is_none(), "{value}");
+            assert!(Answer::to(&Message::parse(&b.finish()).unwrap(), None).is_none(), "{value}");
         }
     }
 }

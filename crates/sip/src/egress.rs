@@ -34,9 +34,14 @@ pub(crate) struct Calling {
     preview: Option<SessionDescription>,
 }
 
-/// `user@host` of a party; a user that brings its own host (`anonymous@anonymous.invalid`) keeps it.
+/// RFC 3323 §4.1.1.3: the host of a caller who is not to be known.
+const NOBODY: &str = "anonymous.invalid";
+
+/// `user@host` of a party. Only nobody brings a host of its own: a caller could write any other one there, and sign
+/// with a name that is not his (`R-34`).
 fn party(user: &str, host: &str) -> String {
-    let (user, host) = user.rsplit_once('@').unwrap_or((user, host));
+    let own = user.rsplit_once('@').filter(|(_, own)| *own == NOBODY);
+    let (user, host) = own.unwrap_or((user, host));
     let mut out = String::with_capacity(user.len() + host.len() + 8);
     out.push_str("sip:");
     if !user.is_empty() {
@@ -95,6 +100,7 @@ impl Leg {
             release: None,
             authentication: None,
             authentication_tries: 0,
+            realm: None,
             open: true,
             gone: false,
             generations: Default::default(),
@@ -368,6 +374,11 @@ impl Leg {
 }
 
 impl Calling {
+    /// Nothing has come from beyond the gateway: a 100 is its own, any other provisional response need not be.
+    pub fn is_unheard(&self) -> bool {
+        self.early.is_empty() && self.last.is_none()
+    }
+
     /// Notes a provisional response of a fork. False: a copy, or out of order (RFC 3262 §4).
     fn accept_early(&mut self, tag: Box<str>, rseq: Option<u32>) -> bool {
         let known = self.early.len();

@@ -114,6 +114,7 @@ impl Leg {
             credentials: None,
             authentication: None,
             authentication_tries: 0,
+            realm: None,
             open: true,
             gone: false,
             generations: Default::default(),
@@ -366,8 +367,10 @@ impl Leg {
 
     pub fn on_ack(&mut self, core: &mut Core, ack: &Message, flow: Flow) {
         let cseq = ack.cseq().map(|c| c.number);
+        if !self.accept_source(flow) {
+            return;
+        }
         let Some(open) = self.unacknowledged.take_if(|u| cseq == Some(u.cseq)) else { return };
-        self.accept_source(flow);
         self.stop_timer(LegTimer::Answer);
         let session = if open.offered { Body::session_of(ack) } else { None };
         if open.offered {

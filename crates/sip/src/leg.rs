@@ -126,6 +126,8 @@ pub(crate) struct Leg {
     pub credentials: Option<PlainCredentials>,
     pub authentication: Option<digest::Answer>,
     pub authentication_tries: u8,
+    /// The realm that was answered: the carrier's, as far as this call is concerned.
+    pub realm: Option<Box<str>>,
     /// The brain still listens.
     pub open: bool,
     /// Nothing keeps the leg any more.
@@ -316,12 +318,26 @@ impl Leg {
         core.start_client(Outgoing { purpose, leg: Some(self.key), flow, branch, bytes, resend })
     }
 
-    /// A challenge inside the dialog: may it be answered?
+    /// May a challenge be answered? `R-35`: only to the carrier itself. A challenge passed on through it comes from
+    /// whoever was called, and could be our password's undoing. So: one realm for a call, never after the called side
+    /// was heard, and inside the dialog only what the INVITE was asked for too, and only to where that went.
     pub fn take_challenge(&mut self, response: &Message, at_most: u8) -> bool {
         if self.credentials.is_none() || self.authentication_tries >= at_most {
             return false;
         }
-        self.authentication = digest::Answer::to(response);
+        let of_the_carrier = match &self.phase {
+            Phase::Calling(calling) => calling.is_unheard(),
+            Phase::Incoming(_) => false,
+            Phase::Established | Phase::Ending => {
+                self.realm.is_some()
+                    && self.destination().remote.ip().to_canonical() == self.home.to_canonical()
+            }
+        };
+        let answer = if of_the_carrier { digest::Answer::to(response, self.realm.as_deref()) } else { None };
+        if let Some(answer) = &answer {
+            self.realm = Some(answer.realm().into());
+        }
+        self.authentication = answer;
         self.authentication_tries = self.authentication_tries.saturating_add(1);
         self.authentication.is_some()
     }

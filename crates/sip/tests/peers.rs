@@ -458,7 +458,7 @@ fn challenges_are_answered_so_often_and_only_with_credentials() {
     let challenge = ("WWW-Authenticate", "Digest realm=\"r\", nonce=\"n\", algorithm=MD5, qop=\"auth\"");
     let mut world = manual(Udp);
     let credentials = Some(PlainCredentials { username: "u".into(), password: "p".into() });
-    world.place(Placement { credentials: credentials.clone(), authentication_retries: 2, ..placement(Udp) });
+    world.place(Placement { credentials, authentication_retries: 2, ..placement(Udp) });
     for n in 0..3 {
         let invite = world.packet(A, "INVITE", n);
         assert_eq!(invite.header("Authorization").is_some(), n > 0);
@@ -468,14 +468,57 @@ fn challenges_are_answered_so_often_and_only_with_credentials() {
         (world.events(A), world.log()),
         ("Refused:401 Ended".into(), "a>INVITE a>ACK a>INVITE a>ACK a>INVITE a>ACK".into())
     );
-    // A BYE is answered for the carrier that has our account, and for nobody else.
-    for (credentials, byes) in [(credentials, 2), (None, 1)] {
+}
+
+/// `R-35`: what a challenge must be like to be answered. Each row: credentials, what comes before, where the Contact of
+/// the 200 points, the realm that asks for the BYE again; how many BYEs, the last one with credentials if there are two.
+#[test]
+fn no_credential_goes_to_a_stranger() {
+    let ask = |realm: &str| format!("Digest realm=\"{realm}\", nonce=\"n\", qop=\"auth\"");
+    let who = || Some(PlainCredentials { username: "u".into(), password: "p".into() });
+    for (name, credentials, asked_before, contact, realm, byes) in [
+        ("the carrier asks again", who(), Some("r"), "10.0.0.2", "r", 2),
+        ("we have none", None, None, "10.0.0.2", "r", 1),
+        ("nobody asked for the INVITE", who(), None, "10.0.0.2", "r", 1),
+        ("another realm", who(), Some("r"), "10.0.0.2", "R", 1),
+        ("the dialog has gone elsewhere", who(), Some("r"), "10.9.0.9", "r", 1),
+    ] {
         let mut world = manual(Udp);
-        let (leg, _) = established_to_b(&mut world, |p| p.credentials = credentials);
+        let request_address = RequestAddress::Contact;
+        let leg = world.place(Placement { credentials, request_address, ..placement(Udp) });
+        let mut invite = world.packet(A, "INVITE", 0);
+        if let Some(realm) = asked_before {
+            from_b(&mut world, &respond(&invite, 407, "t", &[("Proxy-Authenticate", &ask(realm))], ""));
+            invite = world.packet(A, "INVITE", 1);
+            assert!(invite.header("Proxy-Authorization").is_some());
+        }
+        let contact = format!("<sip:b@{contact}>");
+        from_b(&mut world, &respond(&invite, 200, "t1", &[("Contact", &contact)], SDP));
         world.command(A, leg, bye());
         let first = world.packet(A, "BYE", 0);
-        from_b(&mut world, &respond(&first, 401, "t1", &[challenge], ""));
-        assert_eq!(world.log.iter().filter(|l| *l == "a>BYE").count(), byes);
+        assert!(first.header("Proxy-Authorization").is_none(), "{name}");
+        from_b(&mut world, &respond(&first, 407, "t1", &[("Proxy-Authenticate", &ask(realm))], ""));
+        assert_eq!(world.log.iter().filter(|l| *l == "a>BYE").count(), byes, "{name}");
+        if byes == 2 {
+            assert!(world.packet(A, "BYE", 1).header("Proxy-Authorization").is_some(), "{name}");
+        }
+    }
+}
+
+/// A challenge to the INVITE after the called side was heard does not come from the carrier.
+#[test]
+fn a_challenge_from_beyond_the_carrier_is_not_answered() {
+    let challenge = ("Proxy-Authenticate", "Digest realm=\"r\", nonce=\"n\"");
+    let credentials = || Some(PlainCredentials { username: "u".into(), password: "p".into() });
+    for (heard, invites) in [(None, 2), (Some(100), 2), (Some(180), 1), (Some(183), 1)] {
+        let mut world = manual(Udp);
+        world.place(Placement { credentials: credentials(), ..placement(Udp) });
+        let invite = world.packet(A, "INVITE", 0);
+        if let Some(status) = heard {
+            from_b(&mut world, &respond(&invite, status, "t", &[], ""));
+        }
+        from_b(&mut world, &respond(&invite, 407, "t", &[challenge], ""));
+        assert_eq!(world.log.iter().filter(|l| *l == "a>INVITE").count(), invites, "{heard:?}");
     }
 }
 

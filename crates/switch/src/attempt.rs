@@ -18,6 +18,8 @@ use vocab::{DialString, EndReason, EndedBy, Now, SessionDescription, cause};
 
 /// Contacts followed for one attempt at most, so that two gateways cannot send a call round for ever.
 const MAX_REDIRECTS: u32 = 3;
+/// RFC 3261 §8.1.1.6: whatever a caller allows, no call goes further.
+const MOST_HOPS: u8 = 70;
 /// How long a gateway may take to give a final response to CANCEL (RFC 3261 §9.1: 64×T1).
 const CANCEL_TIMEOUT_MS: u32 = 32_000;
 
@@ -121,8 +123,13 @@ impl Switch {
     ) -> Result<(), NoPorts> {
         let Some(mapping) = call.gateway.clone() else { return Ok(()) };
         let params = &call.snapshot.params;
-        let a = Party { signalling: call.setup.flow.remote.ip(), mode: mapping.params.mediaproxymode };
-        let b = Party { signalling: target.ip(), mode: gateway.params.mediaproxymode };
+        let party = |signalling, params: &params::Params| Party {
+            signalling,
+            mode: params.mediaproxymode,
+            moves: params.media_move,
+        };
+        let a = party(call.setup.flow.remote.ip(), &mapping.params);
+        let b = party(target.ip(), &gateway.params);
         let watched = params.media_check_timeout_s != 0;
         let nat = params.media_proxy_behind_nat;
         call.relayed = media_plan::relayed(a, b, nat, watched, call.setup.session.as_ref());
@@ -132,13 +139,13 @@ impl Switch {
         let mut plan = match call.media.take() {
             Some(mut plan) => {
                 let mut commands = Vec::new();
-                let renewed = plan.renew_b(target.ip(), &mut self.ports, &mut |c| commands.push(c));
+                let renewed = plan.renew_b(b, &mut self.ports, &mut |c| commands.push(c));
                 commands.into_iter().for_each(|c| self.emit(crate::Output::Media(c)));
                 call.media = Some(plan);
                 renewed?;
                 return Ok(());
             }
-            None => MediaPlan::new(a.signalling, b.signalling),
+            None => MediaPlan::new(a, b),
         };
         let leased = match &call.setup.session {
             Some(offer) => self.lease_streams(call, &mut plan, offer),
@@ -189,7 +196,7 @@ impl Switch {
             caller: call.caller.clone(),
             caller_display: call.setup.numbers.from_display.clone(),
             session,
-            max_forwards: call.setup.max_forwards.saturating_sub(1),
+            max_forwards: call.setup.max_forwards.min(MOST_HOPS).saturating_sub(1),
             credentials: gateway.credentials.clone(),
             authentication_retries: u8::try_from(gateway.params.sip_authentication_retry).unwrap_or(u8::MAX),
             resend_intervals_ms: gateway.params.sip_resend_interval_ms.clone(),

@@ -130,6 +130,8 @@ pub(crate) struct Call {
     pub relayed: bool,
     pub phase: Phase,
     pub pending: Option<PendingOffer>,
+    /// Its description, which holds once the other leg has agreed.
+    pub offered: Option<SessionDescription>,
     /// The answer that the gateway gave before its 200, which then has none.
     pub early_answer: Option<SessionDescription>,
     /// Latest codec of each side.
@@ -168,6 +170,7 @@ impl Call {
             relayed: false,
             phase: Phase::Trying,
             pending: None,
+            offered: None,
             early_answer: None,
             codecs: [None, None],
             confirmed: false,

@@ -65,9 +65,8 @@ impl Switch {
     }
 
     fn identify(&mut self, now: Now, setup: &Setup) -> Identity {
-        let called = setup.numbers.requested.as_str();
         let snapshot = self.snapshot.clone();
-        if let Some(gateway) = best_by_prefix(snapshot.mapping_by_source(setup.flow.remote), called) {
+        if let Some(gateway) = best_by_prefix(snapshot.mapping_by_source(setup.flow.remote), setup) {
             return Identity::Known(gateway.clone());
         }
         if !snapshot.has_password_gateways() {
@@ -130,6 +129,15 @@ impl Switch {
         call.explanation.step("numbers", true, numbers);
         call.called = Some(number.clone());
         call.rounding = settle::rounding(&gateway.params);
+        let source = call.setup.flow.remote.ip();
+        let offer = call.setup.session.as_ref();
+        if offer.is_some_and(|o| self.config.media.is_pointed_at(o, source, &self.ports)) {
+            return Err(Rejection {
+                reason: EndReason::ProtocolError,
+                sip: Some(488),
+                text: Some("the session description names a media address of this switch".to_owned()),
+            });
+        }
         if let Some(account) = call.snapshot.accounts.get(&gateway.account) {
             call.account = Some(account.clone());
         }
@@ -327,14 +335,17 @@ fn usable_account(
 }
 
 /// Of several gateways at one address, the one whose called prefix fits best; one without prefixes takes any number.
+/// The number is the one that will be priced: `8-801…` may not pass for another customer's (`R-34`).
 fn best_by_prefix<'a>(
     gateways: impl Iterator<Item = &'a Arc<MappingGateway>>,
-    called: &str,
+    setup: &Setup,
 ) -> Option<&'a Arc<MappingGateway>> {
-    let called = called.strip_prefix('+').unwrap_or(called);
     let fit = |g: &MappingGateway| match g.called_prefixes.as_slice() {
         [] => Some(0),
-        list => list.iter().filter(|p| called.starts_with(p.as_str())).map(|p| p.len() + 1).max(),
+        list => {
+            let called = DialString::parse(called_of(g, setup)).ok()?;
+            list.iter().filter(|p| called.digits().starts_with(p.as_str())).map(|p| p.len() + 1).max()
+        }
     };
     let mut best: Option<(usize, &Arc<MappingGateway>)> = None;
     for gateway in gateways {

@@ -5,7 +5,7 @@
 
 use crate::interface::MediaAddressing;
 use media::{Latch, MediaCommand, PortLease, PortPool, SessionStatistics, Side, SideConfig};
-use params::MediaProxyMode;
+use params::{MediaMove, MediaProxyMode};
 use std::net::{IpAddr, SocketAddr};
 use vocab::session::Host;
 use vocab::{Direction, MediaDescription, MediaSessionId, SessionDescription};
@@ -23,6 +23,7 @@ pub(crate) struct Party {
     /// Where its signalling comes from.
     pub signalling: IpAddr,
     pub mode: MediaProxyMode,
+    pub moves: MediaMove,
 }
 
 /// `MED-1`: is the media of this call relayed? `offer` is the caller's description, when there is one.
@@ -57,6 +58,31 @@ fn media_ip_differs(session: &SessionDescription, signalling: IpAddr) -> bool {
 }
 
 impl MediaAddressing {
+    /// Is this address ours?
+    fn is_own(&self, ip: IpAddr, pool: &PortPool) -> bool {
+        let local = &self.local;
+        let named = [local.default_v4, local.default_v6, self.advertised_v4, self.advertised_v6];
+        named.contains(&Some(ip))
+            || local.interfaces.iter().any(|(_, own)| *own == ip)
+            || pool.is_bound_to(ip)
+    }
+
+    /// Would this description make us send media to ourselves? Two sides that do so in turn would have us carry one
+    /// packet round for ever. A peer at one of our own addresses is meant to be there: a call through another listener
+    /// of ours.
+    pub(crate) fn is_pointed_at(
+        &self,
+        session: &SessionDescription,
+        signalling: IpAddr,
+        pool: &PortPool,
+    ) -> bool {
+        let addresses = (0..session.media.len()).filter_map(|i| session.media_address(i));
+        let mut addresses = addresses.map(|at| (at.ip().to_canonical(), at.port()));
+        let signalling = signalling.to_canonical();
+        !self.is_own(signalling, pool)
+            && addresses.any(|(ip, port)| pool.holds(port, ip.is_ipv6()) && self.is_own(ip, pool))
+    }
+
     /// The address that stands for `lease` in a description sent to a peer at `remote`.
     fn written(&self, lease: &PortLease, remote: IpAddr) -> IpAddr {
         let local = self.local.interfaces.iter().any(|(net, _)| net.contains(remote));
@@ -97,21 +123,34 @@ impl Stream {
 }
 
 /// The relayed media of a call.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct MediaPlan {
     streams: Vec<Option<Stream>>,
     /// Silence after which a talking side is reported; off before the answer.
     watch_ms: Option<u32>,
     /// Where the signalling of the two sides comes from.
     signalling: [Option<IpAddr>; 2],
+    /// How far each side may move its media once the call is answered.
+    moves: [MediaMove; 2],
+    answered: bool,
     pub statistics: Vec<SessionStatistics>,
     /// Sessions whose final figures have not come yet.
     pub closing: u32,
 }
 
 impl MediaPlan {
-    pub fn new(a: IpAddr, b: IpAddr) -> MediaPlan {
-        MediaPlan { signalling: [Some(a.to_canonical()), Some(b.to_canonical())], ..MediaPlan::default() }
+    pub fn new(a: Party, b: Party) -> MediaPlan {
+        let signalling = [a, b].map(|party| Some(party.signalling.to_canonical()));
+        let moves = [a.moves, b.moves];
+        MediaPlan {
+            streams: Vec::new(),
+            watch_ms: None,
+            signalling,
+            moves,
+            answered: false,
+            statistics: Vec::new(),
+            closing: 0,
+        }
     }
 
     /// Leases ports for every stream of a description that has none yet. On failure nothing stays leased by this call.
@@ -150,11 +189,12 @@ impl MediaPlan {
     /// A new gateway is tried: fresh ports on side B, so that late packets of the one before cannot be heard.
     pub fn renew_b(
         &mut self,
-        b: IpAddr,
+        b: Party,
         pool: &mut PortPool,
         out: &mut dyn FnMut(MediaCommand),
     ) -> Result<(), NoPorts> {
-        self.signalling[1] = Some(b.to_canonical());
+        self.signalling[1] = Some(b.signalling.to_canonical());
+        self.moves[1] = b.moves;
         let v6 = self.is_v6(Side::B);
         for stream in self.streams.iter_mut().flatten() {
             let lease = pool.lease_beside(v6, stream.a.lease).ok_or(NoPorts)?;
@@ -170,15 +210,47 @@ impl MediaPlan {
         Ok(())
     }
 
-    /// A description came from `side`: its media goes to the addresses it names from now on.
-    pub fn apply(&mut self, side: Side, session: &SessionDescription, out: &mut dyn FnMut(MediaCommand)) {
+    /// `R-33`: does a change of an answered call want media at a place where it may not go?
+    pub fn is_too_far(&self, side: Side, session: &SessionDescription) -> bool {
+        let streams = self.streams.iter().enumerate().filter_map(|(i, s)| Some((i, s.as_ref()?)));
+        let mut moves = streams.filter_map(|(i, s)| {
+            let old = if side == Side::A { s.a.remote } else { s.b.remote };
+            Some((old?.ip(), session.media_address(i)?.ip()))
+        });
+        self.answered && moves.any(|(old, new)| !self.may_move(side, old, new))
+    }
+
+    fn may_move(&self, side: Side, old: IpAddr, new: IpAddr) -> bool {
+        let index = usize::from(side == Side::B);
+        let new = new.to_canonical();
+        let known = [Some(old.to_canonical()), self.signalling[index]];
+        let mut known = known.into_iter().flatten();
+        match self.moves[index] {
+            _ if new.is_unspecified() => true,
+            MediaMove::Anywhere => true,
+            MediaMove::SameNetwork => known.any(|ip| same_network(ip, new)),
+            MediaMove::Never => known.any(|ip| ip == new),
+        }
+    }
+
+    /// A description came from `side`: its media goes to the addresses it names from now on, if they are believed.
+    pub fn apply(
+        &mut self,
+        side: Side,
+        session: &SessionDescription,
+        believed: bool,
+        out: &mut dyn FnMut(MediaCommand),
+    ) {
         let signalling = self.signalling[usize::from(side == Side::B)];
+        // An answer cannot be refused, but it cannot send media far away either.
+        let stays = !believed || self.is_too_far(side, session);
         for (index, slot) in self.streams.iter_mut().enumerate() {
             let (Some(stream), Some(media)) = (slot, session.media.get(index)) else { continue };
             let direction =
                 if media.port == 0 { Direction::Inactive } else { session.media_direction(index) };
             stream.directions[usize::from(side == Side::B)] = direction;
-            let remote = session.media_address(index).filter(|at| !at.ip().is_unspecified());
+            let remote =
+                session.media_address(index).filter(|at| !stays && is_elsewhere(at.ip(), signalling));
             let config = stream.config(side);
             // On hold with 0.0.0.0 the old address stays known, so that resume works without relearning.
             let moved = remote.is_some() && remote != config.remote;
@@ -199,6 +271,7 @@ impl MediaPlan {
     /// The call is answered: silence counts from now on.
     pub fn watch(&mut self, watch_ms: Option<u32>, out: &mut dyn FnMut(MediaCommand)) {
         self.watch_ms = watch_ms;
+        self.answered = true;
         for stream in self.streams.iter_mut().flatten().filter(|s| s.opened) {
             stream.send(Side::A, watch_ms, out);
         }
@@ -308,12 +381,29 @@ fn is_transport_attribute(name: &str) -> bool {
         || name.starts_with("ice-")
 }
 
-/// RFC 3605: `a=rtcp:port [IN IP4 address]`.
+/// RFC 3605: `a=rtcp:port [IN IP4 address]`. Another address than that of the media is not believed: reports would go
+/// to whom it names.
 fn rtcp_address(media: &MediaDescription, rtp: SocketAddr) -> Option<SocketAddr> {
     let mut words = media.attribute("rtcp")?.split_ascii_whitespace();
     let port = words.next()?.parse().ok()?;
     let ip = words.nth(2).and_then(|ip| ip.parse().ok()).unwrap_or(rtp.ip());
-    Some(SocketAddr::new(ip, port))
+    (ip == rtp.ip()).then_some(SocketAddr::new(ip, port))
+}
+
+/// Somewhere out there: not nowhere (the old form of hold), and not our own loopback, unless the peer lives there too.
+/// Where such a peer really is shows when its media comes.
+fn is_elsewhere(ip: IpAddr, signalling: Option<IpAddr>) -> bool {
+    let local_peer = signalling.is_some_and(|s| s.is_loopback());
+    !ip.is_unspecified() && (local_peer || !ip.to_canonical().is_loopback())
+}
+
+/// The same /24, or /64 of IPv6.
+fn same_network(a: IpAddr, b: IpAddr) -> bool {
+    match (a, b) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => a.octets()[..3] == b.octets()[..3],
+        (IpAddr::V6(a), IpAddr::V6(b)) => a.segments()[..4] == b.segments()[..4],
+        (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
+    }
 }
 
 /// Clock of the first codec, for the jitter; 8000 Hz when it is not said.
@@ -334,6 +424,10 @@ mod tests {
 
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
+    }
+
+    fn party(at: &str) -> Party {
+        Party { signalling: ip(at), mode: MediaProxyMode::On, moves: MediaMove::SameNetwork }
     }
 
     fn attribute(name: &str, value: &str) -> Attribute {
@@ -397,8 +491,8 @@ mod tests {
             (Auto, Off, false, &natted, "192.0.2.2", false),
             (Auto, Auto, false, &near, "2001:db8::1", true),
         ] {
-            let a_party = Party { signalling: ip("192.0.2.1"), mode: a };
-            let b_party = Party { signalling: ip(b_ip), mode: b };
+            let a_party = Party { mode: a, ..party("192.0.2.1") };
+            let b_party = Party { mode: b, ..party(b_ip) };
             assert_eq!(
                 relayed(a_party, b_party, true, watched, Some(offer)),
                 want,
@@ -410,11 +504,11 @@ mod tests {
     #[test]
     fn a_description_crosses_with_our_ports_and_addresses() {
         let mut ports = pool(4);
-        let mut plan = MediaPlan::new(ip("192.0.2.1"), ip("127.0.0.1"));
+        let mut plan = MediaPlan::new(party("192.0.2.1"), party("127.0.0.1"));
         let offer = audio("192.0.2.1", 4000);
         plan.lease(&offer, &mut ports, || MediaSessionId(1)).unwrap();
         let mut sent = Vec::new();
-        plan.apply(Side::A, &offer, &mut |c| sent.push(c));
+        plan.apply(Side::A, &offer, true, &mut |c| sent.push(c));
         let to_b = plan.rewrite(&offer, Side::B, ip("127.0.0.1"), &addressing());
         assert_eq!(
             to_b.media_address(0),
@@ -439,14 +533,14 @@ mod tests {
     #[test]
     fn a_new_gateway_gets_fresh_ports_and_all_come_back() {
         let mut ports = pool(3);
-        let mut plan = MediaPlan::new(ip("192.0.2.1"), ip("192.0.2.2"));
+        let mut plan = MediaPlan::new(party("192.0.2.1"), party("192.0.2.2"));
         let offer = audio("192.0.2.1", 4000);
         plan.lease(&offer, &mut ports, || MediaSessionId(1)).unwrap();
-        plan.apply(Side::A, &offer, &mut |_| ());
-        plan.renew_b(ip("192.0.2.3"), &mut ports, &mut |_| ()).unwrap();
+        plan.apply(Side::A, &offer, true, &mut |_| ());
+        plan.renew_b(party("192.0.2.3"), &mut ports, &mut |_| ()).unwrap();
         let to_b = plan.rewrite(&offer, Side::B, ip("192.0.2.3"), &addressing());
         assert_eq!(to_b.media[0].port, 10_004);
-        assert_eq!(plan.renew_b(ip("192.0.2.4"), &mut ports, &mut |_| ()), Err(NoPorts));
+        assert_eq!(plan.renew_b(party("192.0.2.4"), &mut ports, &mut |_| ()), Err(NoPorts));
         plan.close(&mut ports, &mut |_| ());
         assert_eq!((ports.used(), plan.closing), (0, 1));
     }
@@ -454,26 +548,26 @@ mod tests {
     #[test]
     fn hold_stops_the_watch_and_resume_starts_it() {
         let mut ports = pool(2);
-        let mut plan = MediaPlan::new(ip("192.0.2.1"), ip("192.0.2.2"));
+        let mut plan = MediaPlan::new(party("192.0.2.1"), party("192.0.2.2"));
         let session = audio("192.0.2.1", 4000);
         plan.lease(&session, &mut ports, || MediaSessionId(1)).unwrap();
-        plan.apply(Side::A, &session, &mut |_| ());
-        plan.apply(Side::B, &audio("192.0.2.2", 6000), &mut |_| ());
+        plan.apply(Side::A, &session, true, &mut |_| ());
+        plan.apply(Side::B, &audio("192.0.2.2", 6000), true, &mut |_| ());
         plan.watch(Some(30_000), &mut |_| ());
         let watches = |plan: &MediaPlan| plan.streams[0].as_ref().map(|s| (s.a.watch, s.b.watch));
         assert_eq!(watches(&plan), Some((Some(30_000), Some(30_000))));
         let mut held = session.clone();
         held.media[0].direction = Some(Direction::SendOnly);
-        plan.apply(Side::A, &held, &mut |_| ());
+        plan.apply(Side::A, &held, true, &mut |_| ());
         assert_eq!((watches(&plan), plan.talking()), (Some((None, None)), false));
-        plan.apply(Side::A, &session, &mut |_| ());
+        plan.apply(Side::A, &session, true, &mut |_| ());
         assert_eq!((watches(&plan), plan.talking()), (Some((Some(30_000), Some(30_000))), true));
     }
 
     #[test]
     fn without_ports_nothing_stays_leased() {
         let mut ports = pool(1);
-        let mut plan = MediaPlan::new(ip("192.0.2.1"), ip("192.0.2.2"));
+        let mut plan = MediaPlan::new(party("192.0.2.1"), party("192.0.2.2"));
         let leased = plan.lease(&audio("192.0.2.1", 4000), &mut ports, || MediaSessionId(1));
         assert_eq!((leased, ports.used()), (Err(NoPorts), 0));
     }

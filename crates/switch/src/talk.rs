@@ -105,15 +105,20 @@ impl Switch {
             // RFC 6337 §3: an offer of the other side is under way; the peer tries again.
             return self.command(now, leg, refusal(491));
         }
+        if session.as_ref().is_some_and(|s| self.is_misdirected(call, call.side(leg), s)) {
+            return self.command(now, leg, refusal(488));
+        }
         if let (Some(offer), true) = (&session, call.relayed)
             && self.lease_more(call, offer).is_err()
         {
             return self.command(now, leg, refusal(503));
         }
         call.pending = Some(PendingOffer { from: leg, by, offerless: session.is_none() });
-        let side = call.side(leg);
-        let session = session.map(|s| self.cross(call, side, &s));
-        self.command(now, other, LegCommand::Offer { session, by });
+        let toward = call.side(other);
+        let rewritten = session.as_ref().map(|s| self.toward(call, toward, self.remote_ip(call, toward), s));
+        // RFC 3264 §8: until the other side agrees, and if it refuses, all stays as it was.
+        call.offered = session;
+        self.command(now, other, LegCommand::Offer { session: rewritten, by });
     }
 
     fn on_offer_accepted(
@@ -131,6 +136,9 @@ impl Switch {
             return self.command(now, pending.from, LegCommand::RefuseOffer(Refusal::status(503)));
         }
         let side = call.side(leg);
+        if let Some(offer) = call.offered.take() {
+            self.apply_session(call, side.other(), &offer);
+        }
         let session = session.map(|s| self.cross(call, side, &s));
         if !pending.offerless {
             call.pending = None;
@@ -158,6 +166,7 @@ impl Switch {
 
     fn on_offer_refused(&mut self, now: Now, call: &mut Call, refusal: Refusal) {
         if let Some(pending) = call.pending.take() {
+            call.offered = None;
             self.command(now, pending.from, LegCommand::RefuseOffer(refusal));
         }
     }
@@ -213,8 +222,19 @@ impl Switch {
             call.codecs[0] = codec.map(Arc::from);
         }
         if call.relayed {
-            self.with_media(call, |plan, out| plan.apply(side, session, out));
+            let believed = !self.points_at_us(call, side, session);
+            self.with_media(call, |plan, out| plan.apply(side, session, believed, out));
         }
+    }
+
+    fn points_at_us(&self, call: &Call, side: Side, session: &SessionDescription) -> bool {
+        self.config.media.is_pointed_at(session, self.remote_ip(call, side), &self.ports)
+    }
+
+    /// Does a change want media where it may not go?
+    fn is_misdirected(&self, call: &Call, side: Side, session: &SessionDescription) -> bool {
+        let plan = call.media.as_ref().filter(|_| call.relayed);
+        plan.is_some_and(|plan| plan.is_too_far(side, session) || self.points_at_us(call, side, session))
     }
 
     /// `session` as it is to be sent to the peer on side `side`.

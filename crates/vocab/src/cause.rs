@@ -120,6 +120,9 @@ impl EndReason {
             404 | 604 | 484 => EndReason::NumberUnknown,
             408 => EndReason::ResponseTimeout,
             488 | 606 => EndReason::CodecMismatch,
+            // Final: in a ring of switches every further gateway would double the calls at every hop (`R-36`).
+            482 => EndReason::ForwardLoop,
+            483 => EndReason::TooManyForwards,
             _ => EndReason::GatewayFailure,
         }
     }

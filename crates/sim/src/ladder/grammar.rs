@@ -56,6 +56,8 @@ pub struct Details {
     pub headers: Vec<(String, String)>,
     /// `!{Name}`.
     pub absent: Vec<String>,
+    /// The peer from whose address it is sent.
+    pub at: Option<String>,
     /// Ending of the tag of a fork.
     pub fork: String,
     /// `auth` or `auth=user:password`.
@@ -300,6 +302,11 @@ fn words(text: &str) -> Result<(What, Details), String> {
             ("codecs", _) => {
                 details.offer.get_or_insert_default().formats = value.replace(',', " ");
             }
+            ("media", _) => {
+                let media = value.parse().map_err(|_| "media=IP:PORT")?;
+                details.offer.get_or_insert_default().media = Some(media);
+            }
+            ("at", _) => details.at = Some(value.to_string()),
             ("body", _) => details.body = Some(value.to_string()),
             ("from", _) => details.from = Some(value.to_string()),
             ("tag", _) => details.fork = format!("-{value}"),

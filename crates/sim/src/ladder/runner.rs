@@ -149,7 +149,8 @@ impl Runner {
     // --- sending
 
     fn send(&mut self, who: &Who, what: &What, details: &Details) -> Result<(), String> {
-        let (identity, party) = self.identity(&who.party)?;
+        let (identity, _) = self.identity(&who.party)?;
+        let party = self.party(details.at.as_ref().unwrap_or(&who.party))?;
         let bytes = match what {
             What::Again => self.last_sent.get(&who.party).cloned().ok_or("nothing was sent before")?,
             What::Copy(of) => self.last_sent.get(of).cloned().ok_or("it has sent nothing")?,
@@ -198,6 +199,8 @@ impl Runner {
             ("INVITE", Some((name, value))) => dialog.invite_again(name, value).ok_or_else(none)?,
             _ => dialog.request(method, offer),
         };
+        let given = |name: &str| details.headers.iter().any(|(n, _)| n == name);
+        message.headers.retain(|(name, _)| name != "Max-Forwards" || !given(name));
         message.headers.extend(details.headers.iter().cloned());
         if let Some(body) = &details.body {
             message.body.clone_from(body);

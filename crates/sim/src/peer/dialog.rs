@@ -18,11 +18,13 @@ pub struct Identity {
 pub struct Offer {
     pub direction: String,
     pub formats: String,
+    /// Where media is wanted, if not at the peer's own place.
+    pub media: Option<SocketAddr>,
 }
 
 impl Default for Offer {
     fn default() -> Offer {
-        Offer { direction: "sendrecv".into(), formats: "8 0 101".into() }
+        Offer { direction: "sendrecv".into(), formats: "8 0 101".into(), media: None }
     }
 }
 
@@ -111,7 +113,12 @@ impl Dialog {
     fn body(&mut self, offer: Option<&Offer>) -> Option<String> {
         let offer = offer?;
         self.sdp_version += 1;
-        Some(wire::audio(self.media, &offer.direction, &offer.formats, self.sdp_version))
+        Some(wire::audio(
+            offer.media.unwrap_or(self.media),
+            &offer.direction,
+            &offer.formats,
+            self.sdp_version,
+        ))
     }
 
     fn branch(&mut self) -> String {
