@@ -20,7 +20,7 @@ pub fn message(bytes: &[u8]) {
     assert!(!sound || again.check().is_ok(), "sound before, then {:?}", again.check());
 }
 
-fn own_fields(message: &Message) -> Vec<(&str, &str)> {
+fn own_fields<'m>(message: &'m Message<'_>) -> Vec<(&'m str, &'m str)> {
     let fields = message.fields().filter(|(id, _, _)| *id != HeaderName::ContentLength);
     fields.map(|(_, name, value)| (name, value)).collect()
 }

@@ -480,7 +480,8 @@ mod tests {
         for realm in ["other", "carrier"] {
             b.header("Proxy-Authenticate", &format!("Digest realm=\"{realm}\", nonce=\"y\""));
         }
-        let response = Message::parse(&b.finish()).unwrap();
+        let response = b.finish();
+        let response = Message::parse(&response).unwrap();
         let answered = |realm| Answer::to(&response, Some(realm)).map(|a| a.realm().to_owned());
         assert_eq!((answered("carrier").as_deref(), answered("Carrier")), (Some("carrier"), None));
     }

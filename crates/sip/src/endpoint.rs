@@ -389,14 +389,15 @@ impl Endpoint {
         };
         let Some(leg) = self.legs.get_mut(key) else { return };
         let cseq = request.cseq().map_or(0, |c| c.number);
-        let refusal = match () {
-            // Tags cannot be guessed, but they can be overheard: the dialog stays with its peer.
-            () if !leg.accept_source(hop.way.source) => Some(Reply::status(403)),
-            () if leg.remote_cseq.is_some_and(|last| cseq <= last) => Some(Reply::status(500)),
-            () => None,
-        };
-        if let Some(refusal) = refusal {
-            self.core.respond_statelessly(hop.way, request, &refusal);
+        // Tags cannot be guessed, but they can be overheard: the dialog stays with its peer (`R-33`).
+        if !leg.accept_source(hop.way.source) {
+            if hop.policy.standing == Standing::Known {
+                self.core.respond_statelessly(hop.way, request, &Reply::status(403));
+            }
+            return;
+        }
+        if leg.remote_cseq.is_some_and(|last| cseq <= last) {
+            self.core.respond_statelessly(hop.way, request, &Reply::status(500));
             return;
         }
         self.core.heard.recognised = true;

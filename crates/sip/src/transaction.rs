@@ -266,6 +266,10 @@ impl Core {
         let method = response.method();
         let key = *self.branches.get(&(branch, method == Method::Cancel))?;
         let t = self.clients.get_mut(key).filter(|t| t.purpose.method() == method)?;
+        // A branch can be overheard: only who was asked may answer (`R-33`).
+        if t.flow.remote.ip().to_canonical() != flow.remote.ip().to_canonical() {
+            return None;
+        }
         // The connection that was made for this request is the one to go on with.
         if flow.transport.is_reliable() && t.flow.connection == 0 {
             t.flow.connection = flow.connection;
