@@ -5,6 +5,7 @@ use billing::rate::{Rate, RateTable};
 use params::Params;
 use std::time::Duration;
 use vocab::net::Cidr;
+use vocab::prefix::{PrefixTable, pack_prefix};
 use vocab::{Currency, DialString, Money, Price};
 
 /// Lines: a dialled number, then prefixes, one on each.
@@ -13,22 +14,16 @@ pub fn number(bytes: &[u8]) {
     let mut lines = text.lines();
     let first = lines.next().unwrap_or_default();
     let prefixes: Vec<&str> = lines.take(200).collect();
-    let good = |p: &&&str| p.len() <= 24 && p.chars().all(|c| c.is_ascii_digit() || matches!(c, '*' | '#'));
-    let rows = prefixes.iter().filter(good).map(|p| (*p, free()));
-    let table = RateTable::build(rows);
+    let packed: Vec<(u128, &str)> =
+        prefixes.iter().filter_map(|p| Some((pack_prefix(p).ok()?, *p))).collect();
+    let table = PrefixTable::build(packed.iter().copied());
     if let Ok(number) = DialString::parse(first) {
         assert_eq!(DialString::parse(number.as_str()).as_ref(), Ok(&number), "read twice");
         assert!(number.as_str().len() <= DialString::MAX);
-        if let Ok(table) = &table {
-            let best = prefixes
-                .iter()
-                .filter(good)
-                .filter(|p| number.digits().starts_with(**p))
-                .map(|p| p.len())
-                .max();
-            let found = table.longest(number.digits()).map(|(prefix, _)| prefix.to_string().len());
-            assert_eq!(found, best, "the longest prefix of {number}");
-        }
+        let fits = packed.iter().filter(|(_, p)| number.digits().starts_with(p));
+        let best = fits.map(|(_, p)| p.len()).max();
+        let found = table.longest(number.digits()).map(|(prefix, _)| prefix.to_string().len());
+        assert_eq!(found, best, "the longest prefix of {number}");
     }
     let _ = RateTable::build(prefixes.iter().map(|p| (*p, free())));
     if let Some(cidr) = Cidr::parse(first) {
@@ -57,6 +52,8 @@ fn free() -> Rate {
         minimum_charge: Money::ZERO,
         free_seconds: 0,
         locked: false,
+        level: None,
+        sections: [].into(),
     }
 }
 
