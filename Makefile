@@ -4,13 +4,14 @@
 # make bench   the benchmarks
 # make console the console alone
 # make fuzz    the fuzzer: TARGET=message SECONDS=60; without a target all of them; fuzz-nightly: ten minutes each
+# make deny    licences, sources and known holes of the dependencies
 #
 # What is missing on the machine is installed through apt and npm; see .ci/prepare.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: run build test bench console prepare clean-console fuzz fuzz-nightly
+.PHONY: run build test bench console prepare clean-console fuzz fuzz-nightly deny
 
 # A Node of our own where the machine's is too old for the console's tools.
 export PATH := $(CURDIR)/.node/node_modules/.bin:$(HOME)/.cargo/bin:$(PATH)
@@ -51,6 +52,9 @@ fuzz:
 
 fuzz-nightly:
 	fuzz/run.sh 600
+
+deny:
+	.ci/deny
 
 clean-console:
 	rm -rf console/dist console/node_modules
