@@ -4,6 +4,7 @@
 # make bench   the benchmarks
 # make console the console alone
 # make fuzz    the fuzzer: TARGET=message SECONDS=60; without a target all of them; fuzz-nightly: ten minutes each
+# make soak    a day's calls in 72 minutes: does anything grow? (ARGS=10: ten minutes)
 # make deny    licences, sources and known holes of the dependencies
 #
 # What is missing on the machine is installed through apt and npm; see .ci/prepare.
@@ -11,7 +12,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: run build test bench console prepare clean-console fuzz fuzz-nightly deny
+.PHONY: run build test bench console prepare clean-console fuzz fuzz-nightly deny soak
 
 # A Node of our own where the machine's is too old for the console's tools.
 export PATH := $(CURDIR)/.node/node_modules/.bin:$(HOME)/.cargo/bin:$(PATH)
@@ -52,6 +53,9 @@ fuzz:
 
 fuzz-nightly:
 	fuzz/run.sh 600
+
+soak: build
+	BENCH_TIMEOUT=6000 bench/run.sh soak $(ARGS)
 
 deny:
 	.ci/deny

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the benchmarks: all of them, or the parts that are named (calls brain relay routes message disk memory).
-# Results: bench/RESULTS.md and bench/results.json. Leaves nothing running and nothing behind.
+# `soak [MINUTES]` is the long run instead. Results: bench/RESULTS.md and bench/results.json. Leaves nothing running and nothing behind.
 #   BENCH_QUICK=1  a short run that only shows that all works
 #   BENCH_BUILD=0  take the programs as they are built
 set -euo pipefail
@@ -33,7 +33,7 @@ trap 'exit 130' INT TERM
 
 # Each relayed call has four sockets.
 ulimit -n 65536 2>/dev/null || ulimit -n "$(ulimit -Hn)"
-BENCH_TARGET="$(realpath "$target")/release" BENCH_SCRATCH="$scratch" timeout --foreground 900 \
+BENCH_TARGET="$(realpath "$target")/release" BENCH_SCRATCH="$scratch" timeout --foreground "${BENCH_TIMEOUT:-900}" \
     "$target/release/bench" "$@" &
 group=$!
 wait "$group"

@@ -25,7 +25,9 @@ mod relay;
 mod report;
 mod routes;
 mod sipp;
+mod soak;
 mod tandem;
+mod trend;
 
 use ground::Ground;
 use machine::Machine;
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match words.first().map(String::as_str) {
         Some("part") => part(words.get(1).map_or("", String::as_str)),
+        Some("soak") => soak(words.get(1).map(String::as_str)),
         _ => all(&words),
     };
     match outcome {
@@ -75,6 +78,12 @@ fn part(name: &str) -> Outcome<bool> {
     section.title = (*title).to_owned();
     println!("{}", serde_json::to_string(&section)?);
     Ok(true)
+}
+
+/// The long run, for so many minutes.
+fn soak(minutes: Option<&str>) -> Outcome<bool> {
+    let minutes = minutes.map(|m| m.parse().map_err(|_| format!("minutes: {m:?} is no number"))).transpose()?;
+    soak::run(&Ground::from_environment()?, minutes)
 }
 
 /// All parts, or those that are named. False when one of them is not valid.

@@ -68,6 +68,7 @@ pub fn callers(
         .args(["-m", &load.calls.to_string(), "-l", &load.calls.to_string(), "-recv_timeout", "8000"])
         .args(["-trace_err", "-error_file"])
         .arg(folder.join(ERRORS))
+        .args(["-trace_rtt", "-rtt_freq", "1000"])
         .args(["-trace_stat", "-fd", "1", "-stf"])
         .arg(&statistics)
         .arg(format!("127.0.0.1:{to}"))
@@ -82,6 +83,10 @@ pub struct Callers {
 }
 
 impl Callers {
+    pub fn running(&mut self) -> &mut Running {
+        &mut self.running
+    }
+
     /// Waits until all calls are over.
     pub fn finish(mut self) -> Outcome<Counts> {
         let longest =
@@ -95,6 +100,14 @@ impl Callers {
         let counts = counts(&text).ok_or("SIPp wrote no statistics")?;
         Ok(Counts { complaint, ..counts })
     }
+}
+
+/// INVITE to 200 of each answered call in milliseconds, in the order of the answers.
+pub fn answer_times(folder: &Path) -> Outcome<Vec<f64>> {
+    let files = fs::read_dir(folder)?.flatten().map(|f| f.path());
+    let file = files.into_iter().find(|f| f.to_string_lossy().ends_with("_rtt.csv"));
+    let text = fs::read_to_string(file.ok_or("SIPp wrote no answer times")?)?;
+    Ok(text.lines().skip(1).filter_map(|l| l.split(';').nth(1)?.trim().parse().ok()).collect())
 }
 
 /// The last line of SIPp's statistics; columns that end in (C) are sums.
