@@ -82,7 +82,8 @@ fn part(name: &str) -> Outcome<bool> {
 
 /// The long run, for so many minutes.
 fn soak(minutes: Option<&str>) -> Outcome<bool> {
-    let minutes = minutes.map(|m| m.parse().map_err(|_| format!("minutes: {m:?} is no number"))).transpose()?;
+    let minutes =
+        minutes.map(|m| m.parse().map_err(|_| format!("minutes: {m:?} is no number"))).transpose()?;
     soak::run(&Ground::from_environment()?, minutes)
 }
 

@@ -60,7 +60,10 @@ pub fn run(ground: &Ground, minutes: Option<u32>) -> Outcome<bool> {
     let up = tandem.calls_in_progress()?;
     demand(up == 0, format!("calls still up after the last one ended: {up}"));
     let checked = tandem.check();
-    demand(checked.is_ok(), format!("tandem check: {}", checked.err().unwrap_or_else(|| "nothing wrong".into())));
+    demand(
+        checked.is_ok(),
+        format!("tandem check: {}", checked.err().unwrap_or_else(|| "nothing wrong".into())),
+    );
     tandem.stop()?;
     Ok(sound)
 }
@@ -115,9 +118,12 @@ fn judge(samples: &[Sample]) -> Outcome<bool> {
     let things: [(&str, fn(&Sample) -> usize); 2] = [("handles", |s| s.handles), ("threads", |s| s.threads)];
     for (name, what) in things {
         let (before, after) = (most(second, what), most(last, what));
-        // Calls come unevenly, so the highest number of handles differs a little.
-        let flat = after <= before + before / 10;
-        println!("{} {name}: {before} in the second tenth, {after} in the last", if flat { "ok  " } else { "FAIL" });
+        // Calls come unevenly, and media ports are opened in blocks: the highest number differs a little.
+        let flat = after <= before + before / 4;
+        println!(
+            "{} {name}: {before} in the second tenth, {after} in the last",
+            if flat { "ok  " } else { "FAIL" }
+        );
         sound &= flat;
     }
     Ok(sound)

@@ -38,7 +38,8 @@ mod tests {
 
     #[test]
     fn a_line_is_found_below_outliers() {
-        let mut points: Vec<(f64, f64)> = (0..200).map(|i| (f64::from(i), 5.0 + 0.5 * f64::from(i))).collect();
+        let mut points: Vec<(f64, f64)> =
+            (0..200).map(|i| (f64::from(i), 5.0 + 0.5 * f64::from(i))).collect();
         for i in (0..200).step_by(17) {
             points[i].1 = 1e6;
         }

@@ -17,7 +17,7 @@ pub(crate) async fn create<T: Document>(
     caller: Caller,
     document: T,
 ) -> Result<Stored<T>, Problem> {
-    api.change(move |store| store.put(None, None, document, &caller.user)).await
+    api.change(move |store| store.put(None, None, document, &caller)).await
 }
 
 /// Puts another document in the place of one, if that is still what the client has read.
@@ -30,7 +30,7 @@ pub(crate) async fn replace<T: Document>(
 ) -> Result<Stored<T>, Problem> {
     let id = find::<T>(api, key)?.id;
     let expected = expected_version(headers)?;
-    api.change(move |store| store.put(Some(id), expected, document, &caller.user)).await
+    api.change(move |store| store.put(Some(id), expected, document, &caller)).await
 }
 
 pub(crate) async fn delete<T: Document>(
@@ -41,5 +41,5 @@ pub(crate) async fn delete<T: Document>(
 ) -> Result<(), Problem> {
     let id = find::<T>(api, key)?.id;
     let expected = optional_version(headers)?.flatten();
-    api.change(move |store| store.delete::<T>(id, expected, &caller.user)).await
+    api.change(move |store| store.delete::<T>(id, expected, &caller)).await
 }

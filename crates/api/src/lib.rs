@@ -26,9 +26,11 @@ mod live;
 mod openapi;
 mod problem;
 mod resources;
+mod rights;
 mod server;
 mod sign_in;
 mod token;
+mod totp;
 
 pub use brain::{Brain, BrainGone, Listener, Reply, ShellStatus};
 pub use clock::{Clock, Timestamp, system_clock};

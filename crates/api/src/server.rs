@@ -282,7 +282,14 @@ async fn finish(State(api): State<Api>, request: Request, next: Next) -> Respons
     let id = format!("{}-{}", api.run, api.requests.fetch_add(1, Ordering::Relaxed));
     let method = request.method().clone();
     let path = request.uri().path().to_string();
-    let mut response = next.run(request).await;
+    let source = sign_in::address_of(request.extensions());
+    let mut response = match sign_in::may_reach(&api, source, request.headers()).await {
+        Ok(true) => next.run(request).await,
+        Ok(false) => {
+            Problem::new(StatusCode::FORBIDDEN, "This address may not reach the console.").into_response()
+        }
+        Err(problem) => problem.into_response(),
+    };
     let is_api = path.starts_with(openapi::PREFIX);
     let problem = response.extensions_mut().remove::<Problem>().or_else(|| unexplained(&response, is_api));
     if let Some(mut problem) = problem {

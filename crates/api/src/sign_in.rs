@@ -1,17 +1,19 @@
 //! Who is asking: passwords, tokens, and what keeps strangers out (`SEC-8`, `R-70`, `R-72`).
 //!
-//! Everything below `/api/v1` goes through [`guard`], which lets nothing pass that is not signed in, but for the few
-//! requests named in [`is_public`]: a new route is closed until somebody opens it.
+//! Everything below `/api/v1` goes through [`guard`], which lets nothing pass that is not signed in and has not the
+//! right that [`rights::needed`] asks for: a new route is closed until somebody opens it.
 
 use crate::openapi::PREFIX;
-use crate::problem::Problem;
+use crate::problem::{FieldProblem, Problem};
+use crate::rights::{self, ADMINISTRATOR, Need, Right, Rights};
 use crate::server::{Api, Inner};
 use crate::token;
+use crate::totp;
 use argon2::Argon2;
 use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
 use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::collections::HashMap;
@@ -19,14 +21,14 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use store::{Store, StoreError, Token, User};
+use store::{Author, Deed, Store, StoreError, Token, TokenDetails, TokenKind, User};
 use tokio::sync::Semaphore;
-use vocab::Utc;
+use vocab::net::Cidr;
+use vocab::{AccountId, Utc};
 
 pub(crate) const COOKIE: &str = "tandem_session";
 /// A header that a form or an image of another site cannot send.
 const WRITE_HEADER: &str = "x-tandem";
-pub(crate) const ADMINISTRATOR: &str = "administrator";
 const LOCAL_NOTE: &str = "command line";
 const SESSION_NOTE: &str = "console";
 
@@ -46,8 +48,29 @@ const LONGEST_PASSWORD: usize = 256;
 pub(crate) struct Caller {
     pub user: String,
     pub role: String,
+    pub rights: Rights,
+    /// Sees nothing but this account's part.
+    pub account: Option<AccountId>,
+    pub source: IpAddr,
     /// Hash of the token in use.
     pub token: String,
+}
+
+impl Caller {
+    pub fn may(&self, right: Right) -> bool {
+        self.rights.contains(&right)
+    }
+
+    /// Nobody who is held to one account learns that there are others.
+    pub fn sees(&self, account: AccountId) -> bool {
+        self.account.is_none_or(|own| own == account)
+    }
+}
+
+impl From<&Caller> for Author {
+    fn from(caller: &Caller) -> Author {
+        Author { name: caller.user.clone(), source: Some(caller.source) }
+    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Caller {
@@ -65,9 +88,18 @@ impl<S: Send + Sync> FromRequestParts<S> for Source {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Source, Self::Rejection> {
-        let info = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-        Ok(Source(info.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |c| c.0.ip().to_canonical())))
+        Ok(Source(source_of(parts)))
     }
+}
+
+fn source_of(parts: &Parts) -> IpAddr {
+    address_of(&parts.extensions)
+}
+
+/// Where a request came from.
+pub(crate) fn address_of(extensions: &axum::http::Extensions) -> IpAddr {
+    let info = extensions.get::<ConnectInfo<SocketAddr>>();
+    info.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |c| c.0.ip().to_canonical())
 }
 
 /// State of signing in.
@@ -75,6 +107,16 @@ pub(crate) struct SignIn {
     /// One password at a time is hashed, so that calls keep their processors.
     turn: Semaphore,
     tries: Mutex<Tries>,
+}
+
+impl SignIn {
+    /// Waits for a turn at the hash function.
+    pub async fn turn(&self) -> Result<tokio::sync::SemaphorePermit<'_>, Problem> {
+        match tokio::time::timeout(TURN, self.turn.acquire()).await {
+            Ok(Ok(turn)) => Ok(turn),
+            _ => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Too many are signing in; try again.")),
+        }
+    }
 }
 
 impl Default for SignIn {
@@ -139,6 +181,7 @@ pub(crate) async fn sign_in(
     api: &Inner,
     name: &str,
     password: String,
+    code: Option<String>,
     source: IpAddr,
 ) -> Result<(User, String), Response> {
     let now = api.now();
@@ -153,20 +196,51 @@ pub(crate) async fn sign_in(
     if password.len() > LONGEST_PASSWORD {
         return Err(wrong());
     }
-    let busy = || {
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Too many are signing in; try again.").into_response()
-    };
-    let Ok(Ok(_turn)) = tokio::time::timeout(TURN, api.sign_in.turn.acquire()).await else {
-        return Err(busy());
-    };
-    let name = name.to_string();
+    let _turn = api.sign_in.turn().await.map_err(IntoResponse::into_response)?;
+    let tried = name.to_string();
     let known = api
-        .store(move |store| known_user(store, &name, &password))
+        .store(move |store| known_user(store, &tried, &password))
         .await
         .map_err(IntoResponse::into_response)?;
-    let user = known.ok_or_else(wrong)?;
+    let Some(user) = known else {
+        note(api, name, source, "sign_in_refused").await;
+        return Err(wrong());
+    };
+    if !second_factor(api, &user, code.as_deref(), now).await.map_err(IntoResponse::into_response)? {
+        note(api, name, source, "sign_in_refused").await;
+        let words = "Enter the present code of your second factor.";
+        let code = FieldProblem::new("code", words);
+        return Err(Problem { detail: words.into(), ..Problem::fields(vec![code]) }
+            .with_status(StatusCode::UNAUTHORIZED)
+            .into_response());
+    }
+    note(api, name, source, "sign_in").await;
     let token = new_token(api, &user.name).await.map_err(IntoResponse::into_response)?;
     Ok((user, token))
+}
+
+/// A log that cannot be written keeps nobody out.
+async fn note(api: &Inner, name: &str, source: IpAddr, action: &'static str) {
+    let author = Author { name: name.chars().take(64).collect(), source: Some(source) };
+    let object = author.name.clone();
+    let noted = api
+        .store(move |store| {
+            store.note(&author, &Deed { action, kind: "session", object: &object, ..Deed::default() })
+        })
+        .await;
+    if let Err(problem) = noted {
+        tracing::error!(detail = %problem.detail, "a sign-in could not be noted");
+    }
+}
+
+/// Is the code right, where one is needed? Each opens once (RFC 6238 §5.2).
+async fn second_factor(api: &Inner, user: &User, code: Option<&str>, now: Utc) -> Result<bool, Problem> {
+    let Some(sealed) = user.details.totp.as_deref() else { return Ok(true) };
+    let secret =
+        api.store.unseal(sealed).ok_or_else(|| Problem::internal("a sealed secret does not open"))?;
+    let Some(step) = code.and_then(|code| totp::step_of(&secret, code.trim(), now)) else { return Ok(false) };
+    let name = user.name.clone();
+    api.store(move |store| store.take_totp_step(&name, step)).await
 }
 
 /// The user, if the password is right. An unknown name takes the same time as a wrong password.
@@ -175,7 +249,37 @@ fn known_user(store: &Store, name: &str, password: &str) -> Result<Option<User>,
     let hash = user.as_ref().map_or(NOBODY, |u| &u.password_hash);
     let right = PasswordHash::new(hash)
         .is_ok_and(|h| Argon2::default().verify_password(password.as_bytes(), &h).is_ok());
-    Ok(user.filter(|_| right))
+    Ok(user.filter(|u| right && !u.details.disabled))
+}
+
+/// Counts a try of somebody who is signed in; false when there were too many.
+pub(crate) fn may_try(api: &Inner, caller: &Caller) -> bool {
+    lock(&api.sign_in.tries).count(&caller.user, caller.source, api.now()).is_ok()
+}
+
+/// Is this the password of the user? Takes a turn at the hash function.
+pub(crate) async fn is_password(api: &Inner, name: &str, password: String) -> Result<bool, Problem> {
+    let _turn = api.sign_in.turn().await?;
+    let name = name.to_string();
+    Ok(api.store(move |store| known_user(store, &name, &password)).await?.is_some())
+}
+
+const SHORTEST_PASSWORD: usize = 10;
+
+/// What is wrong with a new password, in words.
+pub(crate) fn weakness(name: &str, password: &str) -> Option<String> {
+    let different: std::collections::BTreeSet<char> = password.chars().collect();
+    if password.chars().count() < SHORTEST_PASSWORD {
+        Some(format!("expected at least {SHORTEST_PASSWORD} characters"))
+    } else if password.len() > LONGEST_PASSWORD {
+        Some(format!("longer than {LONGEST_PASSWORD} bytes"))
+    } else if different.len() < 5 {
+        Some("expected at least five different characters".into())
+    } else if password.to_lowercase().contains(&name.to_lowercase()) {
+        Some("contains the user's name".into())
+    } else {
+        None
+    }
 }
 
 /// Hash of a random password that nobody has, with the parameters of all others.
@@ -187,11 +291,17 @@ async fn new_token(api: &Inner, user: &str) -> Result<String, Problem> {
     let now = api.now();
     let expires_at = Some(now + api.settings.session_length);
     let hash = token::hash(&text);
-    let record =
-        Token { hash, user: user.to_string(), note: SESSION_NOTE.to_string(), created_at: now, expires_at };
+    let record = Token {
+        hash,
+        user: user.to_string(),
+        note: SESSION_NOTE.to_string(),
+        created_at: now,
+        expires_at,
+        details: TokenDetails::default(),
+    };
     api.store(move |store| {
         store.delete_expired_tokens(now)?;
-        store.add_token(&record)
+        store.add_token(&record, &record.user)
     })
     .await?;
     Ok(text)
@@ -201,23 +311,78 @@ fn no_randomness() -> Problem {
     Problem::internal("the system gives no random numbers")
 }
 
-/// Does the token that a connection began with still hold?
-pub(crate) async fn still_valid(api: &Inner, token: &str) -> bool {
-    matches!(caller_of(api, token.to_string()).await, Ok(Some(_)))
+/// Does the token that a connection began with still hold, and may its user still do this?
+pub(crate) async fn still_valid(api: &Inner, caller: &Caller, right: Right) -> bool {
+    let found = caller_of(api, caller.token.clone(), caller.source).await;
+    matches!(found, Ok(Some(c)) if c.may(right) && c.account.is_none())
 }
 
-async fn caller_of(api: &Inner, hash: String) -> Result<Option<Caller>, Problem> {
+async fn caller_of(api: &Inner, hash: String, source: IpAddr) -> Result<Option<Caller>, Problem> {
     let now = api.now();
     api.store(move |store| {
-        let token = store.token(&hash)?.filter(|t| t.expires_at.is_none_or(|until| now < until));
-        let user = token.map(|t| store.user(&t.user)).transpose()?.flatten();
-        Ok::<_, StoreError>(user.map(|u| Caller { user: u.name, role: u.role, token: hash }))
+        let Some(token) = store.token(&hash)?.filter(|t| t.expires_at.is_none_or(|until| now < until)) else {
+            return Ok(None);
+        };
+        let networks = &token.details.networks;
+        if !networks.is_empty() && !within(networks, source) {
+            return Ok(None);
+        }
+        let Some(user) = store.user(&token.user)?.filter(|u| !u.details.disabled) else { return Ok(None) };
+        let mut rights = rights_of(store, &user.role)?;
+        if let Some(only) = &token.details.rights {
+            rights.retain(|right| only.contains(&right.to_string()));
+        }
+        Ok::<_, StoreError>(Some(Caller {
+            user: user.name,
+            role: user.role,
+            rights,
+            account: user.details.account.map(AccountId),
+            source,
+            token: hash,
+        }))
     })
     .await
 }
 
+/// Rights of a role; one that does not exist any more gives none.
+pub(crate) fn rights_of(store: &Store, role: &str) -> Result<Rights, StoreError> {
+    if let Some(rights) = rights::built_in(role) {
+        return Ok(rights);
+    }
+    let role = store.role(role)?.unwrap_or_default();
+    Ok(role.rights.iter().filter_map(|text| Right::parse(text)).collect())
+}
+
+/// Nobody can give away, or act for, more than they may do themselves.
+pub(crate) fn within_own<'a>(
+    caller: &Caller,
+    rights: impl IntoIterator<Item = &'a Right>,
+) -> Result<(), Problem> {
+    match rights.into_iter().find(|right| !caller.may(**right)) {
+        None => Ok(()),
+        Some(right) => Err(forbidden(&format!("You lack the right {right} yourself."))),
+    }
+}
+
+/// Is the address in one of the networks?
+pub(crate) fn within(networks: &[String], source: IpAddr) -> bool {
+    networks.iter().filter_map(|n| Cidr::parse(n)).any(|network| network.contains(source))
+}
+
+/// May this address reach console and API at all? The command line on this machine always may: it is the way back in.
+pub(crate) async fn may_reach(api: &Inner, source: IpAddr, headers: &HeaderMap) -> Result<bool, Problem> {
+    let networks = api.store(|store| store.access()).await?;
+    if networks.is_empty() || within(&networks, source) {
+        return Ok(true);
+    }
+    let Some(token) = bearer(headers).filter(|_| source.is_loopback()) else { return Ok(false) };
+    let hash = token::hash(&token);
+    let token = api.store(move |store| store.token(&hash)).await?;
+    Ok(token.is_some_and(|t| t.details.kind == TokenKind::Local))
+}
+
 pub(crate) async fn sign_out(api: &Inner, caller: Caller) -> Result<(), Problem> {
-    api.store(move |store| store.delete_token(&caller.token)).await.map(|_| ())
+    api.store(move |store| store.delete_token(&caller.token, &caller)).await.map(|_| ())
 }
 
 /// The cookie of a new session, or with an empty token and no time left, of one that is over.
@@ -244,7 +409,8 @@ pub(crate) async fn guard(State(api): State<Api>, request: Request, next: Next) 
 async fn admit(api: &Inner, request: &Parts) -> Result<Option<Caller>, Problem> {
     let (method, headers) = (&request.method, &request.headers);
     let path = request.uri.path().strip_prefix(PREFIX).unwrap_or_default();
-    if is_public(method, path) {
+    let need = rights::needed(method, path);
+    if need == Need::Nothing {
         // Signing somebody in from another site would be an attack as well.
         return if method.is_safe() { Ok(None) } else { same_origin(headers).map(|()| None) };
     }
@@ -253,7 +419,8 @@ async fn admit(api: &Inner, request: &Parts) -> Result<Option<Caller>, Problem> 
         (None, Some(token)) => (token, true),
         (None, None) => return Err(not_signed_in()),
     };
-    let caller = caller_of(api, token::hash(&token)).await?.ok_or_else(not_signed_in)?;
+    let source = source_of(request);
+    let caller = caller_of(api, token::hash(&token), source).await?.ok_or_else(not_signed_in)?;
     let opens_socket = headers.contains_key(header::UPGRADE);
     if by_cookie && (!method.is_safe() || opens_socket) {
         same_origin(headers)?;
@@ -264,23 +431,25 @@ async fn admit(api: &Inner, request: &Parts) -> Result<Option<Caller>, Problem> 
             "A change with the cookie needs the header X-Tandem: 1.",
         ));
     }
-    if !method.is_safe() && caller.role != ADMINISTRATOR && !is_for_everybody(method, path) {
-        return Err(Problem::new(StatusCode::FORBIDDEN, "You may look, but change nothing."));
+    permit(&caller, need)?;
+    if caller.account.is_some() && !rights::open_to_held(method, path) {
+        return Err(forbidden("This is not open to users who are held to one account."));
     }
     Ok(Some(caller))
 }
 
-/// What needs no sign-in.
-fn is_public(method: &Method, path: &str) -> bool {
-    matches!((method, path), (&Method::POST, "/session") | (&Method::GET, "/openapi.json"))
+fn permit(caller: &Caller, need: Need) -> Result<(), Problem> {
+    match need {
+        Need::Nothing | Need::SignedIn => Ok(()),
+        Need::One(right) if caller.may(right) => Ok(()),
+        Need::One(right) => Err(forbidden(&format!("Your role lacks the right {right}."))),
+        Need::All if Right::all().all(|right| caller.may(right)) => Ok(()),
+        Need::All => Err(forbidden("Only administrators may do this.")),
+    }
 }
 
-/// What changes nothing but the caller's own session, or nothing at all.
-fn is_for_everybody(method: &Method, path: &str) -> bool {
-    matches!(
-        (method, path),
-        (&Method::DELETE, "/session") | (&Method::POST, "/route/simulate") | (&Method::POST, "/check")
-    )
+fn forbidden(words: &str) -> Problem {
+    Problem::new(StatusCode::FORBIDDEN, words)
 }
 
 /// Browsers name the site that a request comes from. Programs that are no browsers need not.
@@ -346,32 +515,34 @@ pub(crate) fn bootstrap(api: &Inner) -> Result<Option<String>, SetUpError> {
     // 96 bits: nobody guesses it, and it can still be typed.
     let password: String = token::random().ok_or(SetUpError::Randomness)?.chars().take(24).collect();
     let password_hash = hash_password(&password)?;
-    let user =
-        User { name: "admin".into(), role: ADMINISTRATOR.into(), password_hash, created_at: api.now() };
-    api.store.set_user(&user)?;
+    let user = User {
+        name: "admin".into(),
+        role: ADMINISTRATOR.into(),
+        password_hash,
+        created_at: api.now(),
+        details: store::UserDetails::default(),
+    };
+    api.store.set_user(&user, "first start")?;
     Ok(Some(password))
 }
 
 pub(crate) fn create_local_token(api: &Inner) -> Result<String, SetUpError> {
     let users = api.store.users()?;
-    let owner = users.iter().find(|u| u.role == ADMINISTRATOR).ok_or(SetUpError::NoAdministrator)?;
-    for old in api.store.tokens(&owner.name)?.iter().filter(|t| t.note == LOCAL_NOTE) {
-        api.store.delete_token(&old.hash)?;
+    let may = |u: &&User| u.role == ADMINISTRATOR && !u.details.disabled;
+    let owner = users.iter().find(may).ok_or(SetUpError::NoAdministrator)?;
+    for old in api.store.all_tokens()?.iter().filter(|t| t.details.kind == TokenKind::Local) {
+        api.store.delete_token(&old.hash, "start")?;
     }
     let text = token::random().ok_or(SetUpError::Randomness)?;
     let hash = token::hash(&text);
     let user = owner.name.clone();
-    api.store.add_token(&Token {
-        hash,
-        user,
-        note: LOCAL_NOTE.into(),
-        created_at: api.now(),
-        expires_at: None,
-    })?;
+    let details = TokenDetails { kind: TokenKind::Local, ..TokenDetails::default() };
+    let (note, created_at) = (LOCAL_NOTE.into(), api.now());
+    api.store.add_token(&Token { hash, user, note, created_at, expires_at: None, details }, "start")?;
     Ok(text)
 }
 
-fn hash_password(password: &str) -> Result<String, SetUpError> {
+pub(crate) fn hash_password(password: &str) -> Result<String, SetUpError> {
     let mut salt = [0u8; 16];
     getrandom::fill(&mut salt).map_err(|_| SetUpError::Randomness)?;
     let salt = SaltString::encode_b64(&salt).map_err(SetUpError::Hash)?;

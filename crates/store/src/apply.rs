@@ -85,7 +85,12 @@ enum End {
 
 impl Store {
     /// Applies files. They may refer to each other and to what is there already.
-    pub fn apply(&self, files: &[SourceFile], dry_run: bool, by: &str) -> Result<Plan, ChangeError> {
+    pub fn apply(
+        &self,
+        files: &[SourceFile],
+        dry_run: bool,
+        by: impl Into<crate::Author>,
+    ) -> Result<Plan, ChangeError> {
         let parsed = parse(files)?;
         let mut end = None;
         let done = self.change(by, |edit| {

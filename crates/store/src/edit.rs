@@ -1,6 +1,7 @@
 //! Changes of the configuration: every one is written to the database and to a draft of [`Config`] in step, within
 //! the transaction that [`crate::Store`] holds open.
 
+use crate::audit::{self, Author, Deed};
 use crate::config::{
     Account, Config, Document, MappingGateway, RateGroup, RoutingGateway, Secrets, Sheet, Stored,
     check_parameters, refers_to,
@@ -13,7 +14,7 @@ pub(crate) struct Edit<'a> {
     pub(crate) db: &'a Connection,
     pub config: &'a mut Config,
     secrets: &'a Secrets,
-    by: &'a str,
+    by: &'a Author,
     at: i64,
     changed: bool,
 }
@@ -23,7 +24,7 @@ impl<'a> Edit<'a> {
         db: &'a Connection,
         config: &'a mut Config,
         secrets: &'a Secrets,
-        by: &'a str,
+        by: &'a Author,
         at: i64,
     ) -> Edit<'a> {
         Edit { db, config, secrets, by, at, changed: false }
@@ -206,7 +207,7 @@ impl<'a> Edit<'a> {
                name = excluded.name, crc = excluded.crc",
             &row,
         )?;
-        self.write_history(kind, id, version, Some(&body))
+        self.write_history(kind, id, version, name, Some(&body))
     }
 
     fn write_history(
@@ -214,13 +215,32 @@ impl<'a> Edit<'a> {
         kind: &str,
         id: u32,
         version: u64,
+        name: &str,
         body: Option<&String>,
     ) -> Result<(), StoreError> {
         self.changed = true;
-        let row = [kind.into(), id.into(), version.into(), body.into(), self.at.into(), self.by.into()];
+        let sql =
+            "SELECT body FROM document_history WHERE kind = ?1 AND id = ?2 ORDER BY version DESC LIMIT 1";
+        let before = self
+            .db
+            .first(sql, &[kind.into(), id.into()], |row| Ok(row.optional_text(0)?.map(str::to_string)))?;
+        let action = match (&before, body) {
+            (_, None) => "delete",
+            (None, Some(_)) => "create",
+            (Some(_), Some(_)) => "update",
+        };
+        let before = before.flatten();
+        let after = body.map(String::as_str);
+        self.audit(&Deed { action, kind, object: name, before: before.as_deref(), after })?;
+        let by = Value::from(&self.by.name);
+        let row = [kind.into(), id.into(), version.into(), body.into(), self.at.into(), by];
         let sql = "INSERT INTO document_history (kind, id, version, body, changed_at, changed_by)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
         self.db.run(sql, &row).map(|_| ())
+    }
+
+    pub(crate) fn audit(&self, deed: &Deed<'_>) -> Result<(), StoreError> {
+        audit::write(self.db, self.by, self.at, deed)
     }
 
     fn rename_in<T: Document>(&mut self, kind: &str, old: &str, new: &str) -> Result<(), StoreError> {
@@ -251,7 +271,7 @@ impl<'a> Edit<'a> {
         if self.db.first(used, &[Value::from(&key)], |_| Ok(()))?.is_some() {
             key = format!("{key}#{account}");
         }
-        let mut row = vec![key.into(), account.into(), amount.to_string().into(), self.by.into()];
+        let mut row = vec![key.into(), account.into(), amount.to_string().into(), Value::from(&self.by.name)];
         row.extend([crc(&row), self.at.into()]);
         let sql = "INSERT INTO pending_payment (posting_key, account_id, amount, ordered_by, crc, ordered_at)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
@@ -273,7 +293,7 @@ impl<'a> Edit<'a> {
             self.config.sheets.remove(&id);
         }
         self.db.run("DELETE FROM document WHERE kind = ?1 AND id = ?2", &[T::KIND.into(), id.into()])?;
-        self.write_history(T::KIND, id, stored.version + 1, None)?;
+        self.write_history(T::KIND, id, stored.version + 1, stored.document.name(), None)?;
         T::table_mut(self.config).remove(id);
         Ok(())
     }
@@ -304,10 +324,14 @@ impl<'a> Edit<'a> {
         if self.config.parameters.get(&known) == wanted.as_ref() {
             return Ok(());
         }
+        let json = |value: Option<&String>| value.map(|v| serde_json::Value::from(v.as_str()).to_string());
+        let (before, after) = (json(self.config.parameters.get(&known)), json(wanted.as_ref()));
+        let (before, after) = (before.as_deref(), after.as_deref());
+        self.audit(&Deed { action: "update", kind: "parameter", object: &known, before, after })?;
         match wanted {
             Some(text) => {
                 let mut row = vec![Value::from(&known), Value::from(&text)];
-                row.extend([crc(&row), self.at.into(), self.by.into()]);
+                row.extend([crc(&row), self.at.into(), Value::from(&self.by.name)]);
                 let sql = "INSERT INTO parameter (name, body, crc, changed_at, changed_by) VALUES (?1, ?2, ?3, ?4, ?5)
                            ON CONFLICT (name) DO UPDATE SET body = excluded.body, crc = excluded.crc,
                              changed_at = excluded.changed_at,

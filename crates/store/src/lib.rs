@@ -11,11 +11,13 @@
 //! | `apply`, `export` | business files in and out |
 //! | `snapshot` | the configuration as the brain wants it |
 //! | `applier` | journal records into ledger, balances and CDR partitions |
-//! | `cdrs`, `ledger`, `people` | queries |
+//! | `cdrs`, `ledger` | queries |
+//! | `people`, `audit` | users, roles, tokens; who changed what |
 //! | `check`, `restore` | is it all consistent; what the brain must know at the start |
 
 mod applier;
 mod apply;
+mod audit;
 mod cdrs;
 mod check;
 pub mod config;
@@ -38,12 +40,13 @@ mod zones;
 
 pub use applier::Applier;
 pub use apply::{Change, ChangeAction, FieldChange, Plan, SourceFile};
+pub use audit::{AuditEntry, AuditFilter, Author, Deed};
 pub use cdrs::{CdrFilter, Page};
 pub use check::Finding;
 pub use config::{Config, Document, Stored};
 pub use error::{ChangeError, Problem, StoreError};
 pub use journal::{Journal, JournalError, JournalOptions};
 pub use ledger::{LedgerLine, PendingPayment};
-pub use people::{Token, User};
+pub use people::{Role, Token, TokenDetails, TokenKind, User, UserDetails};
 pub use restore::RestoreError;
 pub use store::Store;

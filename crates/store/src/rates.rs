@@ -1,5 +1,6 @@
 //! The rates of a group in the database: rows of a sheet, each told from the others by its prefix and its variant.
 
+use crate::audit::Deed;
 use crate::config::{Rate, RateGroup, check_rate};
 use crate::edit::Edit;
 use crate::sql::{Connection, Row, Value, crc, like_literal};
@@ -23,14 +24,18 @@ impl Edit<'_> {
             return Err(vec![Problem::new("prefix", RateError::TooManyTimes.to_string())].into());
         }
         self.write_rate(group, rate)?;
-        Ok(self.count_rates(group, if before.is_none() { 1 } else { 0 })?)
+        let more = if before.is_none() { 1 } else { 0 };
+        self.audit_rates(group, &[RateChange { before, after: Some(rate.clone()) }])?;
+        Ok(self.count_rates(group, more)?)
     }
 
     pub fn delete_rate(&mut self, group: u32, prefix: &str, variant: &str) -> Result<(), ChangeError> {
         self.existing::<RateGroup>(group, None)?;
-        if self.remove_rate(group, prefix, variant)? == 0 {
+        let Some(before) = self::rate(self.db, group, prefix, variant)? else {
             return Err(ChangeError::NotFound);
-        }
+        };
+        self.remove_rate(group, prefix, variant)?;
+        self.audit_rates(group, &[RateChange { before: Some(before), after: None }])?;
         Ok(self.count_rates(group, -1)?)
     }
 
@@ -67,9 +72,31 @@ impl Edit<'_> {
             }
         }
         if !changes.is_empty() {
+            self.audit_rates(group, &changes)?;
             self.count_rates(group, count)?;
         }
         Ok(changes)
+    }
+
+    /// Rates have no documents: their changes are noted one by one when there are few, else counted.
+    fn audit_rates(&self, group: u32, changes: &[RateChange]) -> Result<(), StoreError> {
+        const SHOWN: usize = 50;
+        let name = self.config.rate_groups.get(group).map(|g| g.document.name.clone()).unwrap_or_default();
+        let all = |of: fn(&RateChange) -> Option<&Rate>| changes.iter().filter_map(of).collect::<Vec<_>>();
+        let (before, after) = (all(|c| c.before.as_ref()), all(|c| c.after.as_ref()));
+        let text = |rates: &[&Rate]| match changes.len() {
+            0..=SHOWN => serde_json::to_string(rates),
+            _ => serde_json::to_string(&serde_json::json!({ "rates": rates.len() })),
+        };
+        let (before, after) = (text(&before)?, text(&after)?);
+        let deed = Deed {
+            action: "update",
+            kind: "rates",
+            object: &name,
+            before: Some(&before),
+            after: Some(&after),
+        };
+        self.audit(&deed)
     }
 
     fn write_rate(&self, group: u32, rate: &Rate) -> Result<(), StoreError> {

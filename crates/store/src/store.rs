@@ -1,5 +1,6 @@
 //! The handle that everybody else holds: one writer, readers that never wait for it, the configuration in memory.
 
+use crate::audit::Author;
 use crate::config::{Document, Rate, Secrets, Stored};
 use crate::edit::Edit;
 use crate::sql::{Connection, migrations};
@@ -97,7 +98,7 @@ impl Store {
         id: Option<u32>,
         expected_version: Option<u64>,
         document: T,
-        by: &str,
+        by: impl Into<Author>,
     ) -> Result<Stored<T>, ChangeError> {
         self.change(by, |edit| edit.put(id, expected_version, document)).map(|stored| (*stored).clone())
     }
@@ -107,22 +108,33 @@ impl Store {
         &self,
         id: u32,
         expected_version: Option<u64>,
-        by: &str,
+        by: impl Into<Author>,
     ) -> Result<(), ChangeError> {
         self.change(by, |edit| edit.delete::<T>(id, expected_version))
     }
 
     /// Adds a rate to a group, or replaces the one of the same prefix that begins to hold at the same time and hours.
-    pub fn put_rate(&self, group: u32, rate: Rate, by: &str) -> Result<(), ChangeError> {
+    pub fn put_rate(&self, group: u32, rate: Rate, by: impl Into<Author>) -> Result<(), ChangeError> {
         self.change(by, |edit| edit.put_rate(group, &rate))
     }
 
-    pub fn delete_rate(&self, group: u32, prefix: &str, variant: &str, by: &str) -> Result<(), ChangeError> {
+    pub fn delete_rate(
+        &self,
+        group: u32,
+        prefix: &str,
+        variant: &str,
+        by: impl Into<Author>,
+    ) -> Result<(), ChangeError> {
         self.change(by, |edit| edit.delete_rate(group, prefix, variant))
     }
 
     /// Makes these the rates of a group, all at once. Of rates that are already so, nothing is written.
-    pub fn replace_rates(&self, group: u32, rates: Vec<Rate>, by: &str) -> Result<(), ChangeError> {
+    pub fn replace_rates(
+        &self,
+        group: u32,
+        rates: Vec<Rate>,
+        by: impl Into<Author>,
+    ) -> Result<(), ChangeError> {
         self.change(by, |edit| edit.replace_rates(group, rates).map(|_| ()))
     }
 
@@ -144,21 +156,22 @@ impl Store {
     }
 
     /// Sets a system parameter, by any of its names. Its default value unsets it.
-    pub fn set_parameter(&self, name: &str, value: &str, by: &str) -> Result<(), ChangeError> {
+    pub fn set_parameter(&self, name: &str, value: &str, by: impl Into<Author>) -> Result<(), ChangeError> {
         self.change(by, |edit| edit.set_parameter(name, value))
     }
 
     /// Carries out a change in one transaction and makes it the configuration.
     pub(crate) fn change<T>(
         &self,
-        by: &str,
+        by: impl Into<Author>,
         work: impl FnOnce(&mut Edit<'_>) -> Result<T, ChangeError>,
     ) -> Result<T, ChangeError> {
+        let by = by.into();
         let writer = lock(&self.0.writer);
         let before = self.config();
         let mut draft = (*before).clone();
         let value = writer.transaction(|| {
-            let mut edit = Edit::new(&writer, &mut draft, &self.0.secrets, by, now_ms());
+            let mut edit = Edit::new(&writer, &mut draft, &self.0.secrets, &by, now_ms());
             let value = work(&mut edit)?;
             edit.finish()?;
             Ok::<T, ChangeError>(value)

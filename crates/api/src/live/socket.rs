@@ -4,6 +4,7 @@ use crate::live::pulse::Beat;
 use crate::live::view::View;
 use crate::resources::live::{LiveCommand, LiveError, LiveTotals};
 use crate::resources::overview::main_currency;
+use crate::rights::{Action, Area, Right};
 use crate::server::Api;
 use crate::sign_in::{self, Caller};
 use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
@@ -11,6 +12,8 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// What whoever looks on must be allowed.
+const SEEING: Right = Right(Area::Calls, Action::View);
 /// Views of one client.
 const MAX_VIEWS: usize = 16;
 /// A client that takes nothing for so long is cut off.
@@ -37,7 +40,7 @@ pub(crate) async fn attend(api: Api, socket: WebSocket, caller: Caller) {
         let done = tokio::select! {
             message = client.socket.recv() => client.receive(message, beat).await,
             changed = pulse.changed() => match changed {
-                Ok(()) if sign_in::still_valid(&client.api, &caller.token).await => {
+                Ok(()) if sign_in::still_valid(&client.api, &caller, SEEING).await => {
                     let beat = *pulse.borrow_and_update();
                     client.draw_all(beat).await
                 }

@@ -24,6 +24,7 @@ use billing::PaymentMode;
 use serde::Deserialize;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use store::Stored;
 use store::config;
 use switch::{ControlReply, ControlRequest};
@@ -150,12 +151,14 @@ list_query! {
 #[utoipa::path(get, path = "/accounts", tag = "accounts", params(AccountsQuery), responses((status = 200, body = Page<Account>)))]
 pub(crate) async fn list_accounts(
     State(api): State<Api>,
+    caller: Caller,
     Asked(query): Asked<AccountsQuery>,
 ) -> Answer<Page<Account>> {
     let money = money(&api, Vec::new()).await?;
     let config = api.store.config();
     let now = api.now();
-    let all = config.accounts.iter().map(|stored| view(stored, money.get(&stored.id), now));
+    let seen = config.accounts.iter().filter(|stored| caller.sees(AccountId(stored.id)));
+    let all = seen.map(|stored| view(stored, money.get(&stored.id), now));
     let asked = query
         .list()
         .with("kind", query.kind.map(AccountKind::key))
@@ -179,8 +182,12 @@ pub(crate) async fn create_account(
 
 /// Reads an account, by id or name.
 #[utoipa::path(get, path = "/accounts/{id}", tag = "accounts", params(("id" = String, Path, description = "Id or name")), responses((status = 200, body = Account, headers(("ETag" = String)))))]
-pub(crate) async fn get_account(State(api): State<Api>, Path(id): Path<String>) -> Result<Response, Problem> {
-    let stored = documents::find::<config::Account>(&api, &id)?;
+pub(crate) async fn get_account(
+    State(api): State<Api>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let stored = seen(&api, &caller, &id)?;
     Ok(versioned(StatusCode::OK, stored.version, read(&api, &stored).await?))
 }
 
@@ -250,6 +257,15 @@ static GRID: Grid<Account> = Grid {
     key: |a| a.id.parse().unwrap_or_default(),
     default_sort: &[("name", Direction::Asc)],
 };
+
+/// The account, if there is one that the caller may see.
+pub(crate) fn seen(api: &Inner, caller: &Caller, key: &str) -> Result<Arc<Stored<config::Account>>, Problem> {
+    let found = documents::find::<config::Account>(api, key)?;
+    match caller.sees(AccountId(found.id)) {
+        true => Ok(found),
+        false => Err(Problem::not_found(<config::Account as store::Document>::TITLE, key)),
+    }
+}
 
 /// Money and load of accounts, as the brain has them: of all when the list is empty.
 async fn money(

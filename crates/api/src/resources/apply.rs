@@ -78,7 +78,7 @@ pub(crate) async fn apply_files(
     let files: Vec<SourceFile> =
         input.files.into_iter().map(|file| SourceFile { name: file.name, text: file.text }).collect();
     let dry_run = input.dry_run;
-    let work = move |store: &store::Store| store.apply(&files, dry_run, &caller.user);
+    let work = move |store: &store::Store| store.apply(&files, dry_run, &caller);
     let plan = if dry_run { api.store(work).await? } else { api.change(work).await? };
     let field = |f: store::FieldChange| FieldChange { field: f.field, before: f.before, after: f.after };
     let change = |c: store::Change| Change {

@@ -10,6 +10,7 @@ use crate::listing::Page;
 use crate::listing::list_query;
 use crate::live::board::LiveEntry;
 use crate::problem::Problem;
+use crate::resources::held::held;
 use crate::server::Answer;
 use crate::server::Api;
 use crate::sign_in::Caller;
@@ -22,6 +23,7 @@ use cdr::{MediaFigures, Priced};
 use params::Params;
 use serde::Deserialize;
 use serde::Serialize;
+use store::{Author, Deed};
 use switch::live::LiveLeg;
 use switch::{ControlReply, ControlRequest};
 use utoipa::ToSchema;
@@ -127,6 +129,7 @@ pub struct DisconnectInput {
 #[utoipa::path(get, path = "/calls", tag = "calls", params(CallsQuery), responses((status = 200, body = Page<Call>)))]
 pub(crate) async fn list_calls(
     State(api): State<Api>,
+    caller: Caller,
     Asked(query): Asked<CallsQuery>,
 ) -> Answer<Page<Call>> {
     let asked = query
@@ -138,16 +141,34 @@ pub(crate) async fn list_calls(
         .with("routing_gateway", query.routing_gateway.as_ref())
         .with("caller", query.caller.as_ref())
         .with("callee", query.callee.as_ref());
-    let found = listing::page(&GRID, api.board.calls(), |entry| entry.as_ref(), &asked)?;
+    let held = held(&api, &caller);
+    let mut calls = api.board.calls();
+    if let Some(held) = &held {
+        calls.retain(|entry| held.owns_call(&entry.call));
+    }
+    let found = listing::page(&GRID, calls, |entry| entry.as_ref(), &asked)?;
     let (now, config) = (api.now(), api.store.config());
-    Ok(Json(found.map(|entry| show(&entry, now, &config.params))))
+    Ok(Json(found.map(|entry| {
+        let mut call = show(&entry, now, &config.params);
+        if let Some(held) = &held {
+            held.mask_call(&mut call);
+        }
+        call
+    })))
 }
 
 /// Reads a call in progress.
 #[utoipa::path(get, path = "/calls/{id}", tag = "calls", params(("id" = String, Path)), responses((status = 200, body = Call)))]
-pub(crate) async fn get_call(State(api): State<Api>, Path(id): Path<String>) -> Answer<Call> {
-    let entry = api.board.call(call_id(&id)?).ok_or_else(|| Problem::not_found("call in progress", &id))?;
-    Ok(Json(show(&entry, api.now(), &api.store.config().params)))
+pub(crate) async fn get_call(State(api): State<Api>, caller: Caller, Path(id): Path<String>) -> Answer<Call> {
+    let held = held(&api, &caller);
+    let found = api.board.call(call_id(&id)?);
+    let found = found.filter(|entry| held.as_ref().is_none_or(|held| held.owns_call(&entry.call)));
+    let entry = found.ok_or_else(|| Problem::not_found("call in progress", &id))?;
+    let mut call = show(&entry, api.now(), &api.store.config().params);
+    if let Some(held) = &held {
+        held.mask_call(&mut call);
+    }
+    Ok(Json(call))
 }
 
 /// Ends a call.
@@ -162,8 +183,18 @@ pub(crate) async fn disconnect_call(
     if input.reason.chars().count() > LONGEST_REASON {
         return Err(Problem::field("reason", format!("longer than {LONGEST_REASON} characters")));
     }
-    match api.control(ControlRequest::Disconnect { call, by: caller.user, reason: input.reason }).await? {
-        ControlReply::Disconnecting => Ok(StatusCode::NO_CONTENT),
+    let (by, reason) = (caller.user.clone(), input.reason.clone());
+    match api.control(ControlRequest::Disconnect { call, by, reason }).await? {
+        ControlReply::Disconnecting => {
+            let after = serde_json::json!({ "reason": input.reason }).to_string();
+            let author = Author::from(&caller);
+            api.store(move |store| {
+                let (action, after) = ("disconnect", Some(after.as_str()));
+                store.note(&author, &Deed { action, kind: "call", object: &id, before: None, after })
+            })
+            .await?;
+            Ok(StatusCode::NO_CONTENT)
+        }
         ControlReply::NoSuchCall => Err(Problem::not_found("call in progress", &id)),
         other => Err(unexpected(&other)),
     }

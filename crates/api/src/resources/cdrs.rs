@@ -13,8 +13,10 @@ use crate::grid::{Cell, Column, Direction, Grid};
 use crate::listing::Page;
 use crate::listing::list_query;
 use crate::problem::Problem;
+use crate::resources::held::held;
 use crate::server::Answer;
 use crate::server::Api;
+use crate::sign_in::Caller;
 use axum::Json;
 use axum::extract::Path;
 use axum::extract::State;
@@ -66,7 +68,7 @@ pub struct CdrRate {
 }
 
 /// Media of one side as the relay saw it.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct MediaFigures {
     /// From the peer.
     pub packets_in: u64,
@@ -193,27 +195,48 @@ list_query! {
 
 /// Lists call detail records, the newest first.
 #[utoipa::path(get, path = "/cdrs", tag = "cdrs", params(CdrsQuery), responses((status = 200, body = Page<Cdr>)))]
-pub(crate) async fn list_cdrs(State(api): State<Api>, Asked(query): Asked<CdrsQuery>) -> Answer<Page<Cdr>> {
+pub(crate) async fn list_cdrs(
+    State(api): State<Api>,
+    caller: Caller,
+    Asked(query): Asked<CdrsQuery>,
+) -> Answer<Page<Cdr>> {
     let asked = query.list();
     asked.only_sort("-start")?;
     let limit = asked.limit()?;
-    let filter = filter(&api, query)?;
+    let mut filter = filter(&api, query)?;
+    let held = held(&api, &caller);
+    if let Some(held) = &held {
+        held.narrow(&mut filter);
+    }
     let page = api.store(move |store| store.cdrs(&filter, asked.cursor.as_deref(), limit)).await?;
-    let items = page.items.iter().map(summary).collect();
+    let mut items: Vec<Cdr> = page.items.iter().map(summary).collect();
+    if let Some(held) = &held {
+        items.iter_mut().for_each(|record| held.mask_record(record));
+    }
     Ok(Json(Page { items, next_cursor: page.next, total: None }))
 }
 
 /// Reads a call detail record with its attempts and the explanation of its route.
 #[utoipa::path(get, path = "/cdrs/{id}", tag = "cdrs", params(("id" = String, Path)), responses((status = 200, body = CdrDetail)))]
-pub(crate) async fn get_cdr(State(api): State<Api>, Path(id): Path<String>) -> Answer<CdrDetail> {
+pub(crate) async fn get_cdr(
+    State(api): State<Api>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Answer<CdrDetail> {
     let call = call_id(&id)?;
     let found = api.store(move |store| store.cdr(call)).await?;
+    let held = held(&api, &caller);
+    let found = found.filter(|record| held.as_ref().is_none_or(|held| held.owns_record(record)));
     let record = found.ok_or_else(|| Problem::not_found("call detail record", &id))?;
-    Ok(Json(CdrDetail {
+    let mut detail = CdrDetail {
         cdr: summary(&record),
         attempts: record.attempts.iter().map(attempt).collect(),
         route: simulate::explanation(&record.route),
-    }))
+    };
+    if let Some(held) = &held {
+        held.mask_detail(&mut detail);
+    }
+    Ok(Json(detail))
 }
 
 fn filter(api: &Api, query: CdrsQuery) -> Result<CdrFilter, Problem> {

@@ -4,11 +4,11 @@ use super::{same_variants, unexpected};
 use crate::body::Asked;
 use crate::body::Body;
 use crate::clock::Timestamp;
-use crate::documents;
 use crate::listing::Page;
 use crate::listing::list_query;
 use crate::problem::FieldProblem;
 use crate::problem::Problem;
+use crate::resources::accounts;
 use crate::server::Answer;
 use crate::server::Api;
 use crate::sign_in::Caller;
@@ -20,7 +20,7 @@ use axum::http::StatusCode;
 use billing::{Book, Posting, PostingKind};
 use serde::Deserialize;
 use serde::Serialize;
-use store::{LedgerLine, config};
+use store::{Deed, LedgerLine};
 use switch::{ControlReply, ControlRequest};
 use utoipa::ToSchema;
 use vocab::Money;
@@ -97,7 +97,8 @@ pub(crate) async fn pay(
     headers: HeaderMap,
     Body(input): Body<PaymentInput>,
 ) -> Answer<PaymentResult> {
-    let account = AccountId(documents::find::<config::Account>(&api, &id)?.id);
+    let account = accounts::seen(&api, &caller, &id)?;
+    let (account, name) = (AccountId(account.id), account.document.name.clone());
     let key = idempotency_key(&headers)?;
     check(&input)?;
     let (kind, note) = (input.kind.into(), input.note);
@@ -105,13 +106,18 @@ pub(crate) async fn pay(
         account,
         kind,
         amount: input.amount,
-        by: caller.user,
+        by: caller.user.clone(),
         note: note.clone(),
         key: key.clone(),
     };
     match api.control(request).await? {
         ControlReply::Paid { posting, repeated: true, .. } if posting.note != note => Err(key_used()),
-        ControlReply::Paid { seq, posting, .. } => paid(account, seq, posting).map(Json),
+        ControlReply::Paid { seq, posting, repeated } => {
+            if !repeated {
+                noted(&api, &caller, &name, &input.amount, &posting).await;
+            }
+            paid(account, seq, posting).map(Json)
+        }
         ControlReply::Refused(words) => Err(refused(&api, key, words).await),
         other => Err(unexpected(&other)),
     }
@@ -121,10 +127,11 @@ pub(crate) async fn pay(
 #[utoipa::path(get, path = "/accounts/{id}/ledger", tag = "accounts", params(("id" = String, Path, description = "Id or name"), LedgerQuery), responses((status = 200, body = Page<LedgerEntry>)))]
 pub(crate) async fn list_ledger(
     State(api): State<Api>,
+    caller: Caller,
     Path(id): Path<String>,
     Asked(query): Asked<LedgerQuery>,
 ) -> Answer<Page<LedgerEntry>> {
-    let account = AccountId(documents::find::<config::Account>(&api, &id)?.id);
+    let account = AccountId(accounts::seen(&api, &caller, &id)?.id);
     let asked = query.list();
     asked.only_sort("-seq")?;
     let limit = asked.limit()?;
@@ -169,6 +176,23 @@ fn check(input: &PaymentInput) -> Result<(), Problem> {
     match input.note.chars().count() {
         0..=LONGEST_NOTE => Ok(()),
         _ => Err(Problem::field("note", format!("longer than {LONGEST_NOTE} characters"))),
+    }
+}
+
+/// The ledger has the payment itself; the log has from where it was ordered.
+async fn noted(api: &Api, caller: &Caller, account: &str, amount: &Money, posting: &Posting) {
+    let after =
+        serde_json::json!({ "amount": amount, "kind": LedgerKind::from(posting.kind), "note": posting.note });
+    let (author, account, after) = (caller.into(), account.to_string(), after.to_string());
+    let noted = api
+        .store(move |store| {
+            let deed =
+                Deed { action: "pay", kind: "account", object: &account, before: None, after: Some(&after) };
+            store.note(&author, &deed)
+        })
+        .await;
+    if let Err(problem) = noted {
+        tracing::error!(detail = %problem.detail, "a payment could not be noted in the audit log");
     }
 }
 

@@ -1,11 +1,15 @@
 //! The resources: each file has its documents, their conversion from and to the inner types, and its handlers.
 
+pub(crate) mod access;
 pub(crate) mod accounts;
 pub(crate) mod apply;
+pub(crate) mod audit;
 pub(crate) mod calls;
 pub(crate) mod cdrs;
 pub(crate) mod check;
 pub(crate) mod end_reasons;
+pub(crate) mod held;
+pub(crate) mod keys;
 pub(crate) mod ledger;
 pub(crate) mod live;
 pub(crate) mod mapping_gateways;
@@ -13,10 +17,12 @@ pub(crate) mod overview;
 pub(crate) mod parameters;
 pub(crate) mod rate_groups;
 pub(crate) mod rates;
+pub(crate) mod roles;
 pub(crate) mod routing_gateways;
 pub(crate) mod session;
 pub(crate) mod simulate;
 pub(crate) mod status;
+pub(crate) mod users;
 
 use crate::problem::{FieldProblem, Problem};
 use crate::server::Api;
@@ -27,6 +33,20 @@ use utoipa_axum::routes;
 pub(crate) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(session::sign_in, session::get_session, session::sign_out))
+        .routes(routes!(session::change_password))
+        .routes(routes!(
+            session::propose_second_factor,
+            session::set_second_factor,
+            session::drop_second_factor
+        ))
+        .routes(routes!(users::list_users, users::create_user))
+        .routes(routes!(users::get_user, users::update_user, users::delete_user))
+        .routes(routes!(roles::list_roles))
+        .routes(routes!(roles::put_role, roles::delete_role))
+        .routes(routes!(keys::list_keys, keys::create_key))
+        .routes(routes!(keys::delete_key))
+        .routes(routes!(access::get_access, access::set_access))
+        .routes(routes!(audit::list_audit))
         .routes(routes!(status::get_status))
         .routes(routes!(overview::get_overview))
         .routes(routes!(accounts::list_accounts, accounts::create_account))

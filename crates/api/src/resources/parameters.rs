@@ -74,7 +74,7 @@ pub(crate) async fn set_parameter(
 ) -> Answer<Parameter> {
     let spec = params::find(&name).ok_or_else(|| Problem::not_found("parameter", &name))?;
     let value = input.value;
-    api.change(move |store| store.set_parameter(spec.name, &value, &caller.user)).await.map_err(at_value)?;
+    api.change(move |store| store.set_parameter(spec.name, &value, &caller)).await.map_err(at_value)?;
     Ok(Json(view(spec, &api.store.config())))
 }
 

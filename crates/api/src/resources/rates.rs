@@ -141,7 +141,7 @@ pub(crate) async fn put_rate(
         return Err(Problem::field("prefix", "is not the prefix of the address"));
     }
     let rate = config::Rate::from(input.clone());
-    api.change(move |store| store.put_rate(group, rate, &caller.user)).await?;
+    api.change(move |store| store.put_rate(group, rate, &caller)).await?;
     Ok(Json(input))
 }
 
@@ -170,7 +170,7 @@ pub(crate) async fn delete_rate(
     let group = documents::find::<config::RateGroup>(&api, &id)?.id;
     let prefix = in_path(&prefix).to_string();
     let variant = config::Rate::variant_of(time.valid_from.map(|t| t.0), &time.hours);
-    api.change(move |store| store.delete_rate(group, &prefix, &variant, &caller.user)).await?;
+    api.change(move |store| store.delete_rate(group, &prefix, &variant, &caller)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -196,7 +196,7 @@ pub(crate) async fn replace_rates(
     let group = documents::find::<config::RateGroup>(&api, &id)?.id;
     let rates: Vec<config::Rate> = input.rates.into_iter().map(config::Rate::from).collect();
     let rates_count = u32::try_from(rates.len()).unwrap_or(u32::MAX);
-    api.change(move |store| store.replace_rates(group, rates, &caller.user)).await?;
+    api.change(move |store| store.replace_rates(group, rates, &caller)).await?;
     Ok(Json(RatesResult { rates_count }))
 }
 

@@ -10,6 +10,7 @@ mod lists;
 mod live;
 mod openapi;
 mod payments;
+mod people;
 mod rates;
 mod sign_in;
 mod support;

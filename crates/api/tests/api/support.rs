@@ -112,6 +112,10 @@ impl World {
         self.clock.fetch_add(seconds * 1_000_000, Ordering::SeqCst);
     }
 
+    pub fn now_s(&self) -> i64 {
+        self.clock.load(Ordering::SeqCst) / 1_000_000
+    }
+
     pub fn ask(&self, method: &str, path: &str) -> Ask {
         Ask {
             router: self.router.clone(),

@@ -355,10 +355,11 @@ fn users_and_tokens() {
         role: role.into(),
         password_hash: "$argon2id$…".into(),
         created_at: Utc::from_millis(5),
+        details: Default::default(),
     };
-    store.set_user(&user("bob", "viewer")).unwrap();
-    store.set_user(&user("admin", "admin")).unwrap();
-    store.set_user(&user("bob", "admin")).unwrap();
+    store.set_user(&user("bob", "viewer"), "test").unwrap();
+    store.set_user(&user("admin", "admin"), "test").unwrap();
+    store.set_user(&user("bob", "admin"), "test").unwrap();
     assert_eq!(store.users().unwrap(), [user("admin", "admin"), user("bob", "admin")]);
     assert_eq!(store.user("eve").unwrap(), None);
     let token = |hash: &str, expires: Option<i64>| Token {
@@ -367,13 +368,22 @@ fn users_and_tokens() {
         note: String::new(),
         created_at: Utc::from_millis(5),
         expires_at: expires.map(Utc::from_millis),
+        details: Default::default(),
     };
     for (hash, expires) in [("a", Some(10)), ("b", Some(20)), ("c", None)] {
-        store.add_token(&token(hash, expires)).unwrap();
+        store.add_token(&token(hash, expires), "test").unwrap();
     }
     assert_eq!(store.delete_expired_tokens(Utc::from_millis(10)).unwrap(), 1);
     assert_eq!((store.token("a").unwrap(), store.token("b").unwrap()), (None, Some(token("b", Some(20)))));
-    assert!(store.delete_token("b").unwrap() && !store.delete_token("b").unwrap());
-    assert!(store.delete_user("bob").unwrap());
+    assert!(store.delete_token("b", "test").unwrap() && !store.delete_token("b", "test").unwrap());
+    assert!(store.delete_user("bob", "test").unwrap());
     assert_eq!(store.tokens("bob").unwrap(), []);
+
+    let log = store.audit(&crate::AuditFilter::default(), None, 2).unwrap();
+    let done = |e: &crate::AuditEntry| format!("{} {} {} {}", e.author, e.action, e.kind, e.object);
+    let newest: Vec<String> = log.items.iter().map(done).collect();
+    assert_eq!(newest, ["test delete user bob", "test update user bob"]);
+    let rest = store.audit(&crate::AuditFilter::default(), log.next.as_deref(), 10).unwrap();
+    let rest: Vec<String> = rest.items.iter().map(done).collect();
+    assert_eq!(rest, ["test create user admin", "test create user bob"]);
 }

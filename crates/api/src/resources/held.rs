@@ -1,0 +1,119 @@
+//! What somebody sees who is held to one account: that account's calls and records, and of them only that side. A
+//! customer never learns which vendor carried a call and what that cost, a vendor never who paid how much for it.
+
+use super::calls::{Call, CallLeg};
+use super::cdrs::{Cdr, CdrDetail, MediaFigures};
+use crate::server::Inner;
+use crate::sign_in::Caller;
+use store::config::AccountKind;
+use switch::live::LiveCall;
+use vocab::AccountId;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Customer,
+    Vendor,
+}
+
+pub(crate) struct Held {
+    pub account: AccountId,
+    name: String,
+    side: Side,
+}
+
+/// The account that the caller is held to. One that is gone shows nothing.
+pub(crate) fn held(api: &Inner, caller: &Caller) -> Option<Held> {
+    let account = caller.account?;
+    let config = api.store.config();
+    let stored = config.accounts.get(account.0);
+    let side = match stored.map(|s| s.document.kind) {
+        Some(AccountKind::Vendor) => Side::Vendor,
+        _ => Side::Customer,
+    };
+    Some(Held { account, name: stored.map(|s| s.document.name.clone()).unwrap_or_default(), side })
+}
+
+impl Held {
+    /// Narrows a query of records to those of the account.
+    pub fn narrow(&self, filter: &mut store::CdrFilter) {
+        match self.side {
+            Side::Customer => filter.account = Some(self.account),
+            Side::Vendor => filter.vendor = Some(self.account),
+        }
+    }
+
+    pub fn owns_record(&self, record: &cdr::Cdr) -> bool {
+        let own = match self.side {
+            Side::Customer => record.account.as_ref().map(|a| a.id),
+            Side::Vendor => record.vendor.as_ref().map(|v| v.id),
+        };
+        own == Some(self.account)
+    }
+
+    pub fn owns_call(&self, call: &LiveCall) -> bool {
+        let own = match self.side {
+            Side::Customer => call.account.as_deref(),
+            Side::Vendor => call.vendor.as_deref(),
+        };
+        own == Some(self.name.as_str())
+    }
+
+    pub fn mask_record(&self, record: &mut Cdr) {
+        record.profit = None;
+        record.end_text = None;
+        match self.side {
+            Side::Customer => {
+                record.vendor = None;
+                record.routing_gateway = None;
+                record.cost = None;
+                record.cost_rate = None;
+                record.caller_sent = None;
+                record.callee_sent = None;
+                record.media_b = MediaFigures::default();
+                record.call_id_b.clear();
+                record.remote_b = None;
+                record.user_agent_b = None;
+                record.codec_b = None;
+            }
+            Side::Vendor => {
+                record.account = None;
+                record.mapping_gateway = None;
+                record.fee = None;
+                record.rate = None;
+                record.billed_s = 0;
+                record.media_a = MediaFigures::default();
+                record.call_id_a.clear();
+                record.remote_a = None;
+                record.user_agent_a = None;
+                record.codec_a = None;
+            }
+        }
+    }
+
+    /// Attempts and the explanation name vendors, margins and other accounts: nothing of them is shown.
+    pub fn mask_detail(&self, detail: &mut CdrDetail) {
+        self.mask_record(&mut detail.cdr);
+        detail.attempts.clear();
+        detail.route.steps.clear();
+        detail.route.candidates.clear();
+    }
+
+    pub fn mask_call(&self, call: &mut Call) {
+        match self.side {
+            Side::Customer => {
+                call.vendor = None;
+                call.routing_gateway = None;
+                call.cost_rate = None;
+                call.b = CallLeg::default();
+            }
+            Side::Vendor => {
+                call.account = None;
+                call.mapping_gateway = None;
+                call.rate = None;
+                call.charged_so_far = None;
+                call.reserved = vocab::Money::ZERO;
+                call.a = CallLeg::default();
+            }
+        }
+    }
+}
