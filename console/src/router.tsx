@@ -81,6 +81,16 @@ const routes = [
   }),
   createRoute({
     getParentRoute,
+    path: '/users',
+    component: lazyRouteComponent(() => import('./pages/Users'), 'Users'),
+  }),
+  createRoute({
+    getParentRoute,
+    path: '/audit',
+    component: lazyRouteComponent(() => import('./pages/Audit'), 'Audit'),
+  }),
+  createRoute({
+    getParentRoute,
     path: '/status',
     component: lazyRouteComponent(() => import('./pages/Status'), 'StatusPage'),
   }),

@@ -50,6 +50,24 @@ async function stepsOf(page: Page): Promise<Step[]> {
     ['rate groups', '/rates'],
     ['simulate', '/simulate'],
     ['parameters', '/parameters'],
+    ['users', '/users'],
+    ['user', '/users', (p) => p.locator('.grid-body .grid-row').first().click()],
+    ['roles', '/users?tab=roles'],
+    ['role', '/users?tab=roles', (p) => p.locator('.grid-body .grid-row').first().click()],
+    ['keys', '/users?tab=keys'],
+    ['access', '/users?tab=access'],
+    ['audit', '/audit'],
+    ['audit entry', '/audit', (p) => p.locator('.grid-body .grid-row').first().click()],
+    [
+      'own password',
+      '/status',
+      (p) =>
+        p
+          .locator('.top .icon-button')
+          .last()
+          .click()
+          .then(() => p.locator('.ant-dropdown-menu-item').first().click()),
+    ],
     ['status', '/status'],
     ['missing', '/no/such/page'],
     ['jump', '/status', (p) => p.keyboard.press('Control+k').then(() => p.locator('.jump-list').waitFor())],

@@ -40,8 +40,80 @@ interface Ask {
 
 type Item = { id: string; name: string; version: string };
 
+const AREAS = ['calls', 'records', 'accounts', 'money', 'rates', 'routing', 'system', 'security'];
+const RIGHTS = AREAS.flatMap((area) => ['view', 'edit', 'export'].map((action) => `${area}.${action}`));
+
+/** Users, roles, keys, the allow list and the log. */
+function newPeople() {
+  const at = data.iso(Date.now() - 86_400_000);
+  return {
+    users: [
+      {
+        name: USER,
+        role: 'administrator',
+        disabled: false,
+        account: null as string | null,
+        note: '',
+        second_factor: true,
+        created_at: at,
+      },
+      {
+        name: 'clerk',
+        role: 'viewer',
+        disabled: true,
+        account: 'acme',
+        note: 'on leave',
+        second_factor: false,
+        created_at: at,
+      },
+    ],
+    roles: [
+      { name: 'administrator', rights: RIGHTS, note: '', built_in: true },
+      { name: 'viewer', rights: RIGHTS.filter((r) => r.endsWith('.view')), note: '', built_in: true },
+      { name: 'night shift', rights: ['calls.view', 'calls.edit'], note: 'ends stuck calls', built_in: false },
+    ],
+    keys: [
+      {
+        id: '00ff',
+        name: 'billing export',
+        user: USER,
+        rights: ['records.view'] as string[] | null,
+        networks: ['192.0.2.0/24'],
+        created_at: at,
+        expires_at: null,
+      },
+    ],
+    networks: [] as string[],
+    audit: [
+      {
+        seq: '2',
+        at,
+        author: USER,
+        source: '127.0.0.1',
+        action: 'update',
+        kind: 'parameter',
+        object: 'SS_MAX_CPS',
+        before: '5',
+        after: '7',
+      },
+      {
+        seq: '1',
+        at,
+        author: USER,
+        source: '127.0.0.1',
+        action: 'create',
+        kind: 'account',
+        object: 'acme',
+        before: null,
+        after: { name: 'acme', currency: 'USD' },
+      },
+    ],
+  };
+}
+
 export async function startFake({ calls = 137, port = 0 } = {}): Promise<{ url: string; stop(): Promise<void> }> {
   const traffic = new Traffic(calls);
+  const people = newPeople();
   const paid = new Map<string, unknown>();
   const signedIn = (request: IncomingMessage) => request.headers.cookie?.includes('tandem_session=fake') ?? false;
 
@@ -243,6 +315,54 @@ export async function startFake({ calls = 137, port = 0 } = {}): Promise<{ url: 
     cdrs: cdrRequests,
     route: simulate,
     parameters: parameterRequests,
+    users: ({ method, parts, body }) => {
+      if (method === 'GET') return people.users;
+      if (method === 'DELETE')
+        return void people.users.splice(0, people.users.length, ...people.users.filter((u) => u.name !== parts[1]));
+      const found = people.users.find((u) => u.name === parts[1]);
+      const fresh = {
+        name: '',
+        role: '',
+        disabled: false,
+        account: null,
+        note: '',
+        second_factor: false,
+        created_at: data.iso(Date.now()),
+      };
+      const made = Object.assign(found ?? fresh, { ...body, password: undefined, reset_second_factor: undefined });
+      if (!found) people.users.push(made);
+      return made;
+    },
+    roles: ({ method, parts, body }) => {
+      if (method === 'GET') return { items: people.roles, rights: RIGHTS };
+      const role = {
+        name: parts[1] ?? '',
+        rights: body.rights as string[],
+        note: String(body.note ?? ''),
+        built_in: false,
+      };
+      people.roles.push(role);
+      return role;
+    },
+    keys: ({ method, body }) => {
+      if (method === 'GET') return people.keys;
+      const key = {
+        id: 'ab12',
+        name: String(body.name),
+        user: USER,
+        rights: null,
+        networks: [],
+        created_at: data.iso(Date.now()),
+        expires_at: null,
+      };
+      people.keys.push(key);
+      return { ...key, token: '0123456789abcdef' };
+    },
+    access: ({ method, body }) => {
+      if (method === 'PUT') people.networks = body.networks as string[];
+      return { networks: people.networks, your_address: '127.0.0.1' };
+    },
+    audit: ({ query }) => list(people.audit, query, (e) => [e.object]),
     check: () => ({
       ok: true,
       findings: [
@@ -302,7 +422,7 @@ export async function startFake({ calls = 137, port = 0 } = {}): Promise<{ url: 
 }
 
 function session(method: string, body: Record<string, unknown>, signedIn: boolean, response: ServerResponse) {
-  const user = { name: USER, role: 'administrator' };
+  const user = { name: USER, role: 'administrator', rights: RIGHTS, account: null };
   const refuse = () =>
     send(response, 401, {
       type: 'about:blank',

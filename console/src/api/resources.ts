@@ -31,6 +31,10 @@ export type SeriesPoint = Schemas['SeriesPoint'];
 export type Totals = Schemas['Totals'];
 export type Status = Schemas['Status'];
 export type User = Schemas['User'];
+export type ConsoleUser = Schemas['ConsoleUser'];
+export type Role = Schemas['Role'];
+export type ApiKey = Schemas['ApiKey'];
+export type AuditEntry = Schemas['AuditEntry'];
 
 export interface Page<T> {
   items: T[];
@@ -46,9 +50,45 @@ const path = (id: string) => ({ path: { id } });
 
 export const session = {
   get: () => unwrap(client.GET('/api/v1/session')),
-  signIn: (username: string, password: string) =>
-    unwrap(client.POST('/api/v1/session', { body: { username, password } })),
+  signIn: (username: string, password: string, code?: string) =>
+    unwrap(client.POST('/api/v1/session', { body: { username, password, code: code || null } })),
   signOut: () => unwrap(client.DELETE('/api/v1/session')),
+  changePassword: (old: string, fresh: string) =>
+    unwrap(client.PUT('/api/v1/session/password', { body: { old, new: fresh } })),
+  proposeSecondFactor: () => unwrap(client.POST('/api/v1/session/second-factor')),
+  setSecondFactor: (secret: string, code: string) =>
+    unwrap(client.PUT('/api/v1/session/second-factor', { body: { secret, code } })),
+  dropSecondFactor: () => unwrap(client.DELETE('/api/v1/session/second-factor')),
+};
+
+export const users = {
+  list: () => unwrap(client.GET('/api/v1/users')),
+  create: (body: Schemas['NewUserInput']) => unwrap(client.POST('/api/v1/users', { body })),
+  update: (user: string, body: Schemas['UserInput']) =>
+    unwrap(client.PUT('/api/v1/users/{user}', { params: { path: { user } }, body })),
+  remove: (user: string) => unwrap(client.DELETE('/api/v1/users/{user}', { params: { path: { user } } })),
+};
+
+export const roles = {
+  list: () => unwrap(client.GET('/api/v1/roles')),
+  save: (role: string, body: Schemas['RoleInput']) =>
+    unwrap(client.PUT('/api/v1/roles/{role}', { params: { path: { role } }, body })),
+  remove: (role: string) => unwrap(client.DELETE('/api/v1/roles/{role}', { params: { path: { role } } })),
+};
+
+export const keys = {
+  list: () => unwrap(client.GET('/api/v1/keys')),
+  create: (body: Schemas['ApiKeyInput']) => unwrap(client.POST('/api/v1/keys', { body })),
+  remove: (key: string) => unwrap(client.DELETE('/api/v1/keys/{key}', { params: { path: { key } } })),
+};
+
+export const access = {
+  get: () => unwrap(client.GET('/api/v1/access')),
+  save: (networks: string[], confirm: boolean) => unwrap(client.PUT('/api/v1/access', { body: { networks, confirm } })),
+};
+
+export const audit = {
+  list: (query: Query): Promise<Page<AuditEntry>> => unwrap(client.GET('/api/v1/audit', { params: { query } })),
 };
 
 export const accounts = {

@@ -4,6 +4,24 @@
  */
 
 export interface paths {
+    "/api/v1/access": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Reads the allow list. */
+        get: operations["get_access"];
+        /** Replaces the allow list. One that locks out whoever sends it is refused (409) until it is confirmed. */
+        put: operations["set_access"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/accounts": {
         parameters: {
             query?: never;
@@ -86,6 +104,23 @@ export interface paths {
         put?: never;
         /** Applies business files: all of it or nothing. */
         post: operations["apply_files"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists what was done, the newest first. */
+        get: operations["list_audit"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -223,6 +258,41 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the keys. */
+        get: operations["list_keys"];
+        put?: never;
+        /** Makes a key. Its text is in the answer and nowhere else. */
+        post: operations["create_key"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/keys/{key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Deletes a key: it is worth nothing from now on. */
+        delete: operations["delete_key"];
         options?: never;
         head?: never;
         patch?: never;
@@ -406,6 +476,41 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/roles": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the roles and the rights that there are. */
+        get: operations["list_roles"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/roles/{role}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Creates a role, or replaces the one of this name. It acts at once for all who have it. */
+        put: operations["put_role"];
+        post?: never;
+        /** Deletes a role that nobody has. */
+        delete: operations["delete_role"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/route/simulate": {
         parameters: {
             query?: never;
@@ -479,6 +584,42 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/session/password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Changes the password of whoever is signed in, and ends all other sessions. */
+        put: operations["change_password"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/session/second-factor": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Takes the proposed second factor into use: from now on a sign-in needs its code. */
+        put: operations["set_second_factor"];
+        /** Proposes a second factor for whoever is signed in. */
+        post: operations["propose_second_factor"];
+        /** Gives the second factor up. */
+        delete: operations["drop_second_factor"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/status": {
         parameters: {
             query?: never;
@@ -496,10 +637,59 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the users. */
+        get: operations["list_users"];
+        put?: never;
+        /** Creates a user. */
+        post: operations["create_user"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/users/{user}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Reads a user. */
+        get: operations["get_user"];
+        /** Changes a user. Sessions end when the password, the role or the account changes. */
+        put: operations["update_user"];
+        post?: never;
+        /** Deletes a user with all sessions and keys. */
+        delete: operations["delete_user"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description The allow list. Empty: from anywhere. The command line on the machine itself always gets in. */
+        Access: {
+            networks: string[];
+            /** @description From where this was asked. */
+            your_address: string;
+        };
+        AccessInput: {
+            /** @description Yes, even if it locks me out. */
+            confirm?: boolean;
+            /** @description Addresses or CIDR blocks. */
+            networks: string[];
+        };
         /** @description An account with its money of this moment. */
         Account: {
             anti_overdraft: boolean;
@@ -574,6 +764,28 @@ export interface components {
         AccountState: "normal" | "locked" | "expired" | "no_money";
         /** @enum {string} */
         AccountStatus: "normal" | "locked";
+        /** @description An API key. The key itself is shown once, when it is made. */
+        ApiKey: {
+            created_at: components["schemas"]["Timestamp"];
+            expires_at?: null | components["schemas"]["Timestamp"];
+            id: string;
+            name: string;
+            /** @description Good from these networks only; empty: from anywhere. */
+            networks: string[];
+            /** @description No more than these rights; `null`: all that the user has. */
+            rights?: string[] | null;
+            /** @description Acts under this name, with at most this user's rights. */
+            user: string;
+        };
+        ApiKeyInput: {
+            expires_at?: null | components["schemas"]["Timestamp"];
+            name: string;
+            /** @description Addresses or CIDR blocks. */
+            networks?: string[];
+            rights?: string[] | null;
+            /** @description Absent: whoever asks. */
+            user?: string | null;
+        };
         ApplyFile: {
             /** @description As it shall stand in messages. */
             name: string;
@@ -612,6 +824,23 @@ export interface components {
             sip_code: number;
             start: components["schemas"]["Timestamp"];
             text?: string | null;
+        };
+        /** @description One thing that was done. */
+        AuditEntry: {
+            /** @description `create`, `update`, `delete`, `pay`, `disconnect`, `sign_in`, `sign_in_refused`. */
+            action: string;
+            /** @description As it became. */
+            after?: unknown;
+            at: components["schemas"]["Timestamp"];
+            author: string;
+            /** @description As it was, with secrets hidden. */
+            before?: unknown;
+            /** @description `account`, `mapping_gateway`, `rates`, `parameter`, `user`, … */
+            kind: string;
+            object: string;
+            seq: string;
+            /** @description Address that the request came from; empty: the switch itself. */
+            source: string;
         };
         /** @enum {string} */
         Authentication: "ip" | "ip-port" | "password";
@@ -818,6 +1047,18 @@ export interface components {
         CheckResult: {
             findings: components["schemas"]["Finding"][];
             ok: boolean;
+        };
+        /** @description Somebody who may sign in. */
+        ConsoleUser: {
+            /** @description Sees nothing but this account's part. */
+            account?: string | null;
+            created_at: components["schemas"]["Timestamp"];
+            disabled: boolean;
+            name: string;
+            note: string;
+            role: string;
+            /** @description Signs in with a second factor. */
+            second_factor: boolean;
         };
         DisconnectInput: {
             /** @description Stands in the CDR. */
@@ -1103,6 +1344,19 @@ export interface components {
             /** Format: int32 */
             ports_used: number;
         };
+        NewApiKey: components["schemas"]["ApiKey"] & {
+            /** @description For `Authorization: Bearer`. It is nowhere else. */
+            token: string;
+        };
+        NewUserInput: {
+            /** @description Name or id of the account that the user is held to. */
+            account?: string | null;
+            /** @description 1 to 64 letters, digits, dots, dashes and underscores. */
+            name: string;
+            note?: string;
+            password: string;
+            role: string;
+        };
         /** @enum {string} */
         Outcome: "passed" | "failed";
         Overview: {
@@ -1114,6 +1368,10 @@ export interface components {
             /** @description By revenue. */
             top_customers: components["schemas"]["TopCustomer"][];
             totals: components["schemas"]["Totals"];
+        };
+        OwnPasswordInput: {
+            new: string;
+            old: string;
         };
         /** @description One page of a list. */
         Page_Account: {
@@ -1146,6 +1404,32 @@ export interface components {
                 status: components["schemas"]["AccountStatus"];
                 valid_until?: null | components["schemas"]["Timestamp"];
                 version: string;
+            }[];
+            /** @description Ask with it for the next page; `null` on the last. */
+            next_cursor?: string | null;
+            /**
+             * Format: int64
+             * @description Rows on all pages; `null` where counting would cost too much.
+             */
+            total?: number | null;
+        };
+        /** @description One page of a list. */
+        Page_AuditEntry: {
+            items: {
+                /** @description `create`, `update`, `delete`, `pay`, `disconnect`, `sign_in`, `sign_in_refused`. */
+                action: string;
+                /** @description As it became. */
+                after?: unknown;
+                at: components["schemas"]["Timestamp"];
+                author: string;
+                /** @description As it was, with secrets hidden. */
+                before?: unknown;
+                /** @description `account`, `mapping_gateway`, `rates`, `parameter`, `user`, … */
+                kind: string;
+                object: string;
+                seq: string;
+                /** @description Address that the request came from; empty: the switch itself. */
+                source: string;
             }[];
             /** @description Ask with it for the next page; `null` on the last. */
             next_cursor?: string | null;
@@ -1694,6 +1978,23 @@ export interface components {
          * @enum {string}
          */
         RequestAddress: "socket" | "contact_port" | "contact";
+        Role: {
+            /** @description Comes with the program and cannot be changed. */
+            built_in: boolean;
+            name: string;
+            note: string;
+            /** @description Like `accounts.edit`. */
+            rights: string[];
+        };
+        RoleInput: {
+            note?: string;
+            rights: string[];
+        };
+        Roles: {
+            items: components["schemas"]["Role"][];
+            /** @description Every right there is. */
+            rights: string[];
+        };
         RouteExplanation: {
             candidates: components["schemas"]["Candidate"][];
             steps: components["schemas"]["RouteStep"][];
@@ -1791,6 +2092,17 @@ export interface components {
             transport?: components["schemas"]["Transport"];
             username?: string | null;
         };
+        /** @description A second factor that was proposed: nothing holds until a code of it was sent. */
+        SecondFactor: {
+            /** @description Base 32, to be typed into an authenticator app. */
+            secret: string;
+            /** @description The same for a picture. */
+            uri: string;
+        };
+        SecondFactorInput: {
+            code: string;
+            secret: string;
+        };
         /** @description Five seconds of the last fifteen minutes. */
         SeriesPoint: {
             /**
@@ -1824,6 +2136,8 @@ export interface components {
             user: components["schemas"]["User"];
         };
         SignInInput: {
+            /** @description The present code of the second factor, for users who have one. */
+            code?: string | null;
             password: string;
             username: string;
         };
@@ -1908,8 +2222,21 @@ export interface components {
         Transport: "udp" | "tcp";
         /** @description Who is signed in. */
         User: {
+            /** @description Sees nothing but this account's part. */
+            account?: string | null;
             name: string;
-            /** @description "administrator" may do everything, any other role may look. */
+            /** @description What the role allows, like `accounts.edit`. */
+            rights: string[];
+            role: string;
+        };
+        UserInput: {
+            account?: string | null;
+            disabled?: boolean;
+            note?: string;
+            /** @description A new password; absent: as it was. */
+            password?: string | null;
+            /** @description Takes the second factor away, for somebody who has lost it. */
+            reset_second_factor?: boolean;
             role: string;
         };
     };
@@ -1921,6 +2248,66 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    get_access: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Access"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_access: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AccessInput"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Access"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_accounts: {
         parameters: {
             query?: {
@@ -2208,6 +2595,51 @@ export interface operations {
             };
         };
     };
+    list_audit: {
+        parameters: {
+            query?: {
+                /** @description Rows on a page, 1 to 500; 100 when absent. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description Columns, most important first, `-` for descending: `-start` or `name,-balance`. */
+                sort?: string;
+                /** @description Text to search for. */
+                q?: string;
+                author?: string;
+                kind?: string;
+                object?: string;
+                action?: string;
+                /** @description At or after. */
+                from?: components["schemas"]["Timestamp"];
+                /** @description Before. */
+                to?: components["schemas"]["Timestamp"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_AuditEntry"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_calls: {
         parameters: {
             query?: {
@@ -2473,6 +2905,94 @@ export interface operations {
                 content: {
                     "text/plain": string;
                 };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_keys: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiKey"][];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_key: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ApiKeyInput"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewApiKey"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_key: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Refused */
             default: {
@@ -3100,6 +3620,96 @@ export interface operations {
             };
         };
     };
+    list_roles: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Roles"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_role: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                role: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RoleInput"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Role"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_role: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                role: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     simulate_route: {
         parameters: {
             query?: never;
@@ -3394,6 +4004,120 @@ export interface operations {
             };
         };
     };
+    change_password: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OwnPasswordInput"];
+            };
+        };
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_second_factor: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SecondFactorInput"];
+            };
+        };
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    propose_second_factor: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SecondFactor"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    drop_second_factor: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_status: {
         parameters: {
             query?: never;
@@ -3410,6 +4134,158 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Status"];
                 };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_users: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConsoleUser"][];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_user: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewUserInput"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConsoleUser"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_user: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                user: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConsoleUser"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    update_user: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                user: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UserInput"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConsoleUser"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_user: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                user: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Refused */
             default: {

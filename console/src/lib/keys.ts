@@ -23,6 +23,8 @@ export const GO: readonly { key: string; to: string; name: PageName }[] = [
   { key: '$', to: '/rates', name: 'rates' },
   { key: 's', to: '/simulate', name: 'simulate' },
   { key: 'p', to: '/parameters', name: 'parameters' },
+  { key: 'u', to: '/users', name: 'users' },
+  { key: 'l', to: '/audit', name: 'audit' },
   { key: 'y', to: '/status', name: 'status' },
 ];
 
@@ -36,6 +38,8 @@ export type PageName =
   | 'rates'
   | 'simulate'
   | 'parameters'
+  | 'users'
+  | 'audit'
   | 'status';
 
 /** Remembers a pressed `g`. */

@@ -17,6 +17,12 @@ async function whoAmI(): Promise<User | null> {
 
 export const useSession = () => useQuery({ queryKey: SESSION, queryFn: whoAmI, staleTime: Number.POSITIVE_INFINITY });
 
+/** What the signed-in user may do: `may('accounts.edit')`. The switch decides; this only hides what it would refuse. */
+export function useMay(): (right: string) => boolean {
+  const user = useSession().data;
+  return (right) => user?.rights.includes(right) ?? false;
+}
+
 export function useSignOut() {
   const queries = useQueryClient();
   return async () => {

@@ -6,6 +6,7 @@ import { useState } from 'react';
 import { type Account, type AccountInput, accounts } from '../api/resources';
 import { useText, wordFor } from '../i18n';
 import { amount, count, isNegative } from '../lib/format';
+import { useMay } from '../lib/session';
 import { useUrl } from '../lib/url';
 import { EditorForm } from '../ui/EditorForm';
 import { ErrorNote, Loading } from '../ui/Notes';
@@ -59,6 +60,7 @@ function NewAccount() {
 
 function ExistingAccount({ id }: { id: string }) {
   const t = useText();
+  const may = useMay();
   const [paying, setPaying] = useState(false);
   const account = useQuery({ queryKey: ['account', id], queryFn: () => accounts.get(id), refetchInterval: REFRESH_MS });
   const shown = account.data;
@@ -68,7 +70,8 @@ function ExistingAccount({ id }: { id: string }) {
       title={<Crumbs name={shown?.name ?? '…'} />}
       fixed
       right={
-        shown && (
+        shown &&
+        may('money.edit') && (
           <Button type="primary" onClick={() => setPaying(true)}>
             {t.accounts.addPayment}
           </Button>
@@ -136,6 +139,7 @@ function Contents({ account }: { account: Account }) {
       />
       {tab === 'settings' ? (
         <EditorForm<Account>
+          right="accounts.edit"
           sections={accountSections(t, false)}
           value={account}
           save={(value) => save(value, account.version)}

@@ -4,6 +4,7 @@ import { useMemo } from 'react';
 import { type Account, accounts } from '../api/resources';
 import { type Messages, useText, wordFor } from '../i18n';
 import { count, isNegative, money, NONE } from '../lib/format';
+import { useMay } from '../lib/session';
 import { choices } from '../ui/fields';
 import type { Column } from '../ui/Grid';
 import { ListView } from '../ui/ListView';
@@ -17,7 +18,8 @@ export function Accounts() {
   const navigate = useNavigate();
   const columns = useMemo(() => columnsOf(t), [t]);
   const open = (id: string) => void navigate({ to: '/accounts/$id', params: { id }, search: {} });
-  const add = (
+  const may = useMay();
+  const add = may('accounts.edit') && (
     <Button type="primary" onClick={() => open('new')}>
       {t.accounts.add}
     </Button>

@@ -15,7 +15,8 @@ export function MappingGateways() {
   const navigate = useNavigate();
   const columns = useMemo(() => columnsOf(t), [t]);
   const open = (id: string) => void navigate({ to: '/mapping-gateways/$id', params: { id }, search: {} });
-  const add = (
+  const may = useMay();
+  const add = may('routing.edit') && (
     <Button type="primary" onClick={() => open('new')}>
       {t.gateways.addMapping}
     </Button>

@@ -71,6 +71,7 @@ function ParameterDrawer({ parameter, onClose }: { parameter: Parameter; onClose
   const options = parameter.type === 'switch' ? ['On', 'Off'] : parameter.choices;
   return (
     <EditorDrawer<{ value: string }>
+      right="system.edit"
       title={parameter.name}
       head={
         <>

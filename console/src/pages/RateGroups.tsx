@@ -4,6 +4,7 @@ import { useMemo, useState } from 'react';
 import { type RateGroup, type RateGroupInput, rateGroups } from '../api/resources';
 import { type Messages, useText } from '../i18n';
 import { count, NONE } from '../lib/format';
+import { useMay } from '../lib/session';
 import { EditorDrawer } from '../ui/EditorDrawer';
 import type { Section } from '../ui/EditorForm';
 import type { Column } from '../ui/Grid';
@@ -18,7 +19,8 @@ export function RateGroups() {
   const columns = useMemo(() => columnsOf(t), [t]);
   const open = (id: string) => void navigate({ to: '/rates/$id', params: { id }, search: {}, ignoreBlocker: true });
   const { saved } = useSaved('rate-groups');
-  const add = (
+  const may = useMay();
+  const add = may('rates.edit') && (
     <Button type="primary" onClick={() => setAdding(true)}>
       {t.rates.addGroup}
     </Button>

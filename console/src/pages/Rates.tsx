@@ -6,6 +6,7 @@ import { useCallback, useMemo, useState } from 'react';
 import { type Query, type Rate, type RateGroup, rateGroups } from '../api/resources';
 import { type Messages, useText } from '../i18n';
 import { NONE, price } from '../lib/format';
+import { useMay } from '../lib/session';
 import { EditorDrawer } from '../ui/EditorDrawer';
 import type { Column } from '../ui/Grid';
 import { ListView } from '../ui/ListView';
@@ -27,7 +28,8 @@ export function Rates() {
   // The search of this list is by prefix, which the API names so.
   const fetch = useCallback(({ q, ...query }: Query) => rateGroups.rates(id, { ...query, prefix: q }), [id]);
   const close = () => setEditing(null);
-  const add = (
+  const may = useMay();
+  const add = may('rates.edit') && (
     <Button type="primary" onClick={() => setEditing({ what: 'rate', rate: NEW_RATE, isNew: true })}>
       {t.rates.add}
     </Button>
@@ -46,7 +48,7 @@ export function Rates() {
       }
       right={
         <>
-          <Button onClick={() => setEditing({ what: 'group' })}>{t.rates.editGroup}</Button>
+          {may('rates.edit') && <Button onClick={() => setEditing({ what: 'group' })}>{t.rates.editGroup}</Button>}
           {add}
         </>
       }
@@ -87,6 +89,7 @@ function RateDrawer({
   const { saved, confirmDelete } = useSaved('rates', 'rate-groups');
   return (
     <EditorDrawer<Rate>
+      right="rates.edit"
       title={isNew ? t.rates.add : t.rates.editTitle(rate.prefix)}
       sections={rateSections(t, isNew)}
       value={rate}
@@ -123,6 +126,7 @@ function GroupDrawer({ group, onClose }: { group: RateGroup; onClose: () => void
   };
   return (
     <EditorDrawer<RateGroup>
+      right="rates.edit"
       title={t.rates.editGroup}
       sections={groupSections(t, false)}
       value={group}

@@ -15,7 +15,8 @@ export function RoutingGateways() {
   const navigate = useNavigate();
   const columns = useMemo(() => columnsOf(t), [t]);
   const open = (id: string) => void navigate({ to: '/routing-gateways/$id', params: { id }, search: {} });
-  const add = (
+  const may = useMay();
+  const add = may('routing.edit') && (
     <Button type="primary" onClick={() => open('new')}>
       {t.gateways.addRouting}
     </Button>

@@ -1,6 +1,6 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { Button, Form, Input } from 'antd';
-import { useEffect } from 'react';
+import { useEffect, useState } from 'react';
 import { Problem } from '../api/client';
 import { session } from '../api/resources';
 import { useText } from '../i18n';
@@ -12,13 +12,21 @@ export function SignIn() {
   const t = useText();
   const queries = useQueryClient();
   const signIn = useMutation({
-    mutationFn: (form: { username: string; password: string }) => session.signIn(form.username, form.password),
+    mutationFn: (form: { username: string; password: string; code?: string }) =>
+      session.signIn(form.username, form.password, form.code),
     onSuccess: (answer) => queries.setQueryData(SESSION, answer.user),
   });
   useEffect(() => {
     document.title = `${t.signIn.title} – ${t.app}`;
   }, [t]);
-  const wrong = signIn.error instanceof Problem && signIn.error.status === 401;
+  const problem = signIn.error instanceof Problem ? signIn.error : null;
+  // The switch asks for the code only after the password was right.
+  const needsCode = problem?.fields.some((f) => f.field === 'code') ?? false;
+  const [askCode, setAskCode] = useState(false);
+  useEffect(() => {
+    if (needsCode) setAskCode(true);
+  }, [needsCode]);
+  const wrong = problem?.status === 401 && !needsCode;
   return (
     <main className="sign-in">
       <div className="sign-in-box">
@@ -42,9 +50,14 @@ export function SignIn() {
             >
               <Input.Password autoComplete="current-password" />
             </Form.Item>
+            {askCode && (
+              <Form.Item name="code" label={t.signIn.code} extra={t.signIn.codeHelp}>
+                <Input autoComplete="one-time-code" inputMode="numeric" maxLength={6} autoFocus />
+              </Form.Item>
+            )}
             {signIn.error && (
               <p role="alert" className="state-crit">
-                {wrong ? t.signIn.wrong : sentenceOf(signIn.error, t)}
+                {wrong ? t.signIn.wrong : needsCode ? t.signIn.codeNeeded : sentenceOf(signIn.error, t)}
               </p>
             )}
             <Button type="primary" htmlType="submit" block loading={signIn.isPending}>

@@ -6,6 +6,7 @@ import { Problem } from '../api/client';
 import { type Call, type CallLeg, calls } from '../api/resources';
 import { useText } from '../i18n';
 import { count, money, NONE, percentOf, price, seconds, time, timeTip } from '../lib/format';
+import { useMay } from '../lib/session';
 import { jitterTone, LiveDuration, lossTone } from '../pages/callColumns';
 import { ErrorNote, Loading } from './Notes';
 import { type Fact, Facts, Panel } from './Page';
@@ -19,6 +20,7 @@ interface CallDrawerProps {
 
 export function CallDrawer({ id, onClose, onDisconnect }: CallDrawerProps) {
   const t = useText();
+  const may = useMay();
   const call = useQuery({ queryKey: ['call', id], queryFn: () => calls.get(id), refetchInterval: 1_000 });
   const ended = (call.error instanceof Problem && call.error.status === 404) || call.data?.state === 'ended';
   const shown = call.data;
@@ -31,7 +33,8 @@ export function CallDrawer({ id, onClose, onDisconnect }: CallDrawerProps) {
       title={shown ? `${shown.caller} → ${shown.callee}` : t.calls.caller}
       extra={
         shown &&
-        !ended && (
+        !ended &&
+        may('calls.edit') && (
           <Button danger type="primary" onClick={() => onDisconnect(shown)}>
             {t.calls.disconnect}
           </Button>

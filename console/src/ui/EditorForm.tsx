@@ -7,6 +7,7 @@ import { Button, Form } from 'antd';
 import { type ReactNode, useEffect, useRef, useState } from 'react';
 import { Problem } from '../api/client';
 import { useText } from '../i18n';
+import { useMay } from '../lib/session';
 import { type Field, FieldInput, fromForm, toForm } from './fields';
 import { ErrorNote } from './Notes';
 import { Panel } from './Page';
@@ -33,10 +34,14 @@ interface EditorFormProps<T> {
   /** In dialogs: no panels around the sections. */
   plain?: boolean;
   extra?: ReactNode;
+  /** Without this right the form only shows. */
+  right?: string;
 }
 
 export function EditorForm<T extends object>(props: EditorFormProps<T>) {
   const t = useText();
+  const may = useMay();
+  const fixed = props.right !== undefined && !may(props.right);
   const [form] = Form.useForm();
   const [failure, setFailure] = useState<unknown>(null);
   const [saving, setSaving] = useState(false);
@@ -117,13 +122,14 @@ export function EditorForm<T extends object>(props: EditorFormProps<T>) {
           void run(props.save);
         }}
         layout="vertical"
+        disabled={fixed}
         initialValues={start}
         onValuesChange={onChange}
         onFinish={() => void run(props.save)}
         noValidate
       >
         <Sections sections={props.sections} plain={props.plain} />
-        {props.extra}
+        {!fixed && props.extra}
         {isConflict ? (
           <div className="note note-crit" role="alert">
             <span className="note-words">{t.common.conflict}</span>
@@ -133,7 +139,8 @@ export function EditorForm<T extends object>(props: EditorFormProps<T>) {
         ) : (
           failure !== null && <ErrorNote error={failure} />
         )}
-        <div className="editor-foot">
+        {fixed && <p className="muted">{t.common.onlyLook}</p>}
+        <div className="editor-foot" hidden={fixed}>
           <Button type="primary" htmlType="submit" loading={saving}>
             {props.saveLabel ?? t.common.save}
           </Button>

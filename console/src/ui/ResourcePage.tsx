@@ -4,6 +4,7 @@ import { Link, useNavigate, useParams } from '@tanstack/react-router';
 import { Button } from 'antd';
 import type { ReactNode } from 'react';
 import { useText } from '../i18n';
+import { useMay } from '../lib/session';
 import { EditorForm, type Section } from './EditorForm';
 import { ErrorNote, Loading } from './Notes';
 import { Page, Panel } from './Page';
@@ -79,6 +80,7 @@ function ExistingResource<View extends Named, Input extends object>(
   const { id, list, store } = props;
   const t = useText();
   const navigate = useNavigate();
+  const may = useMay();
   const { saved, confirmDelete } = useSaved(list);
   const item = useQuery({ queryKey: [list, 'one', id], queryFn: () => store.get(id), refetchInterval: REFRESH_MS });
   const shown = item.data;
@@ -92,7 +94,8 @@ function ExistingResource<View extends Named, Input extends object>(
       name={shown?.name ?? props.listName}
       title={<Crumbs {...props} name={shown?.name ?? '…'} />}
       right={
-        shown && (
+        shown &&
+        may('routing.edit') && (
           <Button danger onClick={() => confirmDelete(shown.name, () => store.remove(id), toList)}>
             {t.common.delete}
           </Button>
@@ -104,6 +107,7 @@ function ExistingResource<View extends Named, Input extends object>(
       {shown && <Panel>{props.summary(shown)}</Panel>}
       {shown && (
         <EditorForm<View>
+          right="routing.edit"
           sections={props.sections(shown)}
           value={shown}
           keeps={Object.keys(props.start)}

@@ -7,7 +7,7 @@ import { system } from '../api/resources';
 import { useText } from '../i18n';
 import { count } from '../lib/format';
 import { GO, isTyping, KeyReader, type PageName } from '../lib/keys';
-import { useSession } from '../lib/session';
+import { useMay, useSession } from '../lib/session';
 import { useTotals } from '../lib/useLive';
 import { SignIn } from '../pages/SignIn';
 import { HelpDialog } from './HelpDialog';
@@ -76,12 +76,31 @@ function Shell({ user }: { user: string }) {
 const GROUPS: PageName[][] = [
   ['overview', 'calls', 'records'],
   ['accounts', 'mappingGateways', 'routingGateways', 'rates', 'simulate'],
-  ['parameters', 'status'],
+  ['parameters', 'users', 'audit', 'status'],
 ];
+
+/** The right that a page needs; who is held to one account sees only pages of that account. */
+const NEEDS: Record<PageName, string> = {
+  overview: 'calls.view',
+  calls: 'calls.view',
+  records: 'records.view',
+  accounts: 'accounts.view',
+  mappingGateways: 'routing.view',
+  routingGateways: 'routing.view',
+  rates: 'rates.view',
+  simulate: 'routing.view',
+  parameters: 'system.view',
+  users: 'security.view',
+  audit: 'security.view',
+  status: 'calls.view',
+};
+const HELD: PageName[] = ['calls', 'records', 'accounts'];
 
 function Navigation() {
   const t = useText();
   const totals = useTotals();
+  const may = useMay();
+  const held = useSession().data?.account != null;
   return (
     <nav aria-label={t.nav.main}>
       <div className="brand">
@@ -93,7 +112,7 @@ function Navigation() {
           {i > 0 && <div className="nav-gap" />}
           {group.map((name) => {
             const page = GO.find((g) => g.name === name);
-            if (!page) return null;
+            if (!page || !may(NEEDS[name]) || (held && !HELD.includes(name))) return null;
             return (
               <Link
                 key={name}

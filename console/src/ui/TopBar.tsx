@@ -1,8 +1,10 @@
 import { Dropdown } from 'antd';
+import { useState } from 'react';
 import { LANGUAGES, type Language, useLanguage, useText } from '../i18n';
 import { clock, zone } from '../lib/format';
 import { useSignOut } from '../lib/session';
 import { useLiveStatus, useServerNow } from '../lib/useLive';
+import { OwnDrawer } from './OwnDrawer';
 import { StateMark } from './State';
 import { type ThemeChoice, useTheme } from './theme';
 
@@ -16,6 +18,7 @@ interface TopBarProps {
 export function TopBar({ user, onJump, onHelp, onMenu }: TopBarProps) {
   const t = useText();
   const signOut = useSignOut();
+  const [own, setOwn] = useState(false);
   return (
     <header className="top">
       <button type="button" className="icon-button top-menu" aria-label={t.nav.menu} onClick={onMenu}>
@@ -43,12 +46,18 @@ export function TopBar({ user, onJump, onHelp, onMenu }: TopBarProps) {
       </button>
       <Dropdown
         trigger={['click']}
-        menu={{ items: [{ key: 'out', label: t.bar.signOut, onClick: () => void signOut() }] }}
+        menu={{
+          items: [
+            { key: 'own', label: t.own.title, onClick: () => setOwn(true) },
+            { key: 'out', label: t.bar.signOut, onClick: () => void signOut() },
+          ],
+        }}
       >
         <button type="button" className="icon-button">
           {user} <span aria-hidden="true">▾</span>
         </button>
       </Dropdown>
+      {own && <OwnDrawer onClose={() => setOwn(false)} />}
     </header>
   );
 }

@@ -152,7 +152,7 @@ impl Store {
         let sql = "INSERT INTO console_role (name, body) VALUES (?1, ?2)
                    ON CONFLICT (name) DO UPDATE SET body = excluded.body";
         self.write(|db| {
-            let before = self::role(db, &role.name)?.map(|r| serde_json::to_value(r)).transpose()?;
+            let before = self::role(db, &role.name)?.map(serde_json::to_value).transpose()?;
             db.run(sql, &[Value::from(&role.name), Value::from(&body)])?;
             note(db, &by, "role", &role.name, before, Some(serde_json::to_value(role)?))
         })
