@@ -4,6 +4,7 @@ import { Button } from 'antd';
 import { useMemo } from 'react';
 import { type RoutingGateway, routingGateways } from '../api/resources';
 import { type Messages, useText } from '../i18n';
+import { useMay } from '../lib/session';
 import { ListView } from '../ui/ListView';
 import { Page } from '../ui/Page';
 import { gatewayColumns } from './gatewayColumns';
