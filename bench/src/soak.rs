@@ -115,9 +115,9 @@ fn judge(samples: &[Sample]) -> Outcome<bool> {
     );
     let mut sound = steady;
     let most = |of: &[Sample], what: fn(&Sample) -> usize| of.iter().map(what).max().unwrap_or(0);
-    let things: [(&str, fn(&Sample) -> usize); 2] = [("handles", |s| s.handles), ("threads", |s| s.threads)];
-    for (name, what) in things {
-        let (before, after) = (most(second, what), most(last, what));
+    let handles = (most(second, |s| s.handles), most(last, |s| s.handles));
+    let threads = (most(second, |s| s.threads), most(last, |s| s.threads));
+    for (name, (before, after)) in [("handles", handles), ("threads", threads)] {
         // Calls come unevenly, and media ports are opened in blocks: the highest number differs a little.
         let flat = after <= before + before / 4;
         println!(

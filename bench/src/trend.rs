@@ -27,6 +27,7 @@ pub fn theil_sen(points: &[(f64, f64)]) -> Option<Trend> {
     let (n, pairs) = (points.len() as f64, slopes.len() as f64);
     // Kendall's statistic under no trend is normal with this deviation.
     let deviation = (n * (n - 1.0) * (2.0 * n + 5.0) / 18.0).sqrt();
+    #[allow(clippy::cast_possible_truncation, reason = "a rank among the slopes, which are counted in usize")]
     let at = |rank: f64| slopes.get(rank.clamp(0.0, pairs - 1.0) as usize).copied();
     let half = 1.96 * deviation / 2.0;
     Some(Trend { slope: at(pairs / 2.0)?, low: at(pairs / 2.0 - half)?, high: at(pairs / 2.0 + half)? })
