@@ -109,6 +109,18 @@ macro_rules! whole_numbers {
 }
 whole_numbers!(u8, u16, u32);
 
+impl Value for i8 {
+    fn read(text: &str, kind: &Kind) -> Option<i8> {
+        let Kind::Choice(choices) = kind else { return None };
+        let plain = text.strip_prefix('+').unwrap_or(text);
+        choices.iter().find(|choice| **choice == plain)?.parse().ok()
+    }
+
+    fn write(&self) -> String {
+        self.to_string()
+    }
+}
+
 impl Value for bool {
     fn read(text: &str, _: &Kind) -> Option<bool> {
         match text.to_ascii_lowercase().as_str() {

@@ -8,7 +8,7 @@ mod kind;
 mod table;
 
 pub use kind::Kind;
-pub use table::{MediaMove, MediaProxyMode, OverdraftPolicy, Params, RateChoice, SPECS};
+pub use table::{CodecMode, MediaMove, MediaProxyMode, OverdraftPolicy, Params, RateChoice, SPECS};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::SerializeMap};
 use std::fmt;
@@ -133,6 +133,7 @@ impl Params {
     /// Checks that concern more than one parameter.
     pub fn validate(&self) -> Result<(), ParamError> {
         self.validate_ports()?;
+        self.validate_codecs()?;
         self.validate_fees()
     }
 
@@ -146,6 +147,35 @@ impl Params {
                     self.mediaproxyport_end, self.mediaproxyport_start
                 ),
             });
+        }
+        Ok(())
+    }
+
+    /// The encoding names of `SS_SIP_CODECS` in capitals; none: any codec.
+    pub fn codec_names(&self) -> Vec<String> {
+        if self.sip_codecs.trim().eq_ignore_ascii_case(table::ANY_CODEC) {
+            return Vec::new();
+        }
+        self.sip_codecs.split(',').map(|name| registered_codec(name.trim())).collect()
+    }
+
+    fn validate_codecs(&self) -> Result<(), ParamError> {
+        let conflict = |name, why| Err(ParamError::Conflict { name, why });
+        let names = self.codec_names();
+        if let Some(unknown) = names.iter().find(|name| !CODECS.contains(&name.as_str())) {
+            let known = CODECS.join(", ");
+            return conflict(
+                "SS_SIP_CODECS",
+                format!("{unknown:?} is no codec we know; expected {known}, or Any"),
+            );
+        }
+        if self.sip_codec_mode == CodecMode::Specified && names.is_empty() {
+            return conflict("SS_SIP_CODEC_MODE", "Specified needs a codec in SS_SIP_CODECS".to_owned());
+        }
+        // `MED-10`: converting needs the relay.
+        if self.codec_conversion && self.mediaproxymode == MediaProxyMode::Off {
+            let why = "codecs cannot be converted while SS_MEDIAPROXYMODE is Off".to_owned();
+            return conflict("SS_CODEC_CONVERSION", why);
         }
         Ok(())
     }
@@ -169,6 +199,22 @@ impl Params {
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, String)> {
         SPECS.iter().filter_map(|spec| Some((spec.name, self.get(spec.name)?)))
     }
+}
+
+/// Encoding names as registered (RFC 3551 and others), in capitals.
+const CODECS: &[&str] = &["PCMA", "PCMU", "G729", "G722", "G723", "GSM", "ILBC", "OPUS"];
+
+/// The registered name of a codec that operators call otherwise.
+fn registered_codec(name: &str) -> String {
+    let name = name.to_ascii_uppercase();
+    let known = match name.as_str() {
+        "G711A" | "ALAW" => "PCMA",
+        "G711U" | "ULAW" => "PCMU",
+        "G729A" | "G729AB" | "G729B" => "G729",
+        "G723.1" => "G723",
+        own => own,
+    };
+    known.to_owned()
 }
 
 fn unknown(name: &str) -> ParamError {

@@ -34,6 +34,16 @@ choices! {
 }
 
 choices! {
+    /// Who decides which codec is used towards a gateway (`MED-10`).
+    CodecMode {
+        /// The peers, by offer and answer; the list filters and orders.
+        Auto = "Auto",
+        /// We: only the first codec of the list.
+        Specified = "Specified",
+    }
+}
+
+choices! {
     /// What happens to calls in progress when the money is used up (`BIL-13`).
     OverdraftPolicy {
         /// They end at the second the money ends.
@@ -123,6 +133,13 @@ macro_rules! parameters {
         }
     };
 }
+
+/// `SS_SIP_CODECS` of whoever does not care.
+pub(crate) const ANY_CODEC: &str = "Any";
+const GAINS: &[&str] = &[
+    "-10", "-9", "-8", "-7", "-6", "-5", "-4", "-3", "-2", "-1", "0", "1", "2", "3", "4", "5", "6", "7", "8",
+    "9", "10",
+];
 
 /// A day: no call, and so no bound on one, is longer.
 const DAY_S: u32 = 86_400;
@@ -227,6 +244,22 @@ parameters! {
     media_move: MediaMove = MediaMove::SameNetwork;
     "SS_MEDIA_MOVE", Kind::Choice(MediaMove::TEXTS), "", Media, gateway,
     "How far a re-INVITE or UPDATE may move the peer's media. A move beyond is refused with 488.";
+
+    sip_codec_mode: CodecMode = CodecMode::Auto;
+    "SS_SIP_CODEC_MODE", Kind::Choice(CodecMode::TEXTS), "", Media, gateway,
+    "Auto: the peers agree on a codec and the list filters and orders; Specified: only the first of the list is used.";
+
+    sip_codecs: Arc<str> = ANY_CODEC.into();
+    "SS_SIP_CODECS", Kind::Text { max_length: 100 }, "", Media, gateway,
+    "Codecs in order, separated by commas (PCMA, PCMU, G729, G722, G723, GSM, iLBC, opus), or Any.";
+
+    codec_conversion: bool = false;
+    "SS_CODEC_CONVERSION", Kind::Switch, "", Media, gateway,
+    "The switch may convert between codecs, if the gateways of both sides allow it.";
+
+    voicegain_db: i8 = 0;
+    "SS_VOICEGAIN", Kind::Choice(GAINS), "dB", Media, gateway,
+    "How much louder speech is made that is sent to the gateway; only where codecs may be converted.";
 
     mediaproxyport_start: u16 = 10_000;
     "SS_MEDIAPROXYPORT_START", Kind::whole(1024, 65_535), "", Media, start,

@@ -2,12 +2,15 @@
 
 use crate::brain::Switch;
 use crate::call::{Call, Current, Deadline, Ending, Phase};
+use crate::codecs;
 use crate::media_plan::{self, MediaPlan, NoPorts, Party};
 use crate::record::Record;
 use crate::settle;
 use crate::snapshot::RoutingGateway;
 use crate::tariff;
 use cdr::{Attempt, AttemptResult, Named};
+use media::Side;
+use params::Params;
 use routing::Candidate;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,6 +26,37 @@ const MOST_HOPS: u8 = 70;
 /// How long a gateway may take to give a final response to CANCEL (RFC 3261 §9.1: 64×T1).
 const CANCEL_TIMEOUT_MS: u32 = 32_000;
 
+/// Why a gateway was not tried.
+enum NotPlaced {
+    Ports,
+    /// Nothing may be offered that both sides' settings let through (`MED-10`).
+    Codecs,
+}
+
+fn mapping_params(call: &Call) -> &Params {
+    call.gateway.as_ref().map_or(&call.snapshot.params, |gateway| &gateway.params)
+}
+
+/// Both sides as far as media is concerned, if this gateway is tried.
+fn parties(call: &Call, gateway: &RoutingGateway, target: SocketAddr) -> (Party, Party) {
+    let party = |signalling, params: &Params| Party {
+        signalling,
+        mode: params.mediaproxymode,
+        moves: params.media_move,
+    };
+    (party(call.setup.flow.remote.ip(), mapping_params(call)), party(target.ip(), &gateway.params))
+}
+
+/// Is media relayed, if this gateway is tried (`MED-1`)?
+fn relayed(call: &Call, gateway: &RoutingGateway, (a, b): (Party, Party)) -> bool {
+    let Some(mapping) = &call.gateway else { return false };
+    let params = &call.snapshot.params;
+    // Whoever allows conversion wants the relay that it needs.
+    let rules = [&mapping.params, &gateway.params].map(|params| codecs::Rules::of(params));
+    let watched = params.media_check_timeout_s != 0 || codecs::may_convert(&rules[0], &rules[1]);
+    media_plan::relayed(a, b, params.media_proxy_behind_nat, watched, call.setup.session.as_ref())
+}
+
 impl Switch {
     /// Places the call at the next candidate that has room, or ends it.
     pub(crate) fn next_attempt(&mut self, now: Now, call: &mut Call) {
@@ -34,7 +68,12 @@ impl Switch {
             }
             match self.attempt(now, call, &candidate) {
                 Ok(()) => return self.show(call),
-                Err(NoPorts) => {
+                Err(NotPlaced::Codecs) => {
+                    let text = format!("{}: no codec in common", candidate.gateway.name);
+                    call.explanation.step("skipped", false, text);
+                    call.last_failure = Some((EndReason::CodecMismatch, Refusal::status(488)));
+                }
+                Err(NotPlaced::Ports) => {
                     let end = self.ending(now, EndReason::NoMediaPorts, EndedBy::Switch);
                     return self.end_call(now, call, end);
                 }
@@ -81,7 +120,7 @@ impl Switch {
         end
     }
 
-    fn attempt(&mut self, now: Now, call: &mut Call, candidate: &Candidate) -> Result<(), NoPorts> {
+    fn attempt(&mut self, now: Now, call: &mut Call, candidate: &Candidate) -> Result<(), NotPlaced> {
         let snapshot = call.snapshot.clone();
         let Some(gateway) = snapshot.routing_gateways.get(&candidate.gateway.id).cloned() else {
             return Ok(());
@@ -90,10 +129,22 @@ impl Switch {
         else {
             return Ok(());
         };
-        self.plan_media(call, &gateway, target)?;
+        let parties = parties(call, &gateway, target);
+        call.relayed = relayed(call, &gateway, parties);
+        let offered = match &call.setup.session {
+            Some(offer) => {
+                let sides = [codecs::Rules::of(mapping_params(call)), codecs::Rules::of(&gateway.params)];
+                let crossed =
+                    self.sides(call, &sides, Side::A).offer(offer).map_err(|_| NotPlaced::Codecs)?;
+                call.offer = Some((Side::A, offer.clone()));
+                Some(crossed)
+            }
+            None => None,
+        };
+        self.plan_media(call, parties).map_err(|NoPorts| NotPlaced::Ports)?;
         let called = call.called.as_ref();
         let cost = called.and_then(|c| tariff::cost_of(&snapshot, &gateway, vendor, c, call.start.utc));
-        let leg = self.place(now, call, &gateway, target, None);
+        let leg = self.place(now, call, &gateway, target, None, offered.as_ref());
         let record = self.attempt_record(now, call, &gateway, &vendor.name, leg, target);
         self.meters.enter_routing(gateway.route.id, now.tick);
         let wait = Duration::from_secs(gateway.params.sip_timeout_invite_s.into());
@@ -114,25 +165,8 @@ impl Switch {
         Ok(())
     }
 
-    /// Decides whether media is relayed for this attempt, and gets ports.
-    fn plan_media(
-        &mut self,
-        call: &mut Call,
-        gateway: &RoutingGateway,
-        target: SocketAddr,
-    ) -> Result<(), NoPorts> {
-        let Some(mapping) = call.gateway.clone() else { return Ok(()) };
-        let params = &call.snapshot.params;
-        let party = |signalling, params: &params::Params| Party {
-            signalling,
-            mode: params.mediaproxymode,
-            moves: params.media_move,
-        };
-        let a = party(call.setup.flow.remote.ip(), &mapping.params);
-        let b = party(target.ip(), &gateway.params);
-        let watched = params.media_check_timeout_s != 0;
-        let nat = params.media_proxy_behind_nat;
-        call.relayed = media_plan::relayed(a, b, nat, watched, call.setup.session.as_ref());
+    /// Gets ports for this attempt, if media is relayed.
+    fn plan_media(&mut self, call: &mut Call, (a, b): (Party, Party)) -> Result<(), NoPorts> {
         if !call.relayed {
             return Ok(());
         }
@@ -182,8 +216,8 @@ impl Switch {
         gateway: &RoutingGateway,
         target: SocketAddr,
         called: Option<String>,
+        offer: Option<&SessionDescription>,
     ) -> vocab::LegId {
-        let offer = call.setup.session.as_ref();
         let session = offer.map(|offer| self.toward(call, media::Side::B, target.ip(), offer));
         let called = called.or(call.called.as_ref().map(|c| c.as_str().to_owned())).unwrap_or_default();
         let placement = Placement {
@@ -284,7 +318,7 @@ impl Switch {
         // PDD ends with the first sign that the far end was reached.
         call.pdd.get_or_insert(now.tick.since(call.start.tick));
         self.set_deadline(call, Deadline::Progress, Some(now.tick + Duration::from_secs(wait_s.into())));
-        let session = session.map(|s| self.cross(call, media::Side::B, &s));
+        let session = session.map(|s| self.cross_answer(call, Side::B, &s));
         if session.is_some() {
             call.early_answer.clone_from(&session);
         }
@@ -318,7 +352,11 @@ impl Switch {
             call.answered = None;
             return self.end_call(now, call, end);
         }
-        let answer = session.map(|s| self.cross(call, media::Side::B, &s)).or(call.early_answer.take());
+        let answer = match session {
+            Some(offer) if delayed => Some(self.cross_delayed(call, Side::B, &offer)),
+            Some(answer) => Some(self.cross_answer(call, Side::B, &answer)),
+            None => call.early_answer.take(),
+        };
         let draft = settle::draft(now, call);
         let journaled =
             self.journal(Record::Answered(Box::new(draft)), Some(crate::brain::Waiting::Call(call.id)));
@@ -363,7 +401,10 @@ impl Switch {
             (own || gateway.host.as_deref() == Some(uri.host())).then(|| (place.unwrap_or(target), number))
         });
         let Some((place, number)) = reachable.next() else { return false };
-        let leg = self.place(now, call, &gateway, place, Some(number.as_str().to_owned()));
+        let rules = self.rules(call);
+        let offer = call.setup.session.as_ref();
+        let offer = offer.and_then(|offer| self.sides(call, &rules, Side::A).offer(offer).ok());
+        let leg = self.place(now, call, &gateway, place, Some(number.as_str().to_owned()), offer.as_ref());
         let wait = Duration::from_secs(gateway.params.sip_timeout_invite_s.into());
         let call_id = self.endpoint.call_id(leg).unwrap_or_default().to_owned();
         let snapshot = call.snapshot.clone();

@@ -132,6 +132,8 @@ pub(crate) struct Call {
     pub pending: Option<PendingOffer>,
     /// Its description, which holds once the other leg has agreed.
     pub offered: Option<SessionDescription>,
+    /// The last offer and whose it is, as it came: its answer is read by it.
+    pub offer: Option<(media::Side, SessionDescription)>,
     /// The answer that the gateway gave before its 200, which then has none.
     pub early_answer: Option<SessionDescription>,
     /// Latest codec of each side.
@@ -171,6 +173,7 @@ impl Call {
             phase: Phase::Trying,
             pending: None,
             offered: None,
+            offer: None,
             early_answer: None,
             codecs: [None, None],
             confirmed: false,

@@ -10,6 +10,7 @@
 mod attempt;
 mod brain;
 mod call;
+mod codecs;
 mod control;
 mod credit;
 mod guard;

@@ -4,7 +4,7 @@
 //! our port on its side, and tells the media threads where each peer wants its media.
 
 use crate::interface::MediaAddressing;
-use media::{Latch, MediaCommand, PortLease, PortPool, SessionStatistics, Side, SideConfig};
+use media::{Coding, Latch, MediaCommand, PortLease, PortPool, SessionStatistics, Side, SideConfig};
 use params::{MediaMove, MediaProxyMode};
 use std::net::{IpAddr, SocketAddr};
 use vocab::session::Host;
@@ -265,6 +265,20 @@ impl MediaPlan {
             // (a peer behind NAT). Nobody else can take the stream (`R-40`).
             config.latch = signalling.map_or(Latch::Fixed, Latch::LearnFrom);
             stream.send(side, self.watch_ms, out);
+        }
+    }
+
+    /// How each side's speech is carried when it is converted, for the stream of speech; `None`: it is not.
+    pub fn agree(&mut self, codings: Option<[Coding; 2]>, out: &mut dyn FnMut(MediaCommand)) {
+        let Some(stream) = self.streams.iter_mut().flatten().find(|s| s.a.rtp && s.b.rtp) else { return };
+        let changed = [stream.a.coding, stream.b.coding] != [codings.map(|c| c[0]), codings.map(|c| c[1])];
+        stream.a.coding = codings.map(|c| c[0]);
+        stream.b.coding = codings.map(|c| c[1]);
+        if !changed || !stream.opened {
+            return;
+        }
+        for side in [Side::A, Side::B] {
+            out(MediaCommand::SetSide { session: stream.session, side, config: *stream.config(side) });
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::brain::Switch;
 use crate::call::{Call, Deadline, PendingOffer, Phase};
+use crate::codecs::{Mismatch, Rules, Sides};
 use media::Side;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -81,7 +82,7 @@ impl Switch {
         if call.setup.session.is_some() {
             return;
         }
-        let session = session.map(|s| self.cross(call, Side::A, &s));
+        let session = session.map(|s| self.cross_answer(call, Side::A, &s));
         if let Some(b) = call.b() {
             self.command(now, b, LegCommand::Confirm { session });
         }
@@ -113,12 +114,13 @@ impl Switch {
         {
             return self.command(now, leg, refusal(503));
         }
+        let side = call.side(leg);
+        let crossed = session.as_ref().map(|s| self.cross_offer(call, side, s)).transpose();
+        let Ok(crossed) = crossed else { return self.command(now, leg, refusal(488)) };
         call.pending = Some(PendingOffer { from: leg, by, offerless: session.is_none() });
-        let toward = call.side(other);
-        let rewritten = session.as_ref().map(|s| self.toward(call, toward, self.remote_ip(call, toward), s));
         // RFC 3264 §8: until the other side agrees, and if it refuses, all stays as it was.
         call.offered = session;
-        self.command(now, other, LegCommand::Offer { session: rewritten, by });
+        self.command(now, other, LegCommand::Offer { session: crossed, by });
     }
 
     fn on_offer_accepted(
@@ -139,7 +141,10 @@ impl Switch {
         if let Some(offer) = call.offered.take() {
             self.apply_session(call, side.other(), &offer);
         }
-        let session = session.map(|s| self.cross(call, side, &s));
+        let session = session.map(|s| match pending.offerless {
+            true => self.cross_delayed(call, side, &s),
+            false => self.cross_answer(call, side, &s),
+        });
         if !pending.offerless {
             call.pending = None;
         }
@@ -157,7 +162,7 @@ impl Switch {
     ) {
         let Some(pending) = call.pending.take_if(|p| p.from == leg && p.offerless) else { return };
         let side = call.side(pending.from);
-        let session = session.map(|s| self.cross(call, side, &s));
+        let session = session.map(|s| self.cross_answer(call, side, &s));
         if let Some(other) = call.across(leg) {
             self.command(now, other, LegCommand::Confirm { session });
         }
@@ -201,16 +206,75 @@ impl Switch {
 
     // --- media
 
-    /// A description from `side`, ready to be sent to the other side; media follows it from now on.
-    pub(crate) fn cross(
+    /// What the settings of both gateways say of codecs, of side A and of side B.
+    pub(crate) fn rules(&self, call: &Call) -> [Rules; 2] {
+        let a = call.gateway.as_ref().map_or(&call.snapshot.params, |g| &g.params);
+        let b = call.current.as_ref().map_or(&call.snapshot.params, |c| &c.gateway.params);
+        [Rules::of(a), Rules::of(b)]
+    }
+
+    /// The same, by who offers.
+    pub(crate) fn sides<'a>(&self, call: &Call, rules: &'a [Rules; 2], offerer: Side) -> Sides<'a> {
+        let [a, b] = rules;
+        let (offerer, answerer) = if offerer == Side::A { (a, b) } else { (b, a) };
+        Sides { offerer, answerer, relayed: call.relayed }
+    }
+
+    /// An offer from `side`, ready to be sent to the other side. Media follows it when it is accepted.
+    fn cross_offer(
         &mut self,
         call: &mut Call,
         side: Side,
-        session: &SessionDescription,
-    ) -> SessionDescription {
-        self.apply_session(call, side, session);
+        offer: &SessionDescription,
+    ) -> Result<SessionDescription, Mismatch> {
+        let rules = self.rules(call);
+        let crossed = self.sides(call, &rules, side).offer(offer)?;
+        call.offer = Some((side, offer.clone()));
         let remote = self.remote_ip(call, side.other());
-        self.toward(call, side.other(), remote, session)
+        Ok(self.toward(call, side.other(), remote, &crossed))
+    }
+
+    /// An offer that was asked for and cannot be refused any more; media follows it from now on. Without a common
+    /// codec it crosses as it is, and the other side refuses it.
+    pub(crate) fn cross_delayed(
+        &mut self,
+        call: &mut Call,
+        side: Side,
+        offer: &SessionDescription,
+    ) -> SessionDescription {
+        self.apply_session(call, side, offer);
+        self.cross_offer(call, side, offer).unwrap_or_else(|Mismatch| {
+            let remote = self.remote_ip(call, side.other());
+            self.toward(call, side.other(), remote, offer)
+        })
+    }
+
+    /// An answer from `side`, likewise. It settles whether speech is converted (`MED-10`).
+    pub(crate) fn cross_answer(
+        &mut self,
+        call: &mut Call,
+        side: Side,
+        answer: &SessionDescription,
+    ) -> SessionDescription {
+        self.apply_session(call, side, answer);
+        let rules = self.rules(call);
+        let agreement = match &call.offer {
+            Some((offerer, offer)) if *offerer != side => {
+                Some(self.sides(call, &rules, *offerer).answer(offer, answer))
+            }
+            _ => None,
+        };
+        let codings = agreement.as_ref().and_then(|a| a.codings);
+        // From offerer and answerer to A and B.
+        let codings =
+            codings.map(|(own, others)| if side == Side::B { [own, others] } else { [others, own] });
+        if let Some(codings) = codings {
+            call.codecs = codings.map(|c| Some(c.codec.name().into()));
+        }
+        self.with_media(call, |plan, out| plan.agree(codings, out));
+        let crossed = agreement.map_or_else(|| answer.clone(), |a| a.answer);
+        let remote = self.remote_ip(call, side.other());
+        self.toward(call, side.other(), remote, &crossed)
     }
 
     /// Takes note of what `side` wants.
