@@ -270,6 +270,7 @@ pub struct SippOptions {
     folder: tempfile::TempDir,
     local: SocketAddr,
     rtp_port: u16,
+    formats: &'static str,
 }
 
 /// SIPp with a scenario of the folder `scenarios`, from this address.
@@ -279,7 +280,7 @@ pub fn sipp(scenario: &str, local: SocketAddr) -> SippOptions {
     let mut command = Command::new("sipp");
     command.arg("-sf").arg(file).args(["-nostdin", "-trace_msg", "-message_file", "messages", "-trace_err"]);
     command.args(["-error_file", "errors", "-i", &local.ip().to_string(), "-p", &local.port().to_string()]);
-    SippOptions { command, folder, local, rtp_port: 6000 }
+    SippOptions { command, folder, local, rtp_port: 6000, formats: "8 101" }
 }
 
 impl SippOptions {
@@ -294,8 +295,14 @@ impl SippOptions {
         self
     }
 
+    /// The payload types of its session descriptions.
+    pub fn formats(mut self, formats: &'static str) -> SippOptions {
+        self.formats = formats;
+        self
+    }
+
     pub fn start(mut self) -> Sipp {
-        self.command.args(["-key", "rtp_port", &self.rtp_port.to_string()]);
+        self.command.args(["-key", "rtp_port", &self.rtp_port.to_string(), "-key", "formats", self.formats]);
         let output = std::fs::File::create(self.folder.path().join("screen")).unwrap();
         self.command.current_dir(self.folder.path()).stdin(Stdio::null());
         self.command.stdout(output.try_clone().unwrap()).stderr(output);

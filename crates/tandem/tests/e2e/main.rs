@@ -8,6 +8,7 @@
 mod apply;
 mod balance;
 mod calls;
+mod codecs;
 mod commands;
 mod crash;
 mod demo;
