@@ -3,8 +3,8 @@
 use super::ORDER;
 use super::filter::Predictor;
 use super::fixed::{
-    Double, divide, divide32, dot, energy, high, long_mult, low, mac, msu, mult_round, norm, norm16, round,
-    shift_left,
+    Double, divide, divide32, energy, high, long_mult, low, mac, msu, mult_round, norm, norm16, plain_dot,
+    round, shift_left,
 };
 use super::lsp::Lsp;
 use super::tables::{GRID, LAG_WINDOW_HIGH, LAG_WINDOW_LOW, WINDOW};
@@ -24,7 +24,8 @@ fn autocorrelation(speech: &[i16; SPAN]) -> [Double; ORDER + 1] {
     let shift = norm(whole);
     let mut r = [Double::of(whole << shift); ORDER + 1];
     for lag in 1..=ORDER {
-        let sum = dot(0, &windowed[lag..], &windowed[..SPAN - lag]);
+        // Its energy fits, so this does too.
+        let sum = plain_dot(&windowed[lag..], &windowed[..SPAN - lag]);
         let window = Double { high: LAG_WINDOW_HIGH[lag - 1], low: LAG_WINDOW_LOW[lag - 1] };
         r[lag] = Double::of(Double::of(shift_left(sum, shift)).times(window));
     }

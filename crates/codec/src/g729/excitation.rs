@@ -1,7 +1,7 @@
 //! The excitation: past excitation at the pitch lag (§3.7.1) plus four pulses (§3.8).
 
 use super::filter::sharpen;
-use super::fixed::{dot, long_mult, mac, round, shift_left};
+use super::fixed::{long_mult, mac, plain_dot, round, shift_left};
 use super::tables::INTERPOLATION;
 use super::{FRAME, SUBFRAME};
 
@@ -56,21 +56,21 @@ impl Excitation {
             1 => (origin - 1, 2),
             _ => (origin, 1),
         };
+        let taps: [i16; 2 * TAPS] = std::array::from_fn(|k| match k.checked_sub(TAPS) {
+            Some(after) => INTERPOLATION[THIRDS - phase + after * THIRDS],
+            None => INTERPOLATION[phase + (TAPS - 1 - k) * THIRDS],
+        });
         for n in 0..SUBFRAME {
             let at = origin + n;
-            let mut sum = 0;
-            for k in 0..TAPS {
-                sum = mac(sum, self.line[at - k], INTERPOLATION[phase + k * THIRDS]);
-                sum = mac(sum, self.line[at + 1 + k], INTERPOLATION[THIRDS - phase + k * THIRDS]);
-            }
-            self.line[PAST + start + n] = round(sum);
+            let Some(window) = self.line[at + 1 - TAPS..].first_chunk::<{ 2 * TAPS }>() else { return };
+            self.line[PAST + start + n] = round(interpolated(window, &taps));
         }
     }
 
-    /// Σ of a subframe of the past, `lag` samples before `start`, with `other`.
-    pub fn correlate(&self, start: usize, lag: i16, other: &[i16; SUBFRAME]) -> i32 {
+    /// The subframe that lies `lag` samples before the one at `start`.
+    pub fn ago(&self, start: usize, lag: i16) -> &[i16] {
         let from = PAST + start - usize::from(lag.clamp(LAG_MIN, LAG_MAX).unsigned_abs());
-        dot(0, &self.line[from..from + SUBFRAME], other)
+        &self.line[from..from + SUBFRAME]
     }
 
     /// Eq. (75): both parts by their gains, Q14 and Q1.
@@ -91,6 +91,25 @@ impl Excitation {
             *e >>= 2;
         }
     }
+}
+
+/// The magnitudes of one phase's taps add up to less than this.
+const TAPS_SUM: i32 = 60_000;
+/// Samples up to here cannot make a sum saturate.
+const CALM: i16 = 17_800;
+const _: () = assert!(2 * CALM as i64 * TAPS_SUM as i64 <= i32::MAX as i64);
+
+#[inline]
+fn interpolated(window: &[i16; 2 * TAPS], taps: &[i16; 2 * TAPS]) -> i32 {
+    let peak = window.iter().fold(0, |peak: i16, &x| peak.max(x.saturating_abs()));
+    if peak <= CALM {
+        return plain_dot(window, taps);
+    }
+    // From the middle outward, as the Recommendation's sum runs: it may saturate on the way.
+    (0..TAPS).fold(0, |sum, k| {
+        let sum = mac(sum, window[TAPS - 1 - k], taps[TAPS - 1 - k]);
+        mac(sum, window[TAPS + k], taps[TAPS + k])
+    })
 }
 
 /// Pulses of §3.8 on the wire: 13 bits of positions, 4 of signs.
@@ -128,5 +147,27 @@ impl PulseCode {
         let [a, b, c, d] = places.map(|place| u16::try_from(place / 5).unwrap_or(0));
         let second_track = u16::from(places[3] % 5 == 4);
         a | b << 3 | c << 6 | second_track << 9 | d << 10
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_taps_are_as_small_as_they_are_taken_to_be() {
+        for phase in 0..THIRDS {
+            let taps = (0..TAPS).flat_map(|k| [phase + k * THIRDS, THIRDS - phase + k * THIRDS]);
+            let sum: i32 = taps.map(|at| i32::from(INTERPOLATION[at]).abs()).sum();
+            assert!(sum <= TAPS_SUM, "{phase}: {sum}");
+        }
+    }
+
+    #[test]
+    fn every_place_has_its_code() {
+        for positions in 0..1 << 13 {
+            let code = PulseCode { positions, signs: 0 };
+            assert_eq!(PulseCode::positions_of(code.places()), positions);
+        }
     }
 }

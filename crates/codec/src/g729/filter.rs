@@ -63,13 +63,17 @@ pub fn synthesis_checked(
     let drive = 4096 * peak(input);
     let mut peak = peak(memory);
     let mut overflow = false;
+    // Past outputs in registers, newest first: through memory each sample would wait for the one before.
+    let mut recent: [i32; ORDER] = std::array::from_fn(|k| i32::from(memory[ORDER - 1 - k]));
+    let wide: [i32; ORDER] = std::array::from_fn(|k| i32::from(a[k + 1]));
     for (n, &x) in input.iter().enumerate() {
-        let past = &line[n..n + ORDER];
         let safe = drive + taps * peak <= SAFE;
         let sum = if safe {
-            let fed: i32 = past.iter().rev().zip(&a[1..]).map(|(&y, &t)| i32::from(y) * i32::from(t)).sum();
-            2 * (i32::from(x) * 4096 - fed)
+            // The newest last, since it is ready last.
+            let older: i32 = (1..ORDER).map(|k| recent[k] * wide[k]).sum();
+            2 * (i32::from(x) * 4096 - older - recent[0] * wide[0])
         } else {
+            let past = &line[n..n + ORDER];
             let start = i32::from(x) * 8192;
             let (mut sum, mut exact) = (start, i64::from(start));
             for (&y, &tap) in past.iter().rev().zip(&a[1..]) {
@@ -84,6 +88,8 @@ pub fn synthesis_checked(
         let y = round(scaled);
         peak = peak.max(i64::from(y).abs());
         line[n + ORDER] = y;
+        recent.copy_within(..ORDER - 1, 1);
+        recent[0] = i32::from(y);
     }
     out.copy_from_slice(&line[ORDER..]);
     overflow

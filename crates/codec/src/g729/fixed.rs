@@ -194,6 +194,18 @@ pub fn dot(start: i32, a: &[i16], b: &[i16]) -> i32 {
     quick_dot(start, a, b).unwrap_or_else(|| a.iter().zip(b).fold(start, |sum, (&x, &y)| mac(sum, x, y)))
 }
 
+/// Sum of products of signals whose energies both fit ([`fits`]): then no partial sum can saturate (Cauchy and
+/// Schwarz), and the sum may be taken in any order.
+#[inline]
+pub fn plain_dot(a: &[i16], b: &[i16]) -> i32 {
+    a.iter().zip(b).map(|(&x, &y)| i32::from(x) * i32::from(y)).fold(0i32, i32::wrapping_add).wrapping_mul(2)
+}
+
+/// The energy of the signal is below saturation.
+pub fn fits(signal: &[i16]) -> bool {
+    energy(0, signal).is_some()
+}
+
 /// The same, or `None` where `mac` would have saturated on the way.
 pub fn dot_checked(start: i32, a: &[i16], b: &[i16]) -> Option<i32> {
     quick_dot(start, a, b).or_else(|| {

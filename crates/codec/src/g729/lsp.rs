@@ -163,16 +163,17 @@ impl LspMemory {
         let target = self.innovation(lsf, predictor);
         let first = nearest(LSP_FIRST.iter().map(|row| {
             row.iter().zip(&target).fold(0, |sum, (&c, &t)| {
-                let error = t.saturating_sub(c);
-                mac(sum, error, error)
+                let error = i32::from(t.saturating_sub(c));
+                sum + u64::from((error * error).unsigned_abs())
             })
         }));
         let base = row(&LSP_FIRST, first);
+        let rest: Lsf = std::array::from_fn(|n| target[n].saturating_sub(base[n]));
         let second = |half: std::ops::Range<usize>| {
             nearest(LSP_SECOND.iter().map(|row| {
                 half.clone().fold(0, |sum, n| {
-                    let error = target[n].saturating_sub(base[n]).saturating_sub(row[n]);
-                    mac(sum, mult(weights[n], error), error)
+                    let error = rest[n].saturating_sub(row[n]);
+                    sum + u64::from((i32::from(mult(weights[n], error)) * i32::from(error)).unsigned_abs())
                 })
             }))
         };
@@ -196,9 +197,11 @@ impl LspMemory {
     }
 }
 
-/// Index of the first least distance.
-fn nearest(distances: impl Iterator<Item = i32>) -> u8 {
-    let mut best = (i32::MAX, 0);
+/// Index of the first least distance. Distances are sums of products that are never negative, so that saturation on
+/// the way is the same as saturation in the end.
+fn nearest(distances: impl Iterator<Item = u64>) -> u8 {
+    // Twice this is where sums saturate.
+    let mut best = (1 << 30, 0);
     for (index, distance) in (0..).zip(distances) {
         if distance < best.0 {
             best = (distance, index);

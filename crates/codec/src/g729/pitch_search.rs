@@ -2,8 +2,8 @@
 
 use super::excitation::{Excitation, LAG_MAX, LAG_MIN, Lag};
 use super::fixed::{
-    Double, divide, dot, dot_checked, energy, energy_saturated, inverse_root, low, mult, norm, round,
-    saturate16, shift_left, shift_right16,
+    Double, divide, dot, dot_checked, energy, energy_saturated, fits, inverse_root, low, mult, norm,
+    plain_dot, round, saturate16, shift_left, shift_right16,
 };
 use super::{FRAME, SUBFRAME};
 
@@ -15,12 +15,14 @@ pub type Weighted = [i16; PAST + FRAME];
 struct Decimated {
     even: [i16; 112],
     odd: [i16; 112],
+    /// No sum over them can saturate.
+    calm: bool,
 }
 
 impl Decimated {
     /// Scales to where sums fit and use their bits.
     fn new(signal: &Weighted) -> Decimated {
-        let mut halves = Decimated { even: [0; 112], odd: [0; 112] };
+        let mut halves = Decimated { even: [0; 112], odd: [0; 112], calm: false };
         for (n, pair) in signal.chunks(2).enumerate() {
             halves.even[n] = pair[0];
             halves.odd[n] = pair.get(1).copied().unwrap_or(0);
@@ -30,7 +32,8 @@ impl Decimated {
             Some(energy) if energy < 1 << 20 => |x| saturate16(i32::from(x) << 3),
             Some(_) => |x| x,
         };
-        Decimated { even: halves.even.map(scale), odd: halves.odd.map(scale) }
+        let (even, odd) = (halves.even.map(scale), halves.odd.map(scale));
+        Decimated { even, odd, calm: fits(&even) && fits(&odd) }
     }
 
     /// The frame as it was `lag` samples ago.
@@ -41,7 +44,8 @@ impl Decimated {
     }
 
     fn correlation(&self, lag: i16) -> i32 {
-        dot(0, self.ago(0), self.ago(lag))
+        let (now, ago) = (self.ago(0), self.ago(lag));
+        if self.calm { plain_dot(now, ago) } else { dot(0, now, ago) }
     }
 
     fn best(&self, lags: impl Iterator<Item = i16>) -> (i16, i32) {
@@ -108,7 +112,11 @@ pub fn first_range(open_loop: i16) -> Range {
 
 /// The target filtered backward through the impulse response, in 14 bits (eq. (52) for what follows).
 pub fn backward(target: &[i16; SUBFRAME], response: &[i16; SUBFRAME]) -> [i16; SUBFRAME] {
-    let sums: [i32; SUBFRAME] = std::array::from_fn(|n| dot(0, &target[n..], &response[..SUBFRAME - n]));
+    let calm = fits(target) && fits(response);
+    let sums: [i32; SUBFRAME] = std::array::from_fn(|n| {
+        let (late, early) = (&target[n..], &response[..SUBFRAME - n]);
+        if calm { plain_dot(late, early) } else { dot(0, late, early) }
+    });
     let largest = sums.iter().map(|sum| sum.saturating_abs()).max().unwrap_or(0);
     let shift = 18 - norm(largest).min(16);
     sums.map(|sum| low(sum >> shift))
@@ -122,8 +130,10 @@ pub fn closed_loop(
     (lowest, highest): Range,
 ) -> Lag {
     let mut best = (i32::MIN, lowest);
+    let calm = fits(&excitation.line) && fits(backward);
     for lag in lowest..=highest {
-        let correlation = excitation.correlate(start, lag, backward);
+        let ago = excitation.ago(start, lag);
+        let correlation = if calm { plain_dot(ago, backward) } else { dot(0, ago, backward) };
         if correlation > best.0 {
             best = (correlation, lag);
         }

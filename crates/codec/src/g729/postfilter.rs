@@ -3,7 +3,8 @@
 use super::excitation::LAG_MAX;
 use super::filter::{HighPass, HighPassTaps, Predictor, impulse_response, residual, synthesis, weight};
 use super::fixed::{
-    divide, dot, energy_saturated, high, inverse_root, long_mult, mult, norm, round, shift_left, shift_right,
+    divide, dot, energy_saturated, fits, high, inverse_root, long_mult, mult, norm, plain_dot, round,
+    shift_left, shift_right,
 };
 use super::{FRAME, ORDER, SUBFRAME};
 
@@ -97,8 +98,9 @@ impl PostFilter {
         let last = lag.saturating_add(3).clamp(6, LAG_MAX);
         let candidates = usize::from((last - 6).unsigned_abs())..=usize::from(last.unsigned_abs());
         let mut best = (i32::MIN, *candidates.start());
+        let calm = fits(&self.quarter);
         for lag in candidates {
-            let correlation = dot(0, now, ago(lag));
+            let correlation = if calm { plain_dot(now, ago(lag)) } else { dot(0, now, ago(lag)) };
             if correlation > best.0 {
                 best = (correlation, lag);
             }

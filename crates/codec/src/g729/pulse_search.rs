@@ -3,7 +3,7 @@
 use super::SUBFRAME;
 use super::excitation::PulseCode;
 use super::filter::sharpen;
-use super::fixed::{energy_saturated, high, long_mult, low, mac, msu, mult, norm, round};
+use super::fixed::{energy_saturated, high, long_mult, low, mac, msu, mult, norm, round, saturate16};
 use super::pitch_search::backward;
 
 /// Places of a track: every fifth.
@@ -55,21 +55,29 @@ impl Field {
             energy: [[0; SUBFRAME]; SUBFRAME],
         };
         let scaled = scale(response);
-        for distance in 0..SUBFRAME {
-            let mut sum = 0;
-            for (n, late) in (distance..SUBFRAME).rev().enumerate() {
-                sum = mac(sum, scaled[n], scaled[n + distance]);
-                let early = late - distance;
-                let energy = match (distance, positive[early] == positive[late]) {
-                    (0, _) => high(sum),
-                    (_, true) => mult(high(sum), i16::MAX),
-                    (_, false) => mult(high(sum), i16::MIN),
-                };
-                field.energy[early][late] = energy;
-                field.energy[late][early] = energy;
+        // Signs of the places from the last to the first; the energy of the response fits, so sums do too.
+        let signs: [i16; SUBFRAME] =
+            std::array::from_fn(|n| if positive[SUBFRAME - 1 - n] { i16::MAX } else { i16::MIN });
+        let mut sums = [0i32; SUBFRAME];
+        for n in 0..SUBFRAME {
+            let late = SUBFRAME - 1 - n;
+            let row = &mut field.energy[late];
+            let flip = if positive[late] { 0 } else { -1 };
+            let places = scaled[n..].iter().zip(&signs[n..]).zip(&mut row[n..]);
+            for (sum, ((&h, &sign), energy)) in sums.iter_mut().zip(places) {
+                *sum += 2 * i32::from(scaled[n]) * i32::from(h);
+                // × 1 or −1 as fractions, which is not quite the same as a sign.
+                *energy = saturate16(((*sum >> 16) * i32::from(sign ^ flip)) >> 15);
             }
+            row[n] = high(sums[0]);
         }
         field
+    }
+
+    /// Of a pair of places, or of one; kept by the later place, and by the earlier one from the end.
+    #[inline]
+    fn energy(&self, a: usize, b: usize) -> i16 {
+        self.energy[a.max(b)][SUBFRAME - 1 - a.min(b)]
     }
 
     /// The two best-looking places of a track with all of another.
@@ -85,10 +93,10 @@ impl Field {
             }
             let a = peak.1;
             before = a;
-            let own = long_mult(self.energy[a][a], QUARTER);
+            let own = long_mult(self.energy(a, a), QUARTER);
             for b in track(all) {
                 let sum = peak.0.saturating_add(self.correlation[b]);
-                let energy = mac(mac(own, self.energy[b][b], QUARTER), self.energy[a][b], HALF);
+                let energy = mac(mac(own, self.energy(b, b), QUARTER), self.energy(a, b), HALF);
                 let choice = Choice { sum, square: mult(sum, sum), energy: round(energy), places: [a, b] };
                 if choice.beats(&best) {
                     best = choice;
@@ -104,17 +112,17 @@ impl Field {
         let own = long_mult(first.energy, QUARTER);
         let with_first: [i16; SUBFRAME / STEP] = std::array::from_fn(|n| {
             let d = inner + n * STEP;
-            let sum = long_mult(self.energy[d][d], EIGHTH);
-            round(mac(mac(sum, self.energy[a][d], QUARTER), self.energy[b][d], QUARTER))
+            let sum = long_mult(self.energy(d, d), EIGHTH);
+            round(mac(mac(sum, self.energy(a, d), QUARTER), self.energy(b, d), QUARTER))
         });
         let mut best = Choice::none();
         for c in track(outer) {
             let sum = first.sum.saturating_add(self.correlation[c]);
-            let energy = mac(own, self.energy[c][c], SIXTEENTH);
-            let energy = mac(mac(energy, self.energy[a][c], EIGHTH), self.energy[b][c], EIGHTH);
+            let energy = mac(own, self.energy(c, c), SIXTEENTH);
+            let energy = mac(mac(energy, self.energy(a, c), EIGHTH), self.energy(b, c), EIGHTH);
             for (d, with) in track(inner).zip(with_first) {
                 let sum = sum.saturating_add(self.correlation[d]);
-                let energy = mac(mac(energy, self.energy[c][d], EIGHTH), with, HALF);
+                let energy = mac(mac(energy, self.energy(c, d), EIGHTH), with, HALF);
                 let choice =
                     Choice { sum, square: mult(sum, sum), energy: round(energy), places: [a, b, c, d] };
                 if choice.beats(&best) {
