@@ -5,6 +5,7 @@
 # make console the console alone
 # make fuzz    the fuzzer: TARGET=message SECONDS=60; without a target all of them; fuzz-nightly: ten minutes each
 # make soak    a day's calls in 72 minutes: does anything grow? (ARGS=10: ten minutes)
+# make nightly the fuzzer, twenty thousand simulated campaigns, ten minutes of soak
 # make deny    licences, sources and known holes of the dependencies
 #
 # What is missing on the machine is installed through apt and npm; see .ci/prepare.
@@ -12,7 +13,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: run build test bench console prepare clean-console fuzz fuzz-nightly deny soak
+.PHONY: run build test bench console prepare clean-console fuzz fuzz-nightly deny soak nightly
 
 # A Node of our own where the machine's is too old for the console's tools.
 export PATH := $(CURDIR)/.node/node_modules/.bin:$(HOME)/.cargo/bin:$(PATH)
@@ -56,6 +57,10 @@ fuzz-nightly:
 
 soak: build
 	BENCH_TIMEOUT=6000 bench/run.sh soak $(ARGS)
+
+nightly: build fuzz-nightly
+	TANDEM_SEEDS=20000 cargo test --release --locked -p sim --test campaign
+	BENCH_TIMEOUT=1200 bench/run.sh soak 10
 
 deny:
 	.ci/deny
