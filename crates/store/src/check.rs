@@ -48,7 +48,7 @@ impl Store {
     /// Runs all checks of the database on one unchanging view of it.
     pub fn check(&self) -> Result<Vec<Finding>, StoreError> {
         self.read(|db| {
-            let mut findings = vec![told("database file", file_is_sound(db))];
+            let mut findings = vec![told("database file", file_is_sound(db)), self.journal_is_sound()];
             match ledger_adds_up(db) {
                 Ok(all) => findings.extend(all),
                 Err(e) => findings.push(told("ledger entries", Err(e))),
@@ -60,6 +60,19 @@ impl Store {
             findings.push(told("no call twice", no_call_twice(db)));
             Ok(findings)
         })
+    }
+
+    /// Every record of the journal's files can be read, also while they are written.
+    fn journal_is_sound(&self) -> Finding {
+        let check = "journal files";
+        let dir = self.journal_folder();
+        if !dir.is_dir() {
+            return Finding { check, ok: true, detail: "none".into() };
+        }
+        match crate::journal::inspect(&dir) {
+            Ok(records) => Finding { check, ok: true, detail: format!("{records} records") },
+            Err(error) => Finding { check, ok: false, detail: error.to_string() },
+        }
     }
 
     /// Compares the journal's end and open calls, as the program knows them, with the database.

@@ -18,6 +18,9 @@ pub enum StoreError {
         known: u32,
     },
     Database(rusqlite::Error),
+    /// The disk failed beneath the database. What it holds is unknown until it is opened anew, so nothing more is
+    /// written (`R-07`).
+    Failed(String),
     /// Stored data that this program could not have written.
     Corrupt(String),
     /// The stored secrets cannot be opened with the key file.
@@ -39,6 +42,9 @@ impl fmt::Display for StoreError {
                 "the data folder was written by a newer Tandem (database version {found}, this program knows {known})"
             ),
             StoreError::Database(e) => write!(f, "database: {e}"),
+            StoreError::Failed(why) => {
+                write!(f, "database: {why}; start again to go on from what is on disk")
+            }
             StoreError::Corrupt(what) => write!(f, "database: damaged contents: {what}"),
             StoreError::Key(why) => write!(f, "key file: {why}"),
         }
@@ -49,7 +55,12 @@ impl std::error::Error for StoreError {}
 
 impl From<rusqlite::Error> for StoreError {
     fn from(e: rusqlite::Error) -> StoreError {
-        StoreError::Database(e)
+        // A want of space that shows only when the file is synced is no failure of the disk.
+        let no_space = || std::io::Error::last_os_error().kind() == std::io::ErrorKind::StorageFull;
+        match e.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::SystemIoFailure) if !no_space() => StoreError::Failed(e.to_string()),
+            _ => StoreError::Database(e),
+        }
     }
 }
 

@@ -13,11 +13,13 @@
 //! | `applier` | journal records into ledger, balances and CDR partitions |
 //! | `cdrs`, `ledger` | queries |
 //! | `people`, `audit` | users, roles, tokens; who changed what |
+//! | `backup` | copies of a data folder, and putting them back |
 //! | `check`, `restore` | is it all consistent; what the brain must know at the start |
 
 mod applier;
 mod apply;
 mod audit;
+mod backup;
 mod cdrs;
 mod check;
 pub mod config;
@@ -41,6 +43,7 @@ mod zones;
 pub use applier::Applier;
 pub use apply::{Change, ChangeAction, FieldChange, Plan, SourceFile};
 pub use audit::{AuditEntry, AuditFilter, Author, Deed};
+pub use backup::{Backup, Restored, backup, restore};
 pub use cdrs::{CdrFilter, Page};
 pub use check::Finding;
 pub use config::{Config, Document, Stored};
@@ -49,4 +52,4 @@ pub use journal::{Journal, JournalError, JournalOptions};
 pub use ledger::{LedgerLine, PendingPayment};
 pub use people::{Role, Token, TokenDetails, TokenKind, User, UserDetails};
 pub use restore::RestoreError;
-pub use store::Store;
+pub use store::{Store, applied};

@@ -11,8 +11,9 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
+use vocab::Seq;
 
 /// The data folder's database. Cheap to clone, for any thread.
 #[derive(Clone)]
@@ -26,9 +27,14 @@ pub(crate) struct Inner {
     config: ArcSwap<Config>,
     secrets: Secrets,
     watchers: Mutex<Vec<Sender<u64>>>,
+    /// Why nothing more is written, once the disk has failed; and who is to be told.
+    failed: OnceLock<String>,
+    told: OnceLock<Told>,
     /// Rate tables of the last snapshot, by group, with the version they were built from.
     pub(crate) sheets: Mutex<BTreeMap<u32, (u64, Arc<billing::RateTable>)>>,
 }
+
+type Told = Box<dyn Fn(&str) + Send + Sync>;
 
 /// Readers that are kept open; more are made when all are busy.
 const READERS_KEPT: usize = 8;
@@ -70,6 +76,8 @@ impl Store {
             config: ArcSwap::from_pointee(config),
             secrets,
             watchers: Mutex::new(Vec::new()),
+            failed: OnceLock::new(),
+            told: OnceLock::new(),
             sheets: Mutex::new(BTreeMap::new()),
         })))
     }
@@ -167,15 +175,19 @@ impl Store {
         work: impl FnOnce(&mut Edit<'_>) -> Result<T, ChangeError>,
     ) -> Result<T, ChangeError> {
         let by = by.into();
-        let writer = lock(&self.0.writer);
+        let writer = self.writer()?;
         let before = self.config();
         let mut draft = (*before).clone();
-        let value = writer.transaction(|| {
+        let changed = writer.transaction(|| {
             let mut edit = Edit::new(&writer, &mut draft, &self.0.secrets, &by, now_ms());
             let value = work(&mut edit)?;
             edit.finish()?;
             Ok::<T, ChangeError>(value)
-        })?;
+        });
+        if let Err(ChangeError::Storage(error)) = &changed {
+            self.note_failure(error);
+        }
+        let value = changed?;
         let version = draft.version;
         if version != before.version {
             self.0.config.store(Arc::new(draft));
@@ -207,8 +219,38 @@ impl Store {
         &self,
         work: impl FnOnce(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        let writer = self.writer()?;
+        let outcome = writer.transaction(|| work(&writer));
+        outcome.inspect_err(|error| self.note_failure(error))
+    }
+
+    /// The writer, unless the disk has failed: SQLite would go on after a failed fsync, and what it then takes for
+    /// written need not be.
+    fn writer(&self) -> Result<MutexGuard<'_, Connection>, StoreError> {
         let writer = lock(&self.0.writer);
-        writer.transaction(|| work(&writer))
+        match self.0.failed.get() {
+            Some(why) => Err(StoreError::Failed(why.clone())),
+            None => Ok(writer),
+        }
+    }
+
+    fn note_failure(&self, error: &StoreError) {
+        let StoreError::Failed(why) = error else { return };
+        if self.0.failed.set(why.clone()).is_ok()
+            && let Some(tell) = self.0.told.get()
+        {
+            tell(&error.to_string());
+        }
+    }
+
+    /// Calls `tell` with a line when the disk fails beneath the database. From then on nothing can be changed: the
+    /// process is to end, and the next start goes on from what is on disk. The first caller is the one that is told.
+    pub fn on_failure(&self, tell: impl Fn(&str) + Send + Sync + 'static) {
+        let _ = self.0.told.set(Box::new(tell));
+    }
+
+    pub(crate) fn journal_folder(&self) -> PathBuf {
+        self.0.path.with_file_name("journal")
     }
 
     pub(crate) fn inner(&self) -> &Inner {
@@ -218,12 +260,11 @@ impl Store {
     pub(crate) fn secrets(&self) -> &Secrets {
         &self.0.secrets
     }
+}
 
-    /// Writes a consistent copy of the database to a new file while the switch runs (`R-13`).
-    pub fn backup(&self, to: &Path) -> Result<(), StoreError> {
-        let connection = Connection::reader_for_copy(&self.0.path)?;
-        connection.copy_to(to)
-    }
+/// How far the database of a data folder has applied the journal. Reads only.
+pub fn applied(dir: &Path) -> Result<Seq, StoreError> {
+    crate::ledger::watermark(&Connection::reader(&dir.join("tandem.db"))?)
 }
 
 /// The realm of this data folder; a new one gets it now.

@@ -111,6 +111,10 @@ impl Program {
 
         // From here on there are threads: what can fail has been done, or ends them by dropping what they read from.
         let (fault, faults) = mpsc::unbounded_channel();
+        let disk_fault = fault.clone();
+        store.on_failure(move |line| {
+            let _ = disk_fault.send(line.to_string());
+        });
         let media_inbox = inbox.clone();
         let media = MediaEngine::start(media, move |event| media_inbox.media(event));
         let media = Arc::new(media.map_err(|e| format!("starting the media threads: {e}"))?);

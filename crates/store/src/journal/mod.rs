@@ -7,6 +7,7 @@
 //! Files are preallocated, and one more is kept ready, so that calls in progress can still be recorded when the
 //! disk is full: when the spare cannot be made ([`Journal::room`] is false) the brain takes no new calls.
 
+mod copy;
 mod file;
 mod open_calls;
 mod repair;
@@ -15,6 +16,7 @@ mod spare;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use copy::{copy, hold, inspect};
 use file::SegmentFile;
 use open_calls::OpenCalls;
 pub use repair::{Loss, Repair, repair};
@@ -88,12 +90,12 @@ impl fmt::Display for JournalError {
             }
             JournalError::Damaged { file, offset } => write!(
                 f,
-                "journal: {} is damaged at offset {offset}: good records follow it, so it is no unfinished write; nothing was changed",
+                "journal: {} is damaged at offset {offset}: good records follow it, so it is no unfinished write; nothing was changed, see `tandem journal repair`",
                 file.display()
             ),
             JournalError::Gap { file, expected, found } => write!(
                 f,
-                "journal: records {} to {expected} are missing before {}; nothing was changed",
+                "journal: records {} to {expected} are missing before {}; nothing was changed, see `tandem journal repair`",
                 found.0.saturating_add(1),
                 file.display()
             ),
@@ -389,6 +391,9 @@ impl Journal {
 
     /// Deletes files whose records are all in the database.
     pub fn forget(&mut self, applied: Seq) -> Result<(), JournalError> {
+        if self.complete.first().is_none_or(|s| s.last > applied) || !copy::may_delete(&self.dir) {
+            return Ok(());
+        }
         while let Some(oldest) = self.complete.first().filter(|s| s.last <= applied) {
             fs::remove_file(&oldest.path).map_err(io_error("removing", &oldest.path))?;
             self.complete.remove(0);

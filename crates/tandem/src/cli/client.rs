@@ -107,7 +107,7 @@ fn with_scheme(address: &str) -> String {
 }
 
 /// The folder of the settings file, else the default.
-fn default_folder() -> PathBuf {
+pub fn default_folder() -> PathBuf {
     let settings = crate::settings::Settings::load(None, crate::settings::Overrides::default());
     settings.map_or_else(|_| PathBuf::from("data"), |s| s.data)
 }

@@ -25,7 +25,13 @@ pub fn remote(command: Command) -> Result<(), Failure> {
         }
         Command::Check { client } => with(&client, check),
         Command::Param { command } => param(command),
-        Command::Serve(_) | Command::Demo(_) | Command::Openapi | Command::Version { .. } => Ok(()),
+        Command::Serve(_)
+        | Command::Demo(_)
+        | Command::Openapi
+        | Command::Version { .. }
+        | Command::Backup { .. }
+        | Command::Restore { .. }
+        | Command::Journal { .. } => Ok(()),
     }
 }
 
@@ -39,6 +45,11 @@ fn with(args: &ClientArgs, f: impl FnOnce(&Client, &mut Out) -> Result<(), Failu
 }
 
 impl Out {
+    /// The facts with `--json`, else the words.
+    pub fn either(&mut self, facts: &Value, words: String) -> Result<(), Failure> {
+        self.answer(facts, |_| words)
+    }
+
     /// The API's answer with `--json`, else what `words` makes of it.
     fn answer(&mut self, answer: &Value, words: impl FnOnce(&Value) -> String) -> Result<(), Failure> {
         let text = if self.json { serde_json::to_string_pretty(answer)? } else { words(answer) };

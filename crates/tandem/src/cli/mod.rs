@@ -2,6 +2,7 @@
 
 mod client;
 mod commands;
+mod folders;
 mod table;
 
 use crate::settings::{Listener, Overrides, PortRange};
@@ -74,6 +75,36 @@ enum Command {
         #[command(flatten)]
         client: ClientArgs,
     },
+    /// Copy the data folder into a new folder, while the switch runs or not
+    Backup {
+        /// The new folder
+        to: PathBuf,
+        /// Data folder of the switch
+        #[arg(long, env = "TANDEM_DATA")]
+        data: Option<PathBuf>,
+        /// Print what was done as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a data folder out of a backup, and verify it
+    Restore {
+        /// The folder that `backup` has made
+        from: PathBuf,
+        /// The new data folder
+        #[arg(long, env = "TANDEM_DATA")]
+        data: Option<PathBuf>,
+        /// Key file (`secret.key`) of the old data folder
+        #[arg(long)]
+        key: Option<PathBuf>,
+        /// Print what was done as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// The journal of a data folder on which no switch runs
+    Journal {
+        #[command(subcommand)]
+        command: JournalCommand,
+    },
     /// System parameters
     Param {
         #[command(subcommand)]
@@ -83,6 +114,22 @@ enum Command {
     Openapi,
     /// Print the version
     Version {
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum JournalCommand {
+    /// Say what cannot be read and what is lost by that; with --write, go on without it
+    Repair {
+        /// Replace damaged files by what can be read of them; they are kept
+        #[arg(long)]
+        write: bool,
+        /// Data folder
+        #[arg(long, env = "TANDEM_DATA")]
+        data: Option<PathBuf>,
+        /// Print the findings as JSON
         #[arg(long)]
         json: bool,
     },
@@ -349,6 +396,11 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Demo(args) => crate::demo::demo(args),
         Command::Openapi => out.text(&crate::serve::openapi()),
         Command::Version { json } => commands::version(json, &mut out),
+        Command::Backup { to, data, json } => folders::backup(data, &to, &mut Out { json }),
+        Command::Restore { from, data, key, json } => {
+            folders::restore(&from, data, key.as_deref(), &mut Out { json })
+        }
+        Command::Journal { command } => folders::journal(command),
         command => commands::remote(command),
     }
 }

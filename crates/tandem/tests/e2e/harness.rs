@@ -209,6 +209,12 @@ impl Switch {
         self.restart();
     }
 
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     pub fn restart(&mut self) {
         let listen = format!("udp:{},tcp:{}", self.sip("udp"), self.sip("tcp"));
         self.child = serve(&self.data, &listen, "127.0.0.1:0", &self.extra);
@@ -356,6 +362,43 @@ impl Sipp {
         parts
             .filter_map(|p| p.split_once("\n\n").map(|(_, message)| message.trim_start().to_string()))
             .collect()
+    }
+
+    /// The messages with their times: seconds since midnight.
+    pub fn timed_messages(&self) -> Vec<(f64, String)> {
+        let text = self.read("messages");
+        let parts = text.split("-----------------------------------------------");
+        let time = |head: &str| -> Option<f64> {
+            let clock = head.split_whitespace().find(|word| word.contains(':') && word.contains('.'))?;
+            let mut seconds = 0.0;
+            for part in clock.split(':') {
+                seconds = seconds * 60.0 + part.parse::<f64>().ok()?;
+            }
+            Some(seconds)
+        };
+        parts
+            .filter_map(|p| {
+                let (head, message) = p.split_once("\n\n")?;
+                Some((time(head)?, message.trim_start().to_string()))
+            })
+            .collect()
+    }
+
+    /// Milliseconds from each INVITE to the first message that begins with `start`, in order of size.
+    pub fn waits_ms(&self, start: &str) -> Vec<f64> {
+        let (mut sent, mut waits) = (std::collections::BTreeMap::new(), Vec::new());
+        for (time, message) in self.timed_messages().into_iter().filter(|(_, m)| cseq_is(m, "INVITE")) {
+            let Some(call) = header(&message, "Call-ID").map(str::to_string) else { continue };
+            if message.starts_with("INVITE") {
+                sent.entry(call).or_insert(time);
+            } else if message.starts_with(start)
+                && let Some(begun) = sent.remove(&call)
+            {
+                waits.push((time - begun) * 1000.0);
+            }
+        }
+        waits.sort_by(f64::total_cmp);
+        waits
     }
 
     /// Call-IDs of the messages that begin with `start` and whose CSeq names `method`.

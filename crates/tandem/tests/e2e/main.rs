@@ -15,6 +15,7 @@ mod demo;
 mod digest;
 mod disk;
 mod failover;
+mod faults;
 mod harness;
 mod media;
 mod stop;
