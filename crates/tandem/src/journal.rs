@@ -153,9 +153,9 @@ impl Writer {
         self.journal.spare()
     }
 
-    fn write(&mut self, records: Records) -> Result<(), JournalError> {
+    fn write(&mut self, mut records: Records) -> Result<(), JournalError> {
         self.journal.append(&records)?;
-        self.sync()?;
+        self.sync(&mut records)?;
         self.inbox.journaled(self.journal.synced());
         self.tell(!self.journal.room());
         if matches!(self.feed, Feed::Memory) && !self.applier.push(records) {
@@ -164,15 +164,18 @@ impl Writer {
         Ok(())
     }
 
-    /// Waits for space when there is none; the brain takes no new calls meanwhile.
-    fn sync(&mut self) -> Result<(), JournalError> {
+    /// Waits for space when there is none; the brain takes no new calls meanwhile. What arrives until then joins
+    /// `records`: the applier must be given it too.
+    fn sync(&mut self, records: &mut Records) -> Result<(), JournalError> {
         loop {
             match self.journal.sync() {
                 Ok(_) => return Ok(()),
                 Err(JournalError::Full { .. }) => {
                     self.tell(true);
                     std::thread::sleep(RETRY);
-                    self.journal.append(&self.queue.take(Duration::ZERO).unwrap_or_default())?;
+                    let mut more = self.queue.take(Duration::ZERO).unwrap_or_default();
+                    self.journal.append(&more)?;
+                    records.append(&mut more);
                 }
                 Err(error) => return Err(error),
             }
