@@ -53,15 +53,11 @@ impl Secret {
         Secret([random.next_u64(), random.next_u64()])
     }
 
-    /// Two halves of 64 bits, each from SipHash after a word that nobody knows.
-    pub fn hash(self, value: &impl Hash) -> u128 {
-        let half = |secret: u64| {
-            let mut hasher = DefaultHasher::new();
-            hasher.write_u64(secret);
-            value.hash(&mut hasher);
-            u128::from(hasher.finish())
-        };
-        half(self.0[0]) << 64 | half(self.0[1])
+    pub fn hash(self, value: &impl Hash) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.0.hash(&mut hasher);
+        value.hash(&mut hasher);
+        hasher.finish()
     }
 }
 

@@ -10,7 +10,7 @@ use crate::message::{HeaderName, Message, Method};
 use crate::sdp::CONTENT_TYPE;
 use crate::slab::{Key, Slab};
 use crate::timers::TimerOf;
-use crate::transaction::{ClientFailure, Delivery, Matched};
+use crate::transaction::{ClientFailure, Delivery, Matched, RequestKey};
 use crate::uri::{Scheme, Uri};
 use std::sync::Arc;
 use vocab::leg::{FromLeg, LegCommand, LegEvent, LegFailure, Placement, ReplyAddress, RequestAddress};
@@ -285,10 +285,8 @@ impl Endpoint {
             return;
         }
         let Some(via) = request.top_via() else { return };
-        if self.core.server_request(request, &via, flow) == Matched::Absorbed {
-            return;
-        }
-        let hop = Hop { way, policy, via };
+        let Matched::New(key) = self.core.server_request(request, &via, flow) else { return };
+        let hop = Hop { way, policy, via, key };
         let in_dialog = request.to().is_some_and(|t| t.tag().is_some());
         if let Standing::Stranger { reply, credit } = policy.standing
             && !in_dialog
@@ -406,7 +404,7 @@ impl Endpoint {
         if self.refuse_extensions(hop, request) {
             return;
         }
-        let server = self.core.start_server(request, &hop.via, hop.way, tag);
+        let server = self.core.start_server(request, hop.key, hop.way, tag);
         self.core.set_server_leg(server, key);
         self.with_leg(key, |leg, core| leg.on_request(core, request, server));
     }
@@ -455,7 +453,7 @@ impl Endpoint {
             return;
         };
         let tag = self.core.random.next_u64();
-        let server = self.core.start_server(request, &hop.via, hop.way, tag);
+        let server = self.core.start_server(request, hop.key, hop.way, tag);
         // At once: what the call needs first (an account, a disk) may take its time.
         self.core.respond(server, 100, &[]);
         let key = self.legs.next_key();
@@ -492,4 +490,5 @@ struct Hop<'a> {
     way: Way,
     policy: PeerPolicy,
     via: Via<'a>,
+    key: RequestKey,
 }

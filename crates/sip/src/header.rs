@@ -42,6 +42,13 @@ pub fn split_list(text: &str) -> impl Iterator<Item = &str> {
 }
 
 fn find_outside(text: &str, wanted: u8) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let found = bytes.iter().position(|b| *b == wanted)?;
+    // Without anything that opens before it, the first one is the one.
+    let before = bytes.get(..found).unwrap_or_default();
+    if !before.iter().any(|b| matches!(b, b'"' | b'<')) {
+        return Some(found);
+    }
     let (mut quoted, mut angle, mut escaped) = (false, false, false);
     for (i, b) in text.bytes().enumerate() {
         match b {

@@ -6,7 +6,7 @@
 
 use crate::header::{self, CSeq, NameAddr, Via};
 use crate::uri::Uri;
-use memchr::memchr;
+use memchr::{memchr, memchr_iter, memchr2};
 use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::fmt;
@@ -81,50 +81,50 @@ macro_rules! header_names {
 }
 
 header_names! {
-    Via "via" "v";
-    From "from" "f";
-    To "to" "t";
-    CallId "call-id" "i";
-    CSeq "cseq";
-    Contact "contact" "m";
-    MaxForwards "max-forwards";
-    ContentLength "content-length" "l";
-    ContentType "content-type" "c";
-    ContentEncoding "content-encoding" "e";
-    ContentDisposition "content-disposition";
-    Route "route";
-    RecordRoute "record-route";
-    Require "require";
-    ProxyRequire "proxy-require";
-    Supported "supported" "k";
-    Unsupported "unsupported";
-    Allow "allow";
-    AllowEvents "allow-events" "u";
-    Accept "accept";
-    AcceptEncoding "accept-encoding";
-    AcceptLanguage "accept-language";
-    UserAgent "user-agent";
-    Server "server";
-    Authorization "authorization";
-    ProxyAuthorization "proxy-authorization";
-    WwwAuthenticate "www-authenticate";
-    ProxyAuthenticate "proxy-authenticate";
-    AuthenticationInfo "authentication-info";
-    RSeq "rseq";
-    RAck "rack";
-    Reason "reason";
-    RetryAfter "retry-after";
-    Warning "warning";
-    Expires "expires";
-    Date "date";
-    Timestamp "timestamp";
-    MimeVersion "mime-version";
-    SessionExpires "session-expires" "x";
-    MinSe "min-se";
-    Privacy "privacy";
-    AssertedIdentity "p-asserted-identity";
-    PreferredIdentity "p-preferred-identity";
-    RemotePartyId "remote-party-id";
+    Via "Via" "v";
+    From "From" "f";
+    To "To" "t";
+    CallId "Call-ID" "i";
+    CSeq "CSeq";
+    Contact "Contact" "m";
+    MaxForwards "Max-Forwards";
+    ContentLength "Content-Length" "l";
+    ContentType "Content-Type" "c";
+    ContentEncoding "Content-Encoding" "e";
+    ContentDisposition "Content-Disposition";
+    Route "Route";
+    RecordRoute "Record-Route";
+    Require "Require";
+    ProxyRequire "Proxy-Require";
+    Supported "Supported" "k";
+    Unsupported "Unsupported";
+    Allow "Allow";
+    AllowEvents "Allow-Events" "u";
+    Accept "Accept";
+    AcceptEncoding "Accept-Encoding";
+    AcceptLanguage "Accept-Language";
+    UserAgent "User-Agent";
+    Server "Server";
+    Authorization "Authorization";
+    ProxyAuthorization "Proxy-Authorization";
+    WwwAuthenticate "WWW-Authenticate";
+    ProxyAuthenticate "Proxy-Authenticate";
+    AuthenticationInfo "Authentication-Info";
+    RSeq "RSeq";
+    RAck "RAck";
+    Reason "Reason";
+    RetryAfter "Retry-After";
+    Warning "Warning";
+    Expires "Expires";
+    Date "Date";
+    Timestamp "Timestamp";
+    MimeVersion "MIME-Version";
+    SessionExpires "Session-Expires" "x";
+    MinSe "Min-SE";
+    Privacy "Privacy";
+    AssertedIdentity "P-Asserted-Identity";
+    PreferredIdentity "P-Preferred-Identity";
+    RemotePartyId "Remote-Party-ID";
 }
 
 /// Places for names, long and compact: a header is looked up for every line of every message.
@@ -171,8 +171,9 @@ impl HeaderName {
         let (Some(first), Some(last)) = (name.first(), name.last()) else { return HeaderName::Other };
         let mut place = place_of(*first, *last, name.len());
         while let Some((long, compact, id)) = HEADER_NAMES.get(usize::from(ROWS[place])) {
-            let known = if name.len() == 1 { compact } else { long };
-            if known.as_bytes().eq_ignore_ascii_case(name) {
+            let known = if name.len() == 1 { compact } else { long }.as_bytes();
+            // Nearly everybody writes names as the RFC does.
+            if known == name || known.eq_ignore_ascii_case(name) {
                 return *id;
             }
             place = (place + 1) % PLACES;
@@ -656,17 +657,17 @@ impl Scan {
             }
             scan.head_length = next;
             if text.is_empty() {
-                return Ok(scan);
+                break;
             }
             scan.take_line(text, at)?;
             at = next;
         }
+        let head = bytes.get(..scan.head_length).unwrap_or_default();
+        scan.unclean |= has_stray_return(head);
         Ok(scan)
     }
 
     fn take_line(&mut self, text: &[u8], at: usize) -> Result<(), ParseError> {
-        // Its end is cut off already, and a line feed would have ended it.
-        self.unclean |= memchr(b'\r', text).is_some();
         if matches!(text.first(), Some(b' ' | b'\t')) {
             return self.continue_line(text, at);
         }
@@ -699,6 +700,11 @@ impl Scan {
     }
 }
 
+/// Is there a carriage return that ends no line?
+fn has_stray_return(head: &[u8]) -> bool {
+    memchr_iter(b'\r', head).any(|at| !matches!(head.get(at + 1), Some(b'\n')))
+}
+
 /// The line at an offset without its end (CRLF, or the bare LF of old software), and where the next one starts.
 fn line(bytes: &[u8], at: usize) -> Option<(&[u8], usize)> {
     let rest = bytes.get(at..).filter(|r| !r.is_empty())?;
@@ -710,10 +716,11 @@ fn line(bytes: &[u8], at: usize) -> Option<(&[u8], usize)> {
 }
 
 fn field(text: &[u8], at: usize) -> Option<Field> {
-    let colon = memchr(b':', text)?;
+    let colon = text.iter().position(|b| *b == b':')?;
     let name = text.get(..colon)?.trim_ascii_end();
-    let value = text.get(colon + 1..)?;
-    let lead = value.len() - value.trim_ascii_start().len();
+    let rest = text.get(colon + 1..)?.trim_ascii_end();
+    let value = rest.trim_ascii_start();
+    let lead = rest.len() - value.len();
     if name.is_empty() || name.iter().any(|b| b.is_ascii_whitespace()) {
         return None;
     }
@@ -722,7 +729,7 @@ fn field(text: &[u8], at: usize) -> Option<Field> {
         name_start: u16::try_from(at).ok()?,
         name_length: u16::try_from(name.len()).ok()?,
         value_start: u16::try_from(at + colon + 1 + lead).ok()?,
-        value_length: u16::try_from(value.trim_ascii().len()).ok()?,
+        value_length: u16::try_from(value.len()).ok()?,
     })
 }
 
@@ -845,8 +852,10 @@ impl Builder {
     pub fn text(&mut self, text: &str) -> &mut Builder {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(text.as_bytes());
-        let written = self.bytes.get_mut(start..).unwrap_or_default();
-        written.iter_mut().filter(|b| matches!(b, b'\r' | b'\n')).for_each(|b| *b = b' ');
+        if memchr2(b'\r', b'\n', text.as_bytes()).is_some() {
+            let written = self.bytes.get_mut(start..).unwrap_or_default();
+            written.iter_mut().filter(|b| matches!(b, b'\r' | b'\n')).for_each(|b| *b = b' ');
+        }
         self
     }
 

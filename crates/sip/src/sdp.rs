@@ -1,5 +1,6 @@
 //! SDP (RFC 8866), read leniently and written strictly.
 
+use crate::header::cut;
 use std::borrow::Cow;
 use std::fmt::Write;
 use std::hash::{DefaultHasher, Hasher};
@@ -33,9 +34,10 @@ pub fn parse(body: &[u8]) -> Result<SessionDescription, SdpError> {
         }
         // What may not be written is not read either, so that what is passed on is what was understood.
         let line = clean(line);
-        let Some((kind, value)) = line.trim().split_once('=') else { continue };
-        known |= matches!(kind.trim(), "v" | "m");
-        take_line(&mut session, kind.trim(), value.trim())?;
+        let Some((kind, value)) = cut(line.trim_ascii(), b'=') else { continue };
+        let kind = kind.trim_ascii_end();
+        known |= matches!(kind, "v" | "m");
+        take_line(&mut session, kind, value.trim_ascii_start())?;
     }
     if known { Ok(session) } else { Err(SdpError::NotSdp) }
 }
@@ -56,8 +58,8 @@ fn take_line(session: &mut SessionDescription, kind: &str, value: &str) -> Resul
         "c" => *address = parse_address(value).or(address.take()),
         "b" => bandwidth.push(value.to_owned()),
         "a" => {
-            let (name, rest) = match value.split_once(':') {
-                Some((name, rest)) => (name.trim(), Some(rest.trim().to_owned())),
+            let (name, rest) = match cut(value, b':') {
+                Some((name, rest)) => (name.trim_ascii_end(), Some(rest.trim_ascii_start().to_owned())),
                 None => (value, None),
             };
             match Direction::from_name(name).filter(|_| rest.is_none()) {

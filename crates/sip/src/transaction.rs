@@ -496,13 +496,14 @@ pub(crate) struct ServerTransaction {
 /// What the ACK or the copy of a request has found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Matched {
-    New,
+    New(RequestKey),
     /// The transaction has dealt with it.
     Absorbed,
 }
 
-/// What identifies a request, as a keyed hash: 128 bits that a sender cannot aim at.
-pub(crate) type RequestKey = u128;
+/// What identifies a request, as a keyed hash: nobody can aim at another's, and two of a million transactions meet
+/// by chance once in some hundred years.
+pub(crate) type RequestKey = u64;
 
 /// The key of RFC 3261 §17.2.3: branch and sent-by; for RFC 2543 peers without the cookie everything that
 /// identifies the request. The source address is part of it, so that a stranger cannot reach into a transaction
@@ -527,11 +528,13 @@ impl Core {
     /// Is this a copy of a request we know, or the ACK of a refusal?
     pub fn server_request(&mut self, request: &Message, via: &Via<'_>, flow: Flow) -> Matched {
         let method = request.method();
-        let key = server_key(self.secret, request, via, flow, method);
-        let Some(&key) = self.server_keys.get(&key) else { return Matched::New };
-        let Some(t) = self.servers.get_mut(key) else { return Matched::New };
+        let name = server_key(self.secret, request, via, flow, method);
+        let known = self.server_keys.get(&name).copied();
+        let Some((key, t)) = known.and_then(|key| Some((key, self.servers.get_mut(key)?))) else {
+            return Matched::New(name);
+        };
         if method == Method::Ack {
-            return self.server_ack(key);
+            return if self.server_ack(key) { Matched::Absorbed } else { Matched::New(name) };
         }
         let again = match t.state {
             ServerState::Proceeding | ServerState::Completed => t.last.to_vec(),
@@ -546,27 +549,27 @@ impl Core {
         Matched::Absorbed
     }
 
-    fn server_ack(&mut self, key: Key) -> Matched {
-        let Some(t) = self.servers.get_mut(key) else { return Matched::New };
+    /// False: the ACK is for a leg.
+    fn server_ack(&mut self, key: Key) -> bool {
+        let Some(t) = self.servers.get_mut(key) else { return false };
         match t.state {
             ServerState::Completed if t.is_invite => {
                 t.state = ServerState::Confirmed;
                 t.last = Box::default();
                 // Timer I: copies of the ACK, and late copies of the INVITE that must not open a new call.
                 self.rearm_server(key, T4);
-                Matched::Absorbed
+                true
             }
-            ServerState::Confirmed => Matched::Absorbed,
+            ServerState::Confirmed => true,
             // RFC 2543 peers send the ACK of a 2xx with the branch of the INVITE: that one is for the leg.
-            ServerState::Accepted | ServerState::Completed | ServerState::Proceeding => Matched::New,
+            ServerState::Accepted | ServerState::Completed | ServerState::Proceeding => false,
         }
     }
 
     /// Opens a server transaction.
-    pub fn start_server(&mut self, request: &Message, via: &Via<'_>, way: Way, tag: u64) -> Key {
+    pub fn start_server(&mut self, request: &Message, key: RequestKey, way: Way, tag: u64) -> Key {
         self.note_connection(way.source);
         let method = request.method();
-        let key = server_key(self.secret, request, via, way.source, method);
         let opens = method == Method::Invite && request.to().is_some_and(|t| t.tag().is_none());
         let merge_key = opens.then(|| merge_key(self.secret, request));
         let slot = self.servers.insert(ServerTransaction {

@@ -22,6 +22,30 @@ pub struct Uri<'a> {
     pub(crate) headers: Option<&'a str>,
 }
 
+/// What a byte of a URI means to its parts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Break {
+    No,
+    At,
+    Headers,
+    Params,
+    /// May stand nowhere.
+    Never,
+}
+
+static BREAKS: [Break; 256] = {
+    let mut breaks = [Break::No; 256];
+    breaks[b'@' as usize] = Break::At;
+    breaks[b'?' as usize] = Break::Headers;
+    breaks[b';' as usize] = Break::Params;
+    let mut never = b" \t\r\n\x0c<>".as_slice();
+    while let [first, rest @ ..] = never {
+        breaks[*first as usize] = Break::Never;
+        never = rest;
+    }
+    breaks
+};
+
 impl<'a> Uri<'a> {
     pub fn parse(text: &'a str) -> Option<Uri<'a>> {
         let (scheme, rest) = cut(text, b':')?;
@@ -29,12 +53,14 @@ impl<'a> Uri<'a> {
         if !scheme.as_bytes().first()?.is_ascii_alphabetic() || !scheme.bytes().all(scheme_ok) {
             return None;
         }
-        if text.bytes().any(|b| b.is_ascii_whitespace() || matches!(b, b'<' | b'>')) || rest.is_empty() {
+        if rest.is_empty() {
             return None;
         }
+        let readable = || !rest.bytes().any(|b| BREAKS[usize::from(b)] == Break::Never);
         match scheme {
             s if s.eq_ignore_ascii_case("sip") => Self::parse_sip(Scheme::Sip, rest),
             s if s.eq_ignore_ascii_case("sips") => Self::parse_sip(Scheme::Sips, rest),
+            _ if !readable() => None,
             s if s.eq_ignore_ascii_case("tel") => {
                 let (number, params) = cut(rest, b';').unwrap_or((rest, ""));
                 let uri = Uri {
@@ -59,18 +85,24 @@ impl<'a> Uri<'a> {
     }
 
     fn parse_sip(scheme: Scheme, rest: &'a str) -> Option<Uri<'a>> {
-        // A user part may hold `;` and `?` but no `@`; so the first `@` ends it.
-        let (user_info, rest) = match cut(rest, b'@') {
-            Some((user, rest)) => (Some(user), rest),
-            None => (None, rest),
-        };
-        let (rest, headers) = match cut(rest, b'?') {
-            Some((rest, headers)) => (rest, Some(headers)),
-            None => (rest, None),
-        };
-        let (host_port, params) = cut(rest, b';').unwrap_or((rest, ""));
-        let (host, port) = host_and_port(host_port)?;
-        let user = user_info.map(|u| cut(u, b':').map_or(u, |(user, _password)| user));
+        let (mut at, mut headers, mut params) = (None, None, None);
+        for (i, b) in rest.bytes().enumerate() {
+            match BREAKS[usize::from(b)] {
+                Break::No => {}
+                Break::Never => return None,
+                // A user part may hold `;` and `?` but no `@`; so the first `@` ends it.
+                Break::At if at.is_none() => (at, headers, params) = (Some(i), None, None),
+                Break::Headers if headers.is_none() => headers = Some(i),
+                Break::Params if params.is_none() && headers.is_none() => params = Some(i),
+                Break::At | Break::Headers | Break::Params => {}
+            }
+        }
+        let end = headers.unwrap_or(rest.len());
+        let host_end = params.unwrap_or(end);
+        let (host, port) = host_and_port(rest.get(at.map_or(0, |at| at + 1)..host_end)?)?;
+        let params = params.map_or(Some(""), |p| rest.get(p + 1..end))?;
+        let headers = headers.and_then(|h| rest.get(h + 1..));
+        let user = at.and_then(|at| rest.get(..at)).map(|u| cut(u, b':').map_or(u, |(user, _password)| user));
         Some(Uri { scheme, user, host, port, params, headers })
     }
 
