@@ -78,6 +78,8 @@ struct Step {
     came: usize,
     sent: usize,
     records: usize,
+    /// Calls and totals that the overview was told of, after the step.
+    news: usize,
     /// Nanoseconds for one call.
     ns: f64,
     floor_ns: f64,
@@ -157,12 +159,13 @@ impl World {
         let flow = Flow { listener: ListenerId(0), transport: Transport::Udp, remote, connection: 0 };
         self.from_switch.clear();
         let (switch, now, sent) = (&mut self.switch, self.now, &mut self.from_switch);
-        let mut records = 0;
+        let (mut records, mut news) = (0, Vec::new());
         let ns = nanoseconds_once(|| {
             for bytes in &messages {
                 switch.handle_input(now, Input::Message { flow, bytes });
                 records += drain(switch, now, sent);
             }
+            switch.take_news(&mut news);
         });
         let out: Vec<&Vec<u8>> = self.from_switch.iter().map(|(_, m)| m).collect();
         let floor = nanoseconds_once(|| {
@@ -171,7 +174,8 @@ impl World {
         });
         let (came, sent) = (messages.len(), out.len());
         let calls = CALLS as f64;
-        self.steps.push(Step { name, came, sent, records, ns: ns / calls, floor_ns: floor / calls });
+        let (ns, floor_ns) = (ns / calls, floor / calls);
+        self.steps.push(Step { name, came, sent, records, news: news.len(), ns, floor_ns });
     }
 
     /// Time goes by; what the timers do belongs to the calls.
@@ -180,17 +184,19 @@ impl World {
         let (switch, sent) = (&mut self.switch, &mut self.from_switch);
         let (mut now, start) = (self.now, self.now);
         sent.clear();
-        let mut records = 0;
+        let (mut records, mut news) = (0, Vec::new());
         let ns = nanoseconds_once(|| {
             while let Some(at) = switch.poll_timeout().filter(|at| *at <= end) {
                 now = Now { tick: at.max(now.tick), utc: start.utc + at.since(start.tick) };
                 switch.handle_timeout(now);
                 records += drain(switch, now, sent);
             }
+            switch.take_news(&mut news);
         });
         self.now = Now { tick: end, utc: start.utc + time };
         let ns = ns / CALLS as f64;
-        self.steps.push(Step { name: "timers", came: 0, sent: sent.len(), records, ns, floor_ns: 0.0 });
+        let (sent, news) = (sent.len(), news.len());
+        self.steps.push(Step { name: "timers", came: 0, sent, records, news, ns, floor_ns: 0.0 });
     }
 
     /// What the last step sent to one side that begins so, one for each call.
@@ -212,7 +218,7 @@ fn drain(switch: &mut Switch, now: Now, sent: &mut Vec<(bool, Vec<u8>)>) -> usiz
             match output {
                 Output::Send { flow, bytes } => sent.push((flow.remote == VENDOR_AT, bytes)),
                 Output::Journal { seq, .. } => (records, last) = (records + 1, Some(seq)),
-                Output::Media(_) | Output::Reply { .. } | Output::Live(_) => {}
+                Output::Media(_) | Output::Reply { .. } => {}
             }
         }
         let Some(seq): Option<Seq> = last.take() else { return records };
@@ -314,5 +320,8 @@ mod tests {
         // INVITE 180 200 ACK BYE 200 in; 100 INVITE, 180, ACK 200 or 200 ACK, 200 BYE out; two records.
         assert_eq!((sum(|s| s.came), sum(|s| s.records)), (6, 2));
         assert!(sum(|s| s.sent) >= 7);
+        // The 200 brings the call through two states; between two looks it is told of once.
+        let answered = steps.iter().find(|s| s.name.starts_with("200 of the vendor, record")).unwrap();
+        assert_eq!(answered.news, CALLS);
     }
 }

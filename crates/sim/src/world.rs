@@ -246,8 +246,13 @@ impl World {
                 Output::Media(command) => self.media.handle_command(self.now, command),
                 Output::Journal { seq, record } => self.append(seq, record),
                 Output::Reply { id, reply } => self.happenings.push_back(Happening::Reply(id, reply)),
-                Output::Live(update) => self.happenings.push_back(Happening::Live(update)),
             }
+        }
+        let mut news = Vec::new();
+        self.switch.take_news(&mut news);
+        for update in news {
+            self.trace.add(format!("{:?}{update:?}", self.now).as_bytes());
+            self.happenings.push_back(Happening::Live(update));
         }
     }
 
@@ -271,9 +276,6 @@ impl World {
             }
             Output::Reply { id, reply } => {
                 let _ = write!(text, "{id:?}{reply:?}");
-            }
-            Output::Live(update) => {
-                let _ = write!(text, "{update:?}");
             }
         }
         self.trace.add(text.as_bytes());

@@ -3,9 +3,9 @@
 use crate::call::{Call, Deadline, Ending, Phase};
 use crate::guard::{Guard, Verdict};
 use crate::interface::{ControlId, Input, Output, Restore, SwitchConfig};
-use crate::live::LiveUpdate;
 use crate::load::Meters;
 use crate::record::Record;
+use crate::show::News;
 use crate::snapshot::Snapshot;
 use billing::ledger::Ledger;
 use media::{MediaCommand, MediaEvent, PortPool};
@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use vocab::leg::{FromLeg, LegCommand, LegEvent};
 use vocab::{
-    CallId, Currency, EndReason, EndedBy, Flow, LegId, MediaSessionId, Money, Now, Random, Seq, Tick,
+    CallId, Currency, EndReason, EndedBy, Flow, IdMap, LegId, MediaSessionId, Money, Now, Random, Seq, Tick,
 };
 
 /// New calls are refused while more records than this wait for the disk (`R-06`): bounds the memory of the queue.
@@ -35,12 +35,13 @@ pub struct Switch {
     pub(crate) ledger: Ledger,
     pub(crate) meters: Meters,
     pub(crate) ports: PortPool,
-    pub(crate) calls: HashMap<CallId, Box<Call>>,
-    pub(crate) legs: HashMap<LegId, CallId>,
-    pub(crate) media_sessions: HashMap<MediaSessionId, CallId>,
+    pub(crate) calls: IdMap<CallId, Box<Call>>,
+    pub(crate) legs: IdMap<LegId, CallId>,
+    pub(crate) media_sessions: IdMap<MediaSessionId, CallId>,
     deadlines: BinaryHeap<Reverse<(Tick, CallId, Deadline)>>,
     next_second: Tick,
     outputs: VecDeque<Output>,
+    pub(crate) news: News,
     pub(crate) seq: Seq,
     pub(crate) journaled: Seq,
     waiting: BTreeMap<Seq, Waiting>,
@@ -76,12 +77,13 @@ impl Switch {
             ledger: Ledger::default(),
             meters: Meters::default(),
             ports: PortPool::new(),
-            calls: HashMap::new(),
-            legs: HashMap::new(),
-            media_sessions: HashMap::new(),
+            calls: IdMap::default(),
+            legs: IdMap::default(),
+            media_sessions: IdMap::default(),
             deadlines: BinaryHeap::new(),
             next_second: Tick(0),
             outputs: VecDeque::new(),
+            news: News::default(),
             seq: restore.last_seq,
             journaled: restore.last_seq,
             waiting: BTreeMap::new(),
@@ -304,10 +306,6 @@ impl Switch {
 
     pub(crate) fn emit(&mut self, output: Output) {
         self.outputs.push_back(output);
-    }
-
-    pub(crate) fn live(&mut self, update: LiveUpdate) {
-        self.outputs.push_back(Output::Live(update));
     }
 
     /// Writes a record; what `waiting` says happens when it is on disk.

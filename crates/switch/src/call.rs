@@ -141,6 +141,8 @@ pub(crate) struct Call {
     /// The caller has acknowledged our 200.
     pub confirmed: bool,
     pub slots_held: bool,
+    /// It is among the next news already.
+    pub in_news: bool,
     pub deadlines: [Option<Tick>; DEADLINES],
 }
 
@@ -178,6 +180,7 @@ impl Call {
             codecs: [None, None],
             confirmed: false,
             slots_held: false,
+            in_news: false,
             deadlines: [None; DEADLINES],
         }
     }

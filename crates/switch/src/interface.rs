@@ -1,6 +1,5 @@
 //! The brain's inputs and outputs.
 
-use crate::live::LiveUpdate;
 use crate::record::Record;
 use crate::snapshot::Snapshot;
 use billing::ledger::{Book, Posting, PostingKind};
@@ -82,7 +81,6 @@ pub enum Output {
     Media(MediaCommand),
     Journal { seq: Seq, record: Record },
     Reply { id: ControlId, reply: ControlReply },
-    Live(LiveUpdate),
 }
 
 /// Requests of operators. Answered by one [`Output::Reply`] each, those that move money after the disk has it.
@@ -110,7 +108,7 @@ pub enum ControlRequest {
     Balances(Vec<AccountId>),
     /// Load of all gateways.
     GatewayLoad,
-    /// Send all calls in progress as [`LiveUpdate::Call`] once more.
+    /// Have all calls in progress among the next [`crate::Switch::take_news`].
     ResendLive,
     /// Take no new calls; reply when the last one has ended.
     Drain,

@@ -1,4 +1,4 @@
-//! What the brain tells the outside about calls in progress, as they change. The receiver keeps its own table; the
+//! What the brain tells the outside about calls in progress, when it is asked what has changed. The receiver keeps its own table; the
 //! brain never sorts or filters for a screen.
 
 use cdr::{MediaFigures, Priced};
@@ -13,7 +13,7 @@ pub enum LiveUpdate {
     Call(Box<LiveCall>),
     /// New media figures of a call.
     Media { call: CallId, a: MediaFigures, b: MediaFigures },
-    /// A call is over and its CDR is on disk (or it leaves none).
+    /// A call is over and its CDR is on disk (or it leaves none). It may have come and gone unseen.
     Ended(CallId),
     /// Once a second.
     Totals(Totals),

@@ -133,7 +133,7 @@ impl Switch {
             call.phase = Phase::Recording(seq);
         } else {
             call.phase = Phase::Recording(self.journaled);
-            self.show_ended(call);
+            self.show(call);
         }
     }
 

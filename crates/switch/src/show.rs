@@ -7,21 +7,50 @@ use crate::record::Record;
 use crate::settle;
 use media::Side;
 use std::sync::Arc;
-use vocab::{Money, Now};
+use vocab::{CallId, Money, Now};
+
+/// What the outside has not been told yet. A call is only named here: it is described when somebody asks, once for all
+/// that has happened to it in the meantime.
+#[derive(Debug, Default)]
+pub(crate) struct News {
+    calls: Vec<CallId>,
+    figures: Vec<LiveUpdate>,
+    totals: Option<Totals>,
+}
 
 impl Switch {
-    pub(crate) fn show(&mut self, call: &Call) {
-        let live = self.live_call(call);
-        self.live(LiveUpdate::Call(Box::new(live)));
+    /// Is there anything to tell?
+    pub fn has_news(&self) -> bool {
+        let News { calls, figures, totals } = &self.news;
+        !calls.is_empty() || !figures.is_empty() || totals.is_some()
+    }
+
+    /// What has changed since the last time. To be asked for as often as somebody looks, at least once a second.
+    pub fn take_news(&mut self, into: &mut Vec<LiveUpdate>) {
+        let News { calls, figures, totals } = std::mem::take(&mut self.news);
+        for id in calls {
+            if let Some(call) = self.calls.get_mut(&id) {
+                call.in_news = false;
+            }
+            into.push(match self.calls.get(&id) {
+                Some(call) => LiveUpdate::Call(Box::new(self.live_call(call))),
+                None => LiveUpdate::Ended(id),
+            });
+        }
+        into.extend(figures);
+        into.extend(totals.map(LiveUpdate::Totals));
+    }
+
+    /// The call has changed, or is about to be forgotten.
+    pub(crate) fn show(&mut self, call: &mut Call) {
+        if !std::mem::replace(&mut call.in_news, true) {
+            self.news.calls.push(call.id);
+        }
     }
 
     pub(crate) fn show_media(&mut self, call: &Call) {
         let (a, b) = (settle::figures(call, Side::A), settle::figures(call, Side::B));
-        self.live(LiveUpdate::Media { call: call.id, a, b });
-    }
-
-    pub(crate) fn show_ended(&mut self, call: &Call) {
-        self.live(LiveUpdate::Ended(call.id));
+        self.news.figures.push(LiveUpdate::Media { call: call.id, a, b });
     }
 
     pub(crate) fn live_call(&self, call: &Call) -> LiveCall {
@@ -79,7 +108,7 @@ impl Switch {
             guard: self.guard.counters(),
             sip: self.endpoint.statistics(),
         };
-        self.live(LiveUpdate::Totals(totals));
+        self.news.totals = Some(totals);
     }
 }
 

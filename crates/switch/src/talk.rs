@@ -52,7 +52,7 @@ impl Switch {
     pub(crate) fn on_recorded(&mut self, now: Now, call: &mut Call) {
         let answer = match &mut call.phase {
             Phase::Answering { journaled, answer } if *journaled <= self.journaled => answer.take(),
-            Phase::Recording(seq) if *seq <= self.journaled => return self.show_ended(call),
+            Phase::Recording(seq) if *seq <= self.journaled => return self.show(call),
             _ => return,
         };
         call.phase = Phase::Talking;

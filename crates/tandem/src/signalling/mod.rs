@@ -40,6 +40,8 @@ const BUSY: usize = 15;
 const WINDOW: Duration = Duration::from_millis(10);
 /// Between turns when busy. No message waits longer for its turn.
 const REST: Duration = Duration::from_millis(2);
+/// Between tellings of what has changed.
+const NEWS: Duration = Duration::from_millis(100);
 
 /// Where the brain's outputs go.
 pub struct Outlets {
@@ -63,6 +65,8 @@ pub struct Signalling {
     next_control: u64,
     records: Vec<(Seq, Record)>,
     updates: Vec<LiveUpdate>,
+    /// Not before then are changes told again.
+    next_news: Tick,
     pace: Pace,
 }
 
@@ -118,6 +122,7 @@ impl Signalling {
             next_control: 0,
             records: Vec::new(),
             updates: Vec::new(),
+            next_news: Tick(0),
             pace: Pace::default(),
         })
     }
@@ -214,7 +219,6 @@ impl Signalling {
                     .send(command)
                     .map_err(|_| io::Error::other("the media threads are gone"))?,
                 Output::Journal { seq, record } => self.records.push((seq, record)),
-                Output::Live(update) => self.updates.push(update),
                 Output::Reply { id, reply } => {
                     if let Some(asked) = self.replies.remove(&id) {
                         // Who asked may be gone.
@@ -225,8 +229,18 @@ impl Signalling {
         }
         self.outlets.journal.push(&mut self.records);
         self.listeners.iter_mut().for_each(|l| l.socket.flush());
-        self.outlets.live.push(&mut self.updates);
+        self.tell_news();
         Ok(())
+    }
+
+    /// Describing a call costs more than changing it, so that screens hear of what changed only as often as they look.
+    fn tell_news(&mut self) {
+        let now = self.clock.now().tick;
+        if now >= self.next_news && self.brain.has_news() {
+            self.next_news = now + NEWS;
+            self.brain.take_news(&mut self.updates);
+            self.outlets.live.push(&mut self.updates);
+        }
     }
 
     fn send(&mut self, flow: Flow, bytes: Vec<u8>) {
@@ -265,7 +279,9 @@ impl Signalling {
     }
 
     fn until_timer(&self) -> Option<rustix::time::Timespec> {
-        let wait = self.brain.poll_timeout()?.since(self.clock.now().tick);
+        let news = self.brain.has_news().then_some(self.next_news);
+        let due = [self.brain.poll_timeout(), news].into_iter().flatten().min()?;
+        let wait = due.since(self.clock.now().tick);
         // No timer lies so far ahead that the conversion could fail.
         Some(wait.try_into().unwrap_or(NOT_AT_ALL))
     }
