@@ -13,7 +13,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 use vocab::leg::{FromLeg, LegEvent, Refusal, ReplyAddress};
-use vocab::{Flow, IdMap, LegId, ListenerId, Now, Random, Transport};
+use vocab::{Flow, IdMap, LegId, ListenerId, Now, Random, Tick, Transport};
 
 /// Methods we understand, as in Allow.
 pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO";
@@ -42,6 +42,8 @@ pub(crate) struct Core {
     /// INVITEs that opened a call, by what RFC 3261 §8.2.2.2 compares to find merged requests.
     pub merge_keys: IdMap<RequestKey, Key>,
     pub secret: Secret,
+    /// Peers that take no TCP, and until when that is believed.
+    pub tcp_refusals: HashMap<SocketAddr, Tick>,
 }
 
 /// Makes keys of what strangers write.
@@ -82,6 +84,7 @@ impl Core {
             server_keys: IdMap::default(),
             merge_keys: IdMap::default(),
             secret,
+            tcp_refusals: HashMap::new(),
         }
     }
 

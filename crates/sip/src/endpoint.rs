@@ -99,6 +99,8 @@ pub struct Statistics {
     pub retransmissions_out: u64,
     /// Messages that could not be read; those that could be answered were.
     pub malformed: u64,
+    /// Responses from where nobody was asked.
+    pub foreign_responses: u64,
     pub transactions: usize,
     /// Legs with an answer.
     pub dialogs: usize,
@@ -253,7 +255,7 @@ impl Endpoint {
             self.core.statistics.malformed += 1;
             return;
         }
-        let Some(delivery) = self.core.client_response(flow, response) else { return };
+        let Some((delivery, flow)) = self.core.client_response(flow, response) else { return };
         self.core.heard.recognised = true;
         if self.legs.get(delivery.leg).is_some() {
             self.with_leg(delivery.leg, |leg, core| leg.on_response(core, delivery, flow, response));

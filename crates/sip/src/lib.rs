@@ -9,6 +9,7 @@ mod endpoint;
 pub mod framing;
 pub mod header;
 mod ingress;
+mod large;
 mod leg;
 pub mod message;
 pub mod sdp;

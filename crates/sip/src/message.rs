@@ -833,6 +833,10 @@ impl Builder {
         Builder { bytes: Vec::with_capacity(512) }
     }
 
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// One header line.
     pub fn header(&mut self, name: &str, value: &str) -> &mut Builder {
         self.raw(name).raw(": ").text(value).raw("\r\n")

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::fmt::Write;
 use std::hash::{DefaultHasher, Hasher};
 use std::net::IpAddr;
-use vocab::session::{Attribute, Direction, Host, MediaDescription, SessionDescription};
+use vocab::session::{Attribute, Direction, Host, MediaDescription, SessionDescription, SmolStr};
 
 /// More sections than any honest offer has.
 const MAX_MEDIA: usize = 32;
@@ -56,15 +56,15 @@ fn take_line(session: &mut SessionDescription, kind: &str, value: &str) -> Resul
     };
     match kind {
         "c" => *address = parse_address(value).or(address.take()),
-        "b" => bandwidth.push(value.to_owned()),
+        "b" => bandwidth.push(value.into()),
         "a" => {
             let (name, rest) = match cut(value, b':') {
-                Some((name, rest)) => (name.trim_ascii_end(), Some(rest.trim_ascii_start().to_owned())),
+                Some((name, rest)) => (name.trim_ascii_end(), Some(rest.trim_ascii_start().into())),
                 None => (value, None),
             };
             match Direction::from_name(name).filter(|_| rest.is_none()) {
                 Some(d) => *direction = Some(d),
-                None => attributes.push(Attribute { name: name.to_owned(), value: rest }),
+                None => attributes.push(Attribute { name: name.into(), value: rest }),
             }
         }
         // v, o, s, t and whatever else: each leg writes its own.
@@ -86,14 +86,14 @@ fn parse_address(value: &str) -> Option<Host> {
 
 fn parse_media(value: &str) -> Option<MediaDescription> {
     let mut words = value.split_ascii_whitespace();
-    let kind = words.next()?.to_owned();
+    let kind = words.next()?.into();
     let port = words.next()?.split('/').next()?.parse().ok()?;
-    let protocol = words.next()?.to_owned();
+    let protocol = words.next()?.into();
     Some(MediaDescription {
         kind,
         port,
         protocol,
-        formats: words.map(str::to_owned).collect(),
+        formats: words.map(SmolStr::from).collect(),
         address: None,
         direction: None,
         bandwidth: Vec::new(),
@@ -189,7 +189,7 @@ fn clean(text: &str) -> Cow<'_, str> {
     }
 }
 
-fn write_lines(out: &mut String, kind: char, values: &[String]) {
+fn write_lines(out: &mut String, kind: char, values: &[SmolStr]) {
     for value in values {
         out.push(kind);
         out.push('=');

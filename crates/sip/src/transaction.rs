@@ -2,6 +2,7 @@
 
 use crate::core::{Core, Echo, Secret, ViaLine, Way, is_sendable, parse_hex, standard_phrase};
 use crate::header::Via;
+use crate::large::Datagram;
 use crate::message::{Builder, HeaderName, MAGIC_COOKIE, Message, Method};
 use crate::slab::Key;
 use crate::timers::TimerOf;
@@ -72,6 +73,8 @@ pub(crate) struct ClientTransaction {
     flow: Flow,
     /// Its place among those that wait for this peer.
     waiting: Option<usize>,
+    /// It goes over TCP for its length alone.
+    datagram: Option<Datagram>,
     /// Kept for up to 32 s, by thousands: no byte more than needed.
     bytes: Box<[u8]>,
     leg: Option<Key>,
@@ -131,12 +134,14 @@ fn total(list: &[u32]) -> Duration {
 impl Core {
     pub fn start_client(&mut self, out: Outgoing) -> Key {
         let Outgoing { purpose, leg, flow, branch, bytes, resend } = out;
+        let (flow, bytes, datagram) = self.fit_transport(flow, branch, bytes);
         let first = if flow.transport.is_reliable() { total(&resend) } else { wait(&resend, 0) };
         let key = self.clients.insert(ClientTransaction {
             branch,
             purpose,
             flow,
             waiting: None,
+            datagram,
             bytes: bytes.as_slice().into(),
             leg,
             state: ClientState::Calling,
@@ -260,22 +265,29 @@ impl Core {
         self.start_client(Outgoing { purpose: Purpose::Cancel, leg: None, flow, branch, bytes, resend });
     }
 
-    /// Finds the transaction of a response and lets it react. `Some` when the leg must see the response.
-    pub fn client_response(&mut self, flow: Flow, response: &Message) -> Option<Delivery> {
+    /// Finds the transaction of a response and lets it react. `Some` when the leg must see the response, with the way
+    /// on which its dialog goes on.
+    pub fn client_response(&mut self, flow: Flow, response: &Message) -> Option<(Delivery, Flow)> {
         let branch = response.top_via()?.branch()?.strip_prefix(MAGIC_COOKIE).and_then(parse_hex)?;
         let method = response.method();
         let key = *self.branches.get(&(branch, method == Method::Cancel))?;
         let t = self.clients.get_mut(key).filter(|t| t.purpose.method() == method)?;
         // A branch can be overheard: only who was asked may answer (`R-33`).
         if t.flow.remote.ip().to_canonical() != flow.remote.ip().to_canonical() {
+            self.statistics.foreign_responses += 1;
             return None;
         }
         // The connection that was made for this request is the one to go on with.
         if flow.transport.is_reliable() && t.flow.connection == 0 {
             t.flow.connection = flow.connection;
         }
+        let mut flow = flow;
+        if let Some(datagram) = &mut t.datagram {
+            flow = datagram.flow;
+            datagram.bytes = Box::default();
+        }
         let status = response.status()?;
-        match (t.purpose.is_invite(), status) {
+        let delivery = match (t.purpose.is_invite(), status) {
             (true, ..200) => self.invite_provisional(key),
             (true, 200..300) => self.invite_accepted(key, flow, response),
             (true, _) => self.invite_refused(key, response),
@@ -289,7 +301,8 @@ impl Core {
                 self.remove_client(key);
                 delivery
             }
-        }
+        };
+        Some((delivery?, flow))
     }
 
     fn invite_provisional(&mut self, key: Key) -> Option<Delivery> {
@@ -443,11 +456,34 @@ impl Core {
             there.iter().copied().filter(|key| self.clients.get(*key).is_some_and(hit)).collect();
         let mut deliveries = Vec::new();
         for key in hit {
+            if self.fall_back(key) {
+                continue;
+            }
             let waiting = self.clients.get(key).and_then(|t| Some((t.leg?, t.purpose)));
             deliveries.extend(waiting.map(|(leg, purpose)| Delivery { leg, client: key, purpose }));
             self.remove_client(key);
         }
         deliveries
+    }
+
+    /// RFC 3261 §18.1.1: a request that went over TCP for its length alone, and was never heard of, is tried over UDP.
+    fn fall_back(&mut self, key: Key) -> bool {
+        let calling =
+            |t: &&mut ClientTransaction| t.state == ClientState::Calling && t.cancelling == Cancelling::No;
+        let Some(t) = self.clients.get_mut(key).filter(calling) else { return false };
+        let Some(Datagram { flow, bytes }) = t.datagram.take_if(|d| !d.bytes.is_empty()) else {
+            return false;
+        };
+        let (again, after) = (bytes.to_vec(), wait(&t.resend, 0));
+        self.remember_refusal(flow.remote);
+        self.unlist_waiting(key);
+        if let Some(t) = self.clients.get_mut(key) {
+            (t.flow, t.bytes) = (flow, bytes);
+        }
+        self.list_waiting(key, flow);
+        self.rearm_client(key, after);
+        self.send(flow, again);
+        true
     }
 }
 

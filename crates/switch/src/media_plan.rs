@@ -422,7 +422,7 @@ fn same_network(a: IpAddr, b: IpAddr) -> bool {
 
 /// Clock of the first codec, for the jitter; 8000 Hz when it is not said.
 fn clock_rate(media: &MediaDescription) -> u32 {
-    let first = media.formats.first().map(String::as_str).unwrap_or("0");
+    let first = media.formats.first().map_or("0", |f| f.as_str());
     let mapped = media.attributes.iter().filter(|a| a.name == "rtpmap").find_map(|a| {
         let (number, encoding) = a.value.as_deref()?.split_once(' ')?;
         (number == first).then(|| encoding.split('/').nth(1)?.parse().ok()).flatten()
@@ -445,17 +445,17 @@ mod tests {
     }
 
     fn attribute(name: &str, value: &str) -> Attribute {
-        Attribute { name: name.to_owned(), value: Some(value.to_owned()) }
+        Attribute { name: name.into(), value: Some(value.into()) }
     }
 
     fn audio(address: &str, port: u16) -> SessionDescription {
         SessionDescription {
             address: Some(Host::Ip(ip(address))),
             media: vec![MediaDescription {
-                kind: "audio".to_owned(),
+                kind: "audio".into(),
                 port,
-                protocol: "RTP/AVP".to_owned(),
-                formats: vec!["8".to_owned(), "101".to_owned()],
+                protocol: "RTP/AVP".into(),
+                formats: vec!["8".into(), "101".into()],
                 address: None,
                 direction: None,
                 bandwidth: Vec::new(),

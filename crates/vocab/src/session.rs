@@ -5,6 +5,7 @@
 //! that a session passes through unharmed (T.38, clear mode, vendor attributes).
 
 use serde::{Deserialize, Serialize};
+pub use smol_str::SmolStr;
 use std::net::{IpAddr, SocketAddr};
 
 /// An address in a `c=` line: mostly an IP, seldom a name.
@@ -61,8 +62,8 @@ impl Direction {
 /// `a=name` or `a=name:value`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attribute {
-    pub name: String,
-    pub value: Option<String>,
+    pub name: SmolStr,
+    pub value: Option<SmolStr>,
 }
 
 /// One session description. The `o=` line is not kept: each leg writes its own (user, id, version), because a
@@ -74,7 +75,7 @@ pub struct SessionDescription {
     /// Session-level direction attribute, the default of every stream.
     pub direction: Option<Direction>,
     /// Session-level `b=` lines, values as written.
-    pub bandwidth: Vec<String>,
+    pub bandwidth: Vec<SmolStr>,
     /// Session-level attributes other than the direction.
     pub attributes: Vec<Attribute>,
     pub media: Vec<MediaDescription>,
@@ -84,17 +85,17 @@ pub struct SessionDescription {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MediaDescription {
     /// `audio`, `video`, `image`, … as written.
-    pub kind: String,
+    pub kind: SmolStr,
     /// 0: the stream is refused or off.
     pub port: u16,
     /// `RTP/AVP`, `udptl`, … as written.
-    pub protocol: String,
+    pub protocol: SmolStr,
     /// Payload numbers or format names, in order of preference.
-    pub formats: Vec<String>,
+    pub formats: Vec<SmolStr>,
     /// This stream's `c=`, when it has its own.
     pub address: Option<Host>,
     pub direction: Option<Direction>,
-    pub bandwidth: Vec<String>,
+    pub bandwidth: Vec<SmolStr>,
     /// All attributes but the direction, in order (`rtpmap`, `fmtp`, `ptime`, `rtcp`, …).
     pub attributes: Vec<Attribute>,
 }
