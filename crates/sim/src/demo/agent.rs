@@ -414,7 +414,7 @@ impl DemoAgent {
                 kind: "audio".into(),
                 port: address.port(),
                 protocol: "RTP/AVP".into(),
-                formats: formats.iter().map(|f| f.to_string()).collect(),
+                formats: formats.iter().map(|f| (*f).into()).collect(),
                 address: None,
                 direction: None,
                 bandwidth: Vec::new(),

@@ -1,7 +1,9 @@
 //! A call from end to end, over each transport, with its record and its price.
 
 use crate::harness::*;
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
 
 #[test]
 fn a_call_over_udp_is_routed_priced_and_recorded() {
@@ -49,6 +51,64 @@ fn tcp_on_either_side_or_both() {
         drop(taken);
     }
     switch.check();
+}
+
+/// RFC 3261 §18.1.1 (`SIG-1`): what no datagram holds goes over TCP, to a gateway that is otherwise reached over UDP.
+#[test]
+fn a_long_invite_goes_over_tcp_and_over_udp_where_tcp_is_refused() {
+    let switch = Switch::start();
+    switch.apply(&business(switch.net, "10.00"));
+    let codecs: String = (0..60).map(|n| format!("a=fmtp:{n} mode-set=0,2,4,7\n")).collect();
+    let scenario = switch.file("long.xml");
+    let short = include_str!("scenarios/uac.xml");
+    let described = "a=rtpmap:101 telephone-event/8000\n";
+    assert!(short.contains(described));
+    std::fs::write(&scenario, short.replace(described, &format!("{described}{codecs}"))).unwrap();
+    let from = SocketAddr::from((switch.net.customer(), 5090));
+    let target = switch.sip("udp").to_string();
+    let long_call = || {
+        let args = ["-s", "8801712345678", "-m", "1", "-d", "100", &target];
+        sipp(scenario.to_str().unwrap(), from).with(&args).start()
+    };
+
+    let vendor = switch.net.vendor(1);
+    let listener = TcpListener::bind(vendor).unwrap();
+    let mut caller = long_call();
+    let (mut stream, _) = listener.accept().unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let mut read_until = |end: &str| {
+        let mut text = String::new();
+        let mut piece = [0; 4096];
+        while !text.contains(end) {
+            let count = stream.read(&mut piece).unwrap();
+            assert!(count > 0, "closed after {text:?}");
+            text += std::str::from_utf8(&piece[..count]).unwrap();
+        }
+        if text.starts_with("INVITE") {
+            let echoed = ["Via", "From", "To", "Call-ID", "CSeq"];
+            let lines: String = echoed
+                .map(|n| format!("{n}: {}\r\n", header(&text, n).unwrap()))
+                .concat()
+                .replace(">\r\nCall", ">;tag=v\r\nCall");
+            write!(stream, "SIP/2.0 486 Busy Here\r\n{lines}Content-Length: 0\r\n\r\n").unwrap();
+        }
+        text
+    };
+    let invite = read_until("a=fmtp:59 mode-set=0,2,4,7\r\n");
+    assert!(invite.starts_with("INVITE ") && invite.len() > 1300, "{invite}");
+    assert!(header(&invite, "Via").unwrap().starts_with("SIP/2.0/TCP "), "{invite}");
+    let ack = read_until("\r\n\r\n");
+    assert!(ack.starts_with("ACK ") && header(&ack, "Via") == header(&invite, "Via"), "{ack}");
+    caller.succeeded();
+    assert_eq!(switch.cdrs(1)[0]["end_reason"], "callee_busy");
+
+    // Nobody listens there for TCP any more: the same call is answered over UDP, and a short one never leaves it.
+    drop((listener, stream));
+    let taken = sipp("uas.xml", vendor).listen();
+    long_call().assert_succeeded();
+    let invites: Vec<String> = taken.messages().into_iter().filter(|m| m.starts_with("INVITE")).collect();
+    assert!(invites[0].len() > 1300 && header(&invites[0], "Via").unwrap().starts_with("SIP/2.0/UDP "));
+    assert_eq!(switch.cdrs(2)[1]["end_reason"], "normal_release");
 }
 
 #[test]
