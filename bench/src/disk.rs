@@ -14,26 +14,31 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use store::{Journal, JournalOptions, Store};
-use switch::Record;
+use switch::record::{Answered, Placed};
+use switch::{Moment, Record};
 use vocab::explain::{CandidateNote, RouteExplanation, Step, Verdict};
+use vocab::leg::Placement;
+use vocab::net::LocalAddresses;
 use vocab::{
-    AccountId, CallId, Currency, EndReason, EndedBy, MappingGatewayId, Money, Price, RateGroupId,
-    RoutingGatewayId, Seq, Transport, Utc,
+    AccountId, CallId, Currency, EndReason, EndedBy, ListenerId, MappingGatewayId, Money, Price, Random,
+    RateGroupId, RoutingGatewayId, Seq, Transport, Utc,
 };
 
 /// Calls that end within one gathering of records.
 const GROUPS: [u64; 4] = [1, 8, 64, 512];
 /// Calls in one transaction of the database.
 const TRANSACTION: u64 = 500;
+/// Records of a call.
+const RECORDS: u64 = 4;
 
 pub fn run(ground: &Ground) -> Outcome<Section> {
     let time = Duration::from_millis(if ground.quick { 200 } else { 1500 });
-    let (answered, ended) = records(1);
-    let bytes = [&answered, &ended].map(|r| postcard::to_stdvec(r).map(|v| v.len()));
-    let [answered, ended] = bytes;
-    let per_call = answered? + ended? + 2 * RECORD_HEAD;
+    let mut per_call = 0;
+    for record in &records(1)? {
+        per_call += postcard::to_stdvec(record)?.len() + RECORD_HEAD;
+    }
     let mut section = Section::new(&format!(
-        "Each call is two records, one at the answer and one at the end with its CDR and postings; {per_call} bytes in \
+        "Each call is four records: sent to a gateway, answered, acknowledged, and its end with CDR and postings; {per_call} bytes in \
          the journal. Journal: records of a group of calls are appended, one fdatasync makes them durable, then the next \
          group. Database: the journal's records go into CDR partitions, ledger and balances, {TRANSACTION} calls a \
          transaction. Floor: the same bytes for the same group in one write to a file of zeros, and fdatasync.",
@@ -107,24 +112,23 @@ fn measure(time: Duration, group: u64, mut write: impl FnMut(u64) -> Outcome<()>
 }
 
 /// Records are made beforehand, so that only taking and writing them is measured.
-fn made(group: u64, first_call: u64) -> Vec<(Seq, Record)> {
+fn made(group: u64, first_call: u64) -> Outcome<Vec<(Seq, Record)>> {
     let mut all = Vec::new();
     for call in first_call..first_call + group {
-        let (answered, ended) = records(call);
-        all.push((Seq(call * 2 - 1), answered));
-        all.push((Seq(call * 2), ended));
+        let seqs = (call - 1) * RECORDS + 1..;
+        all.extend(seqs.map(Seq).zip(records(call)?));
     }
-    all
+    Ok(all)
 }
 
 fn journal(folder: &Path, group: u64, time: Duration) -> Outcome<Rate> {
     let (mut journal, _) = Journal::open(folder, JournalOptions::default())?;
     let spare = journal.spare();
     let keeper = std::thread::spawn(move || spare.keep_made());
-    let mut records = made(group, 1);
+    let mut records = made(group, 1)?;
     let rate = measure(time, group, |n| {
         for ((seq, _), i) in records.iter_mut().zip(1..) {
-            *seq = Seq(n * group * 2 + i);
+            *seq = Seq(n * group * RECORDS + i);
         }
         journal.append(&records)?;
         let synced = journal.sync()?;
@@ -175,7 +179,7 @@ fn apply(folder: &Path, time: Duration) -> Outcome<Rate> {
     let mut applier = store.applier();
     let (mut seconds, mut cpu, mut calls) = (0.0, 0.0, 0);
     while seconds < time.as_secs_f64() {
-        let records = made(TRANSACTION, calls + 1);
+        let records = made(TRANSACTION, calls + 1)?;
         let (start, cpu_start) = (Instant::now(), cpu_seconds());
         applier.apply(&records)?;
         seconds += start.elapsed().as_secs_f64();
@@ -201,7 +205,7 @@ fn named<I>(id: I, name: &str) -> Named<I> {
     Named { id, name: name.into() }
 }
 
-fn records(call: u64) -> (Record, Record) {
+fn records(call: u64) -> Outcome<[Record; 4]> {
     let cdr = cdr(call);
     let early = Cdr { sale: None, cost: None, profit: None, talk_ms: 0, ..cdr.clone() };
     let posting = |kind, account, counterpart, amount: i128| Posting {
@@ -224,7 +228,62 @@ fn records(call: u64) -> (Record, Record) {
         posting(PostingKind::CallCharge, AccountId(1), Book::Revenue(Currency::USD), -3_000_000),
         posting(PostingKind::CallCost, AccountId(2), Book::Cost(Currency::USD), 2_000_000),
     ];
-    (Record::Answered(Box::new(early)), Record::Ended { cdr: Box::new(cdr), postings })
+    let (a, b) = (dialog()?, dialog()?);
+    let answered = Answered {
+        call: CallId(call),
+        at: Moment::default(),
+        ringing: cdr.ringing,
+        pdd_ms: cdr.pdd_ms,
+        codecs: [None, None],
+        sections: [Vec::new(), Vec::new()],
+        a: a.clone(),
+        b: b.clone(),
+        confirmed: false,
+        delayed: false,
+        answer: None,
+        streams: Vec::new(),
+    };
+    Ok([
+        Record::Placed(Box::new(Placed { cdr: early, a, b })),
+        Record::Answered(Box::new(answered)),
+        Record::Confirmed(CallId(call)),
+        Record::Ended { cdr: Box::new(cdr), postings },
+    ])
+}
+
+/// A leg as it is written down.
+fn dialog() -> Outcome<sip::LegState> {
+    let local = LocalAddresses { default_v4: Some("203.0.113.5".parse()?), ..LocalAddresses::default() };
+    let (id, transport) = (ListenerId(0), Transport::Udp);
+    let listener = sip::ListenerConfig { id, transport, port: 5060, advertised: None, local };
+    let resend: std::sync::Arc<[u32]> = [500].into();
+    let config = sip::Config {
+        user_agent: String::new(),
+        challenge: None,
+        listeners: vec![listener],
+        resend_intervals_ms: resend.clone(),
+    };
+    let placement = Placement {
+        target: "198.51.100.7:5060".parse()?,
+        transport,
+        listener: id,
+        host: None,
+        called: "8801712345678".to_owned(),
+        to: None,
+        caller: "4930123456".to_owned(),
+        caller_display: None,
+        session: None,
+        max_forwards: 70,
+        credentials: None,
+        authentication_retries: 0,
+        resend_intervals_ms: resend,
+        request_address: Default::default(),
+        extra_headers: Vec::new(),
+        cancel_timeout_ms: 1000,
+    };
+    let mut endpoint = sip::Endpoint::new(config, Random::from_number(1));
+    let leg = endpoint.place(vocab::Now::default(), placement);
+    Ok(endpoint.leg_state(leg).ok_or("the engine places no call")?)
 }
 
 fn priced(id: u32, name: &str, amount: i128) -> Option<Priced> {
@@ -353,10 +412,10 @@ mod tests {
 
     #[test]
     fn records_follow_one_another() {
-        let all = made(3, 5);
-        assert_eq!(all.iter().map(|(s, _)| s.0).collect::<Vec<_>>(), [9, 10, 11, 12, 13, 14]);
+        let all = made(3, 5).unwrap();
+        assert_eq!(all.iter().map(|(s, _)| s.0).collect::<Vec<_>>(), (17..29).collect::<Vec<_>>());
         assert!(
-            matches!(&all[1].1, Record::Ended { postings, .. } if postings.iter().all(Posting::is_balanced))
+            matches!(&all[3].1, Record::Ended { postings, .. } if postings.iter().all(Posting::is_balanced))
         );
     }
 }

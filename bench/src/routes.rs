@@ -320,11 +320,13 @@ fn switch(snapshot: Arc<Snapshot>) -> Switch {
         listeners: Vec::new(),
         media: MediaAddressing::default(),
         media_families: [false, false],
+        media_threads: 1,
+        boot: 1,
         seed: [7; 16],
     };
     let money = Money(10i128.pow(14));
     let restore = Restore { balances: vec![(Book::Account(CUSTOMER), money)], ..Restore::default() };
-    Switch::new(config, restore, snapshot)
+    Switch::new(vocab::Now::default(), config, restore, snapshot)
 }
 
 /// The decision for a call that is not placed (`RTE-14`); false when it would be refused.

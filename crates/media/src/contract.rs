@@ -12,6 +12,10 @@ pub enum MediaCommand {
     Prepare { count: u32, v6: bool },
     /// Start relaying. Without `b` the session only listens on side A until `SetSide` brings the other one.
     Open { session: MediaSessionId, a: SideConfig, b: Option<SideConfig> },
+    /// Go on with a session of the process before this one, on the same ports: they are opened first, then peers' addresses
+    /// and counters are as in `figures`. Comes before any `Prepare`, with leases of [`crate::PortPool::take_up`].
+    /// Answered by `FirstPacket` of each side that is heard again, or by `ReopenFailed`.
+    Reopen { session: MediaSessionId, a: SideConfig, b: SideConfig, figures: Box<SessionStatistics> },
     /// Replace one side, or set or refresh its remote after SDP. A fresh lease (failover) starts the side anew, so
     /// that a failed vendor's late packets never reach the caller; its old port goes into quarantine.
     SetSide { session: MediaSessionId, side: Side, config: SideConfig },
@@ -30,7 +34,9 @@ pub enum MediaEvent {
     Ready(Vec<PortLease>),
     /// The range is used up, or the system refused more sockets.
     PrepareFailed { wanted: u32, v6: bool },
-    /// The first valid media packet from this side.
+    /// The ports of a session cannot be opened again; there is no such session, and they are not on lease.
+    ReopenFailed { session: MediaSessionId },
+    /// The first valid media packet from this side, since `Open` or `Reopen`.
     FirstPacket { session: MediaSessionId, side: Side },
     /// Nothing came from this side for as long as its `watch` says. Told once until media comes again.
     Silent { session: MediaSessionId, side: Side },

@@ -117,6 +117,11 @@ impl Path {
         }
     }
 
+    /// The address was locked to this one by the process before.
+    pub fn resume(&mut self, now: Tick, locked: Option<SocketAddr>) {
+        self.lock = locked.map(|address| Lock { address, heard: now });
+    }
+
     /// Is a packet from `source` taken?
     pub fn admit(&mut self, now: Tick, latch: Latch, source: SocketAddr, mark: Mark) -> bool {
         if self.admit_known(now, source) {

@@ -63,6 +63,8 @@ pub struct PortPool {
     bound: Vec<IpAddr>,
     /// Pairs in use, by thread: new sessions go to the thread that carries least.
     used: Vec<u32>,
+    /// Pairs taken up from the process before, by thread.
+    taken_up: Vec<u32>,
 }
 
 impl PortPool {
@@ -86,6 +88,28 @@ impl PortPool {
         if let Some(queue) = family.ready.get_mut(thread) {
             queue.push_back(lease);
         }
+    }
+
+    /// A pair that a call of the process before this one has, of `threads` media threads. Its media thread opens it under
+    /// this number; only before anything else is asked of the threads.
+    pub fn take_up(&mut self, lease: PortLease, threads: u8) -> PortLease {
+        let thread = lease.thread % threads.max(1);
+        let place = usize::from(thread);
+        if self.used.len() <= place {
+            self.used.resize(place + 1, 0);
+        }
+        if self.taken_up.len() <= place {
+            self.taken_up.resize(place + 1, 0);
+        }
+        let (Some(used), Some(next)) = (self.used.get_mut(place), self.taken_up.get_mut(place)) else {
+            return lease;
+        };
+        let index = *next;
+        *used += 1;
+        *next += 1;
+        let lease = PortLease { thread, index, local: lease.local };
+        self.note_held(lease);
+        lease
     }
 
     /// A pair for the first side of a session, on the thread that carries the fewest.

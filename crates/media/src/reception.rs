@@ -57,6 +57,16 @@ struct Jitter {
     max_scaled: u32,
 }
 
+impl Jitter {
+    fn resume(jitter_us: u32, max_us: u32, clock_rate: u32) -> Jitter {
+        let scaled = |us: u32| {
+            let units = u64::from(us) * 16 * u64::from(clock_rate) / 1_000_000;
+            u32::try_from(units).unwrap_or(u32::MAX)
+        };
+        Jitter { last: None, scaled: scaled(jitter_us), max_scaled: scaled(max_us) }
+    }
+}
+
 /// Figures of what came from one side.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Reception {
@@ -72,6 +82,20 @@ pub struct Reception {
 }
 
 impl Reception {
+    /// Goes on counting where another process stopped. Its run of sequence numbers is over: what it lost is lost.
+    pub fn resume(figures: &crate::SideStatistics, clock_rate: u32) -> Reception {
+        Reception {
+            packets: figures.packets_in,
+            bytes: figures.bytes_in,
+            duplicated: figures.duplicated,
+            reordered: figures.reordered,
+            payload_type: figures.payload_type,
+            lost_before: figures.lost,
+            jitter: Jitter::resume(figures.jitter_us, figures.jitter_max_us, clock_rate),
+            ..Reception::default()
+        }
+    }
+
     /// Takes in one accepted packet. `len` is the whole packet's.
     pub fn receive(&mut self, now: Tick, header: &RtpHeader, len: usize, clock_rate: u32) {
         self.packets += 1;

@@ -79,6 +79,8 @@ struct SideState {
     heard: Tick,
     /// Told as silent since then.
     silent: bool,
+    /// Media has come since this process has the side.
+    met: bool,
     /// A first packet came / silence began, and `poll_event` has not told it yet.
     tell_first: bool,
     tell_silent: bool,
@@ -102,6 +104,7 @@ impl SideState {
             reported_lost: None,
             heard: now,
             silent: false,
+            met: false,
             tell_first: false,
             tell_silent: false,
         };
@@ -145,7 +148,24 @@ impl SideState {
         }
     }
 
+    /// As another process left it.
+    fn resume(now: Tick, config: SideConfig, figures: &SideStatistics) -> SideState {
+        let mut side = SideState::new(now, config);
+        side.reception = Reception::resume(figures, config.clock_rate);
+        side.rtp.resume(now, figures.latched);
+        side.packets_out = figures.packets_out;
+        side.bytes_out = figures.bytes_out;
+        side.rtcp_in = figures.rtcp_in;
+        side.rtcp_out = figures.rtcp_out;
+        side.rejected = figures.rejected;
+        side.invalid = figures.invalid;
+        side.rtt_us = figures.rtt_us;
+        side.reported_lost = figures.reported_lost;
+        side
+    }
+
     fn media_came(&mut self, now: Tick) {
+        self.tell_first |= !std::mem::replace(&mut self.met, true);
         self.heard = now;
         self.silent = false;
         self.tell_silent = false;
@@ -153,13 +173,11 @@ impl SideState {
 
     fn take_rtp(&mut self, now: Tick, header: &RtpHeader, len: usize) {
         self.media_came(now);
-        self.tell_first |= self.reception.packets == 0;
         self.reception.receive(now, header, len, self.config.clock_rate);
     }
 
     fn take_opaque(&mut self, now: Tick, len: usize) {
         self.media_came(now);
-        self.tell_first |= self.reception.packets == 0;
         self.reception.packets += 1;
         self.reception.bytes = self.reception.bytes.saturating_add(length(len));
     }
@@ -258,6 +276,12 @@ impl Relay {
     pub fn new(now: Tick, a: SideConfig, b: Option<SideConfig>) -> Relay {
         let b = b.map(|config| SideState::new(now, config));
         Relay { a: SideState::new(now, a), b, changed: false, pending: false }
+    }
+
+    /// Goes on with a session of the process before this one.
+    pub fn resume(now: Tick, a: SideConfig, b: SideConfig, figures: &SessionStatistics) -> Relay {
+        let b = Some(SideState::resume(now, b, &figures.b));
+        Relay { a: SideState::resume(now, a, &figures.a), b, changed: false, pending: false }
     }
 
     /// The ports towards one side.

@@ -3,7 +3,8 @@
 use billing::ledger::{Book, Posting};
 use std::collections::BTreeMap;
 use std::time::Duration;
-use switch::{Record, Restore};
+use switch::record::CallRecord;
+use switch::{OpenCall, Record, Restore};
 use vocab::{CallId, Money, Random, Seq, Tick};
 
 #[derive(Debug)]
@@ -95,19 +96,21 @@ impl Disk {
 /// A reader of the journal, independent of the switch and of the store: what a start must know.
 pub fn restore<'a>(records: impl IntoIterator<Item = &'a (Seq, Record)>) -> Restore {
     let mut balances: BTreeMap<Book, Money> = BTreeMap::new();
-    let mut open: BTreeMap<CallId, cdr::Cdr> = BTreeMap::new();
+    let mut open: BTreeMap<CallId, OpenCall> = BTreeMap::new();
     let mut restore = Restore::default();
     for (seq, record) in records {
         restore.last_seq = *seq;
-        match record {
-            Record::Answered(cdr) => {
-                open.insert(cdr.call, (**cdr).clone());
+        if let Record::Alive { at } = record {
+            restore.last_alive = Some(*at);
+        }
+        match record.of_call() {
+            Some((call, CallRecord::End)) => {
+                open.remove(&call);
             }
-            Record::Ended { cdr, .. } => {
-                open.remove(&cdr.call);
+            Some((call, _)) => {
+                open.entry(call).or_default().note(record.clone());
             }
-            Record::Posted(_) => {}
-            Record::Alive { at } => restore.last_alive = Some(*at),
+            None => {}
         }
         for posting in postings(record) {
             for entry in &posting.entries {
@@ -128,7 +131,8 @@ pub fn postings(record: &Record) -> &[Posting] {
     match record {
         Record::Ended { postings, .. } => postings,
         Record::Posted(posting) => std::slice::from_ref(posting),
-        Record::Answered(_) | Record::Alive { .. } => &[],
+        Record::Answered(_) | Record::Alive { .. } | Record::Placed(_) => &[],
+        Record::Confirmed(_) | Record::Figures { .. } | Record::Dropped(_) => &[],
     }
 }
 
@@ -137,8 +141,8 @@ mod tests {
     use super::*;
     use vocab::Utc;
 
-    fn alive(at: Utc) -> Record {
-        Record::Alive { at }
+    fn alive(utc: Utc) -> Record {
+        Record::Alive { at: switch::Moment { utc, ..Default::default() } }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! packets of peers that send at an even pace, without moving a single one.
 
 use media::{MediaCommand, MediaEvent, PortLease, SessionStatistics, Side, SideConfig, SideStatistics};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 use vocab::{MediaSessionId, Tick};
@@ -22,6 +22,8 @@ pub struct MediaPlane {
     next_v6: u32,
     /// One past the last port.
     end: u32,
+    /// Ports of calls that were up when the process before died.
+    reopened: BTreeSet<(bool, u16)>,
     sessions: BTreeMap<MediaSessionId, Session>,
     /// By the address that the peer sends from.
     senders: BTreeMap<SocketAddr, Sender>,
@@ -43,6 +45,8 @@ struct Half {
     figures: SideStatistics,
     /// Start of the wait for media: when the watch was set, or the last packet.
     quiet_since: Tick,
+    /// Media has come in this process.
+    heard_now: bool,
     told_first: bool,
     told_silent: bool,
 }
@@ -61,6 +65,7 @@ impl MediaPlane {
             next_v4: start,
             next_v6: start,
             end: u32::from(end) + 1,
+            reopened: BTreeSet::new(),
             sessions: BTreeMap::new(),
             senders: BTreeMap::new(),
             answers: BTreeMap::new(),
@@ -108,6 +113,7 @@ impl MediaPlane {
                 let old = self.sessions.insert(session, opened);
                 assert!(old.is_none(), "media session {session} opened twice");
             }
+            MediaCommand::Reopen { session, a, b, figures } => self.reopen(now, session, (a, b), &figures),
             MediaCommand::SetSide { session, side, config } => self.set_side(now, session, side, config),
             MediaCommand::Close { session } => self.close(now, session),
         }
@@ -118,20 +124,39 @@ impl MediaPlane {
             true => (&mut self.next_v6, IpAddr::V6(Ipv6Addr::UNSPECIFIED)),
             false => (&mut self.next_v4, IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
         };
-        let room = self.end.saturating_sub(*next) / 2;
-        let leases: Vec<PortLease> = (0..count.min(room))
-            .filter_map(|i| {
-                let port = u16::try_from(*next + 2 * i).ok()?;
-                Some(PortLease { thread: 0, index: u32::from(port), local: SocketAddr::new(wildcard, port) })
-            })
-            .collect();
-        *next += 2 * count.min(room);
+        let mut leases = Vec::new();
+        let mut missing = count;
+        while missing > 0 && *next + 1 < self.end {
+            let port = u16::try_from(*next).unwrap_or(u16::MAX);
+            *next += 2;
+            if !self.reopened.contains(&(v6, port)) {
+                let local = SocketAddr::new(wildcard, port);
+                leases.push(PortLease { thread: 0, index: u32::from(port), local });
+                missing -= 1;
+            }
+        }
         if !leases.is_empty() {
             self.answer(now + LATENCY, MediaEvent::Ready(leases));
         }
-        if count > room {
-            self.answer(now + LATENCY, MediaEvent::PrepareFailed { wanted: count - room, v6 });
+        if missing > 0 {
+            self.answer(now + LATENCY, MediaEvent::PrepareFailed { wanted: missing, v6 });
         }
+    }
+
+    fn reopen(
+        &mut self,
+        now: Tick,
+        id: MediaSessionId,
+        (a, b): (SideConfig, SideConfig),
+        figures: &SessionStatistics,
+    ) {
+        for lease in [a.lease, b.lease] {
+            self.reopened.insert((lease.is_v6(), lease.local.port()));
+        }
+        let half = |config, figures| Half { figures, ..Half::new(config, now) };
+        let session = Session { a: half(a, figures.a), b: Some(half(b, figures.b)), changed: true };
+        let old = self.sessions.insert(id, session);
+        assert!(old.is_none(), "media session {id} opened twice");
     }
 
     fn set_side(&mut self, now: Tick, id: MediaSessionId, side: Side, config: SideConfig) {
@@ -240,6 +265,7 @@ impl Session {
             figures.rejected += count;
             return;
         }
+        receiver.heard_now = true;
         figures.packets_in += count;
         figures.bytes_in += count * PACKET_BYTES;
         figures.payload_type = Some(8);
@@ -258,7 +284,7 @@ impl Session {
     fn news(&mut self, session: MediaSessionId, now: Tick, events: &mut Vec<MediaEvent>) {
         for (side, half) in [(Side::A, Some(&mut self.a)), (Side::B, self.b.as_mut())] {
             let Some(half) = half else { continue };
-            if half.figures.packets_in > 0 && !half.told_first {
+            if half.heard_now && !half.told_first {
                 half.told_first = true;
                 events.push(MediaEvent::FirstPacket { session, side });
             }
@@ -273,7 +299,7 @@ impl Session {
 impl Half {
     fn new(config: SideConfig, now: Tick) -> Half {
         let figures = SideStatistics::default();
-        Half { config, figures, quiet_since: now, told_first: false, told_silent: false }
+        Half { config, figures, quiet_since: now, heard_now: false, told_first: false, told_silent: false }
     }
 
     fn reconfigure(&mut self, config: SideConfig, now: Tick) {

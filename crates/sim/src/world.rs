@@ -73,6 +73,9 @@ pub struct World {
     spins: (Tick, u32),
     trace: Trace,
     pub crashes: u32,
+    /// Dead until then.
+    down_until: Option<Tick>,
+    boot: u64,
 }
 
 /// A running hash of everything the switch ever said, and when.
@@ -95,7 +98,12 @@ impl World {
         let ports = (params.mediaproxyport_start, params.mediaproxyport_end);
         let mut random = Random::from_number(seed);
         let disk = Disk::new(random.fork());
-        let switch = Switch::new(config(&mut random), Restore::default(), snapshot.clone());
+        let switch = Switch::new(
+            Now { tick: Tick(0), utc: EPOCH },
+            config(&mut random, 1),
+            Restore::default(),
+            snapshot.clone(),
+        );
         let mut world = World {
             business,
             link: Link::GOOD,
@@ -114,6 +122,8 @@ impl World {
             spins: (Tick(0), 0),
             trace: Trace(0xcbf2_9ce4_8422_2325),
             crashes: 0,
+            down_until: None,
+            boot: 1,
         };
         world.drain();
         world.pay_in()?;
@@ -193,7 +203,7 @@ impl World {
     fn due(&self) -> Option<Tick> {
         let all = [
             self.queue.due(),
-            self.switch.poll_timeout(),
+            self.down_until.or_else(|| self.switch.poll_timeout()),
             self.media.poll_timeout(),
             self.disk.poll_timeout(),
         ];
@@ -203,7 +213,11 @@ impl World {
     /// Lets one thing happen that is due now.
     fn step(&mut self) {
         let (now, clock) = (self.now, self.clock());
-        if self.disk.poll_timeout().is_some_and(|at| at <= now) {
+        if let Some(until) = self.down_until
+            && until <= now
+        {
+            self.start_again();
+        } else if self.disk.poll_timeout().is_some_and(|at| at <= now) {
             if let Some(seq) = self.disk.handle_timeout(now) {
                 self.input(Input::Journaled(seq));
             }
@@ -213,7 +227,7 @@ impl World {
             }
         } else if let Some(event) = self.queue.take(now) {
             self.event(event);
-        } else if self.switch.poll_timeout().is_some_and(|at| at <= now) {
+        } else if !self.is_down() && self.switch.poll_timeout().is_some_and(|at| at <= now) {
             self.spins = if self.spins.0 == now { (now, self.spins.1 + 1) } else { (now, 0) };
             assert!(self.spins.1 < SPIN_LIMIT, "the switch spins at {now:?}");
             self.switch.handle_timeout(clock);
@@ -233,6 +247,9 @@ impl World {
     }
 
     fn input(&mut self, input: Input<'_>) {
+        if self.is_down() {
+            return;
+        }
         let clock = self.clock();
         self.switch.handle_input(clock, input);
         self.drain();
@@ -355,8 +372,9 @@ impl World {
         self.input(Input::JournalStopped(full));
     }
 
-    /// `kill -9` and a new start: only the disk's durable records survive, and what is under way on the network.
-    pub fn crash(&mut self) {
+    /// `kill -9`, and a new start after a while: only the disk's durable records survive, and what is under way on the
+    /// network. What arrives meanwhile finds nobody.
+    pub fn crash(&mut self, gap: Duration) {
         self.crashes += 1;
         self.disk.crash();
         self.media.restart(self.ports.0, self.ports.1);
@@ -366,8 +384,26 @@ impl World {
             }
             Event::Wake(_) => true,
         });
+        self.down_until = Some(self.now + gap);
+        if gap.is_zero() {
+            self.start_again();
+        }
+    }
+
+    /// Is there no process at the moment?
+    pub fn is_down(&self) -> bool {
+        self.down_until.is_some()
+    }
+
+    fn start_again(&mut self) {
+        self.down_until = None;
+        // Sometimes the whole machine was restarted, and ticks of before mean nothing.
+        if self.random.below(3) == 0 {
+            self.boot += 1;
+        }
         let restore = disk::restore(self.disk.records());
-        self.switch = Switch::new(config(&mut self.random), restore, self.snapshot.clone());
+        let config = config(&mut self.random, self.boot);
+        self.switch = Switch::new(self.clock(), config, restore, self.snapshot.clone());
         self.drain();
     }
 }
@@ -381,7 +417,7 @@ fn connection(remote: SocketAddr) -> u64 {
     host << 16 | u64::from(remote.port())
 }
 
-fn config(random: &mut Random) -> SwitchConfig {
+fn config(random: &mut Random, boot: u64) -> SwitchConfig {
     let local = LocalAddresses {
         interfaces: Vec::new(),
         default_v4: Some(IpAddr::V4(SWITCH_V4)),
@@ -395,6 +431,8 @@ fn config(random: &mut Random) -> SwitchConfig {
         listeners: listeners(),
         media: MediaAddressing { local, advertised_v4: None, advertised_v6: None },
         media_families: [true, true],
+        media_threads: 1,
+        boot,
         seed,
     }
 }

@@ -312,6 +312,17 @@ impl Echo {
         b
     }
 
+    /// The request once more, as far as its responses need it.
+    pub fn request(&self, method: &str) -> Vec<u8> {
+        let mut b = Builder::request(method, "sip:earlier.invalid");
+        b.append(&self.lines);
+        if self.to != EchoedTo::Absent {
+            b.raw("\r\n");
+        }
+        self.write_record_routes(&mut b);
+        b.finish()
+    }
+
     pub fn write_record_routes(&self, b: &mut Builder) {
         for value in &self.record_routes {
             b.header("Record-Route", value);

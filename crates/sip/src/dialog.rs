@@ -225,6 +225,37 @@ impl Leg {
         self.send_request(core, Purpose::Info, branch, flow, b.finish_with(content_type, body));
     }
 
+    /// OPTIONS inside the dialog (RFC 3261 §11): a peer that has lost it says 481.
+    pub fn probe(&mut self, core: &mut Core) {
+        if !matches!(self.phase, Phase::Established) {
+            return;
+        }
+        let cseq = self.next_cseq();
+        let (mut b, branch, flow) = self.begin_request(core, Method::Options, cseq);
+        self.contact(&mut b);
+        b.header("Accept", CONTENT_TYPE);
+        self.send_request(core, Purpose::Options, branch, flow, b.finish());
+    }
+
+    fn on_probe_response(&mut self, core: &mut Core, response: &Message) {
+        match response.status() {
+            Some(408 | 481) if matches!(self.phase, Phase::Established) => self.lost(core),
+            Some(408 | 481) | None => {}
+            Some(_) => self.emit(core, LegEvent::Alive),
+        }
+    }
+
+    /// A 2xx to an INVITE that no transaction of this process has sent: the one before us asked for it, or the peer has
+    /// not heard our ACK for longer than any transaction lives. It wants its ACK all the same (RFC 3261 §13.2.2.4).
+    pub fn acknowledge_stray(&mut self, core: &mut Core, response: &Message, flow: Flow) {
+        let of_dialog = self.remote_tag.as_deref() == response.to().and_then(|t| t.tag());
+        if !of_dialog || !matches!(self.phase, Phase::Established) || !self.accept_source(flow) {
+            return;
+        }
+        let (b, _, flow) = self.begin_request(core, Method::Ack, cseq_of(response));
+        core.send(flow, b.finish());
+    }
+
     /// Sends an offer of ours, keeps it until an ACK has come, or says that the peer is busy.
     pub fn start_offer(&mut self, core: &mut Core, offer: OurOffer) {
         let update = offer.by == OfferBy::Update && self.peer.update && offer.session.is_some();
@@ -418,6 +449,7 @@ impl Leg {
             Purpose::Invite => self.on_invite_response(core, delivery, flow, response),
             Purpose::Reinvite | Purpose::Update => self.on_offer_response(core, delivery, response),
             Purpose::Bye => self.on_bye_response(core, response),
+            Purpose::Options => self.on_probe_response(core, response),
             Purpose::Info => {
                 let established = matches!(self.phase, Phase::Established);
                 if established && matches!(response.status(), Some(408 | 481)) {
@@ -439,7 +471,8 @@ impl Leg {
                     self.lost(core);
                 }
             }
-            Purpose::Prack | Purpose::Cancel => {}
+            // That nothing answers a probe is for the brain to judge.
+            Purpose::Prack | Purpose::Cancel | Purpose::Options => {}
         }
     }
 }

@@ -379,6 +379,43 @@ impl Calling {
         self.early.is_empty() && self.last.is_none()
     }
 
+    /// Of the process before this one; only ever to be cancelled.
+    pub fn taken_up(client: Key, cseq: u32, flow: Flow) -> Calling {
+        let placement = Placement {
+            target: flow.remote,
+            transport: flow.transport,
+            listener: flow.listener,
+            host: None,
+            called: String::new(),
+            to: None,
+            caller: String::new(),
+            caller_display: None,
+            session: None,
+            max_forwards: 70,
+            credentials: None,
+            authentication_retries: 0,
+            resend_intervals_ms: [].into(),
+            request_address: Default::default(),
+            extra_headers: Vec::new(),
+            cancel_timeout_ms: 32_000,
+        };
+        Calling {
+            client,
+            placement,
+            cseq,
+            answered: false,
+            cancelled: false,
+            told_trying: true,
+            early: Vec::new(),
+            last: None,
+            preview: None,
+        }
+    }
+
+    pub fn cseq(&self) -> u32 {
+        self.cseq
+    }
+
     /// Notes a provisional response of a fork. False: a copy, or out of order (RFC 3262 §4).
     fn accept_early(&mut self, tag: Box<str>, rseq: Option<u32>) -> bool {
         let known = self.early.len();

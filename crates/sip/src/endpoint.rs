@@ -111,10 +111,10 @@ pub struct Statistics {
 /// [`Endpoint::poll_timeout`] when to come back.
 #[derive(Debug)]
 pub struct Endpoint {
-    core: Core,
-    legs: Slab<Box<Leg>>,
+    pub(crate) core: Core,
+    pub(crate) legs: Slab<Box<Leg>>,
     /// Legs by our tag, which is random and so cannot be guessed.
-    tags: IdMap<u64, Key>,
+    pub(crate) tags: IdMap<u64, Key>,
 }
 
 impl Endpoint {
@@ -255,12 +255,27 @@ impl Endpoint {
             self.core.statistics.malformed += 1;
             return;
         }
-        let Some((delivery, flow)) = self.core.client_response(flow, response) else { return };
+        let Some((delivery, flow)) = self.core.client_response(flow, response) else {
+            return self.on_stray(flow, response);
+        };
         self.core.heard.recognised = true;
         if self.legs.get(delivery.leg).is_some() {
             self.with_leg(delivery.leg, |leg, core| leg.on_response(core, delivery, flow, response));
         } else {
             self.answer_for_lost_leg(delivery, flow, response);
+        }
+    }
+
+    /// A response that no leg waits for. A 2xx to an INVITE wants its ACK in any case.
+    fn on_stray(&mut self, flow: Flow, response: &Message) {
+        let accepted = response.status().is_some_and(|s| (200..300).contains(&s));
+        if !accepted || response.method() != Method::Invite || self.core.knows_client(response) {
+            return;
+        }
+        let tag = response.from().and_then(|f| parse_hex(f.tag()?));
+        let Some(key) = tag.and_then(|tag| self.tags.get(&tag)).copied() else { return };
+        if self.legs.get(key).is_some_and(|leg| Some(&*leg.call_id) == response.call_id()) {
+            self.with_leg(key, |leg, core| leg.acknowledge_stray(core, response, flow));
         }
     }
 

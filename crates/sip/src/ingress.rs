@@ -57,6 +57,29 @@ pub(crate) struct Incoming {
     answer: Option<Option<SessionDescription>>,
 }
 
+impl Incoming {
+    /// Of the process before this one. A reliable provisional whose PRACK is missing counts as received: the final
+    /// response follows at once.
+    pub fn taken_up(server: Key, cseq: u32, complete: bool) -> Incoming {
+        let exchange = if complete { Exchange::Complete } else { Exchange::Received };
+        Incoming {
+            server,
+            cseq,
+            exchange,
+            requires_reliable: false,
+            rseq: 0,
+            outstanding: None,
+            queue: VecDeque::new(),
+            answer: None,
+        }
+    }
+
+    /// Is the exchange of sessions done, as far as the final response is concerned?
+    pub fn complete(&self) -> bool {
+        matches!(self.exchange, Exchange::Sent | Exchange::Complete)
+    }
+}
+
 /// What opens an arriving leg, besides the request.
 pub(crate) struct Arrival {
     pub key: Key,

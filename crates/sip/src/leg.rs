@@ -185,6 +185,7 @@ impl Leg {
             LegCommand::AcceptOffer { session } => self.accept_offer(core, session.as_ref()),
             LegCommand::RefuseOffer(refusal) => self.refuse_offer(core, &refusal),
             LegCommand::Info { content_type, body } => self.send_info(core, &content_type, &body),
+            LegCommand::Probe => self.probe(core),
             LegCommand::Release { q850, text } => self.release(core, ReleaseReason { q850, text }),
         }
     }
@@ -240,7 +241,7 @@ impl Leg {
         }
     }
 
-    fn toward(&self, uri: &Uri<'_>, policy: RequestAddress) -> Flow {
+    pub fn toward(&self, uri: &Uri<'_>, policy: RequestAddress) -> Flow {
         let mut flow = self.flow;
         flow.remote.set_port(uri.port().unwrap_or(5060));
         let ip = uri.host_ip().filter(|ip| crate::core::is_sendable(*ip));
@@ -289,7 +290,7 @@ impl Leg {
         (b, branch, flow)
     }
 
-    fn write_identity(&self, b: &mut Builder, method: Method, cseq: u32) {
+    pub fn write_identity(&self, b: &mut Builder, method: Method, cseq: u32) {
         b.raw("From: <").text(&self.local_uri).raw(">;tag=").hex(self.local_tag).raw("\r\n");
         b.raw("To: <").text(&self.remote_uri).raw(">");
         if let Some(tag) = &self.remote_tag {

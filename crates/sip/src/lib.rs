@@ -12,6 +12,7 @@ mod ingress;
 mod large;
 mod leg;
 pub mod message;
+mod restore;
 pub mod sdp;
 mod slab;
 mod timers;
@@ -25,6 +26,7 @@ pub use endpoint::{
 };
 pub use framing::{Frame, Framer};
 pub use message::{Builder, Message, Method, Peek, peek};
+pub use restore::{LegState, PeerTerms};
 
 /// 16 hexadecimal digits.
 pub(crate) fn hex_u64(n: u64) -> [u8; 16] {

@@ -117,6 +117,16 @@ impl Origin {
         Origin { id: id & 0x7fff_ffff, version: id & 0x7fff_ffff, last: None }
     }
 
+    /// Goes on where another process stopped. What it wrote last is not known, so the next session counts as changed.
+    pub fn resume(id: u64, version: u64) -> Origin {
+        Origin { id, version: version.saturating_add(1), last: None }
+    }
+
+    /// Id and version.
+    pub fn numbers(&self) -> (u64, u64) {
+        (self.id, self.version)
+    }
+
     /// The session as text; the same session again gets the same version.
     pub fn print(&mut self, session: &SessionDescription) -> String {
         let text = print(session, self.id, self.version);

@@ -27,6 +27,7 @@ pub(crate) enum Purpose {
     Update,
     Prack,
     Info,
+    Options,
     Bye,
     Cancel,
 }
@@ -38,6 +39,7 @@ impl Purpose {
             Purpose::Update => Method::Update,
             Purpose::Prack => Method::Prack,
             Purpose::Info => Method::Info,
+            Purpose::Options => Method::Options,
             Purpose::Bye => Method::Bye,
             Purpose::Cancel => Method::Cancel,
         }
@@ -187,6 +189,40 @@ impl Core {
         }
     }
 
+    /// An INVITE of the process before this one, which is now to be cancelled. `head` is as much of it as CANCEL and ACK
+    /// repeat. Whether a provisional response had come is not known; where the INVITE itself was lost, the CANCEL
+    /// meets 481.
+    pub fn take_up_client(
+        &mut self,
+        leg: Key,
+        flow: Flow,
+        branch: u64,
+        head: Vec<u8>,
+        resend: Arc<[u32]>,
+    ) -> Key {
+        let key = self.clients.insert(ClientTransaction {
+            branch,
+            purpose: Purpose::Invite,
+            flow,
+            waiting: None,
+            datagram: None,
+            bytes: head.into(),
+            leg: Some(leg),
+            state: ClientState::Proceeding,
+            resend,
+            sent: 0,
+            generation: 0,
+            cancelling: Cancelling::No,
+            winner: None,
+            acks: SmallVec::new(),
+        });
+        self.branches.insert((branch, false), key);
+        self.list_waiting(key, flow);
+        self.note_connection(flow);
+        self.set_timer(LIFE, TimerOf::Client(key), 0);
+        key
+    }
+
     fn remove_client(&mut self, key: Key) {
         self.unlist_waiting(key);
         if let Some(t) = self.clients.remove(key) {
@@ -263,6 +299,16 @@ impl Core {
         self.write_user_agent(&mut b, "User-Agent");
         let bytes = b.finish();
         self.start_client(Outgoing { purpose: Purpose::Cancel, leg: None, flow, branch, bytes, resend });
+    }
+
+    /// Is there a transaction that this response belongs to?
+    pub fn knows_client(&self, response: &Message) -> bool {
+        let branch = response.top_via().and_then(|via| parse_hex(via.branch()?.strip_prefix(MAGIC_COOKIE)?));
+        branch.is_some_and(|b| self.branches.contains_key(&(b, response.method() == Method::Cancel)))
+    }
+
+    pub fn client_branch(&self, key: Key) -> Option<u64> {
+        self.clients.get(key).map(|t| t.branch)
     }
 
     /// Finds the transaction of a response and lets it react. `Some` when the leg must see the response, with the way
@@ -561,6 +607,11 @@ fn server_key(secret: Secret, request: &Message, via: &Via<'_>, flow: Flow, meth
 }
 
 impl Core {
+    /// What an INVITE and its copies are found by.
+    pub fn invite_key(&self, request: &Message, via: &Via<'_>, flow: Flow) -> RequestKey {
+        server_key(self.secret, request, via, flow, Method::Invite)
+    }
+
     /// Is this a copy of a request we know, or the ACK of a refusal?
     pub fn server_request(&mut self, request: &Message, via: &Via<'_>, flow: Flow) -> Matched {
         let method = request.method();
@@ -722,6 +773,11 @@ impl Core {
         if let Some(merge_key) = merge_key {
             self.merge_keys.remove(&merge_key);
         }
+    }
+
+    /// The lines of a request that identify it and that its responses repeat.
+    pub fn server_head(&self, key: Key) -> Option<Vec<u8>> {
+        Some(self.servers.get(key)?.echo.as_ref()?.request("INVITE"))
     }
 
     /// Where responses of a transaction go, for copies that a leg sends itself.

@@ -79,7 +79,8 @@ impl<'a> Batch<'a> {
             match record {
                 Record::Ended { cdr, postings } => self.ended(*seq, cdr, postings)?,
                 Record::Posted(posting) => self.post(*seq, std::slice::from_ref(posting))?,
-                Record::Answered(_) | Record::Alive { .. } => {}
+                Record::Answered(_) | Record::Alive { .. } | Record::Placed(_) => {}
+                Record::Confirmed(_) | Record::Figures { .. } | Record::Dropped(_) => {}
             }
             self.state.applied = *seq;
         }

@@ -70,7 +70,7 @@ impl Store {
             Ok(Restore {
                 last_seq: recovered.last_seq.max(watermark(db)?),
                 balances: balances(db)?.into_iter().map(|(book, (_, amount))| (book, amount)).collect(),
-                open_calls: recovered.open.into_iter().map(|(_, cdr)| *cdr).collect(),
+                open_calls: recovered.open,
                 last_alive: recovered.last_alive,
                 keys: keyed_postings(db, KEYS)?,
             })

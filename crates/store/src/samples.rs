@@ -136,6 +136,46 @@ pub(crate) fn unanswered(call: u64) -> Cdr {
     }
 }
 
+/// A call on its way to a gateway.
+pub(crate) fn placed(cdr: Cdr) -> Record {
+    let (a, b) = (dialog("10.1.0.1:5060"), dialog("10.2.0.1:5060"));
+    Record::Placed(Box::new(switch::record::Placed { cdr, a, b }))
+}
+
+fn dialog(target: &str) -> sip::LegState {
+    let local = vocab::net::LocalAddresses { default_v4: "10.0.0.1".parse().ok(), ..Default::default() };
+    let id = vocab::ListenerId(0);
+    let listener = sip::ListenerConfig { id, transport: Transport::Udp, port: 5060, advertised: None, local };
+    let intervals: std::sync::Arc<[u32]> = [500].into();
+    let config = sip::Config {
+        user_agent: String::new(),
+        challenge: None,
+        listeners: vec![listener],
+        resend_intervals_ms: intervals.clone(),
+    };
+    let mut endpoint = sip::Endpoint::new(config, vocab::Random::from_number(1));
+    let placement = vocab::leg::Placement {
+        target: target.parse().expect("an address"),
+        transport: Transport::Udp,
+        listener: id,
+        host: None,
+        called: "8801712345678".into(),
+        to: None,
+        caller: "4930123456".into(),
+        caller_display: None,
+        session: None,
+        max_forwards: 70,
+        credentials: None,
+        authentication_retries: 0,
+        resend_intervals_ms: intervals,
+        request_address: Default::default(),
+        extra_headers: Vec::new(),
+        cancel_timeout_ms: 1000,
+    };
+    let leg = endpoint.place(vocab::Now::default(), placement);
+    endpoint.leg_state(leg).expect("a leg")
+}
+
 /// A ledger of the simplest kind, to make the postings that go with records.
 #[derive(Default)]
 pub(crate) struct Books(std::collections::BTreeMap<Book, Money>);

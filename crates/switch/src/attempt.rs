@@ -4,7 +4,6 @@ use crate::brain::Switch;
 use crate::call::{Call, Current, Deadline, Ending, Phase};
 use crate::codecs;
 use crate::media_plan::{self, MediaPlan, NoPorts, Party};
-use crate::record::Record;
 use crate::settle;
 use crate::snapshot::RoutingGateway;
 use crate::tariff;
@@ -162,6 +161,7 @@ impl Switch {
             redirects: 0,
         });
         self.set_deadline(call, Deadline::Progress, Some(now.tick + wait));
+        self.note_placed(now, call);
         Ok(())
     }
 
@@ -357,9 +357,13 @@ impl Switch {
             Some(answer) => Some(self.cross_answer(call, Side::B, &answer)),
             None => call.early_answer.take(),
         };
-        let draft = settle::draft(now, call);
-        let journaled =
-            self.journal(Record::Answered(Box::new(draft)), Some(crate::brain::Waiting::Call(call.id)));
+        let Some(record) = self.answered_record(call, answer.clone()) else {
+            // The engine has no such leg: nobody to connect.
+            call.answered = None;
+            let end = self.ending(now, EndReason::InternalError, EndedBy::Switch);
+            return self.end_call(now, call, end);
+        };
+        let journaled = self.journal(record, Some(crate::brain::Waiting::Call(call.id)));
         call.phase = Phase::Answering { journaled, answer };
         self.show(call);
     }
@@ -419,6 +423,7 @@ impl Switch {
             current.record.remote = Some(place);
         }
         self.set_deadline(call, Deadline::Progress, Some(now.tick + wait));
+        self.note_placed(now, call);
         true
     }
 

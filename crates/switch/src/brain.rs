@@ -69,7 +69,8 @@ pub(crate) enum Waiting {
 }
 
 impl Switch {
-    pub fn new(config: SwitchConfig, restore: Restore, snapshot: Arc<Snapshot>) -> Switch {
+    /// Goes on from `restore`: calls that were up are taken up again, those that were being set up are ended.
+    pub fn new(now: Now, config: SwitchConfig, restore: Restore, snapshot: Arc<Snapshot>) -> Switch {
         let mut random = Random::from_seed(config.seed);
         let endpoint = sip::Endpoint::new(endpoint_config(&config, &snapshot), random.fork());
         let mut switch = Switch {
@@ -100,8 +101,10 @@ impl Switch {
             config,
             snapshot: snapshot.clone(),
         };
-        switch.adopt(snapshot);
-        switch.restore(restore);
+        switch.set_accounts(&snapshot);
+        switch.restore(now, restore);
+        // Only now, because calls of the process before have the first right to their ports.
+        switch.ask_for_ports();
         switch
     }
 
@@ -179,19 +182,22 @@ impl Switch {
             MediaEvent::FirstPacket { session, side } => self.with_session(now, session, |switch, call| {
                 switch.on_first_packet(call, side);
             }),
+            MediaEvent::ReopenFailed { session } => self.with_session(now, session, |switch, call| {
+                switch.on_reopen_failed(now, call, session);
+            }),
             MediaEvent::Silent { session, side } => self.with_session(now, session, |switch, call| {
                 switch.on_silence(now, call, side);
             }),
             MediaEvent::Statistics(all) => {
                 for figures in all {
                     self.with_session(now, figures.session, |switch, call| {
-                        switch.on_figures(call, figures, false);
+                        switch.on_figures(now, call, figures, false);
                     });
                 }
             }
             MediaEvent::Closed(figures) => {
                 self.with_session(now, figures.session, |switch, call| {
-                    switch.on_figures(call, figures, true);
+                    switch.on_figures(now, call, figures, true);
                 });
                 self.media_sessions.remove(&figures.session);
             }
@@ -347,12 +353,16 @@ impl Switch {
     }
 
     fn adopt(&mut self, snapshot: Arc<Snapshot>) {
+        self.set_accounts(&snapshot);
+        self.snapshot = snapshot;
+        self.ask_for_ports();
+    }
+
+    fn set_accounts(&mut self, snapshot: &Snapshot) {
         for account in snapshot.accounts.values() {
             // A refused change of currency is refused where it is entered; here the old terms stay.
             let _ = self.ledger.set_account(account.id, account.terms);
         }
-        self.snapshot = snapshot;
-        self.ask_for_ports();
     }
 
     /// Calls in progress.

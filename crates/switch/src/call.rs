@@ -95,9 +95,23 @@ pub(crate) enum Deadline {
     Length,
     /// The media threads' figures are waited for no longer.
     Figures,
+    /// After a restart: the peers are asked for the call; later, what they have not said counts.
+    Doubt,
 }
 
-pub(crate) const DEADLINES: usize = 4;
+pub(crate) const DEADLINES: usize = 5;
+
+/// Of a call of the process before this one: is it still there? Its end may have fallen into the gap.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Doubt {
+    /// The last sign of life before the restart; what the call is charged up to when it has ended since.
+    pub last: Now,
+    pub asked: bool,
+    /// Sides that have given no sign since.
+    pub silent: [bool; 2],
+    /// Media came from both sides before the restart, and from neither since.
+    pub no_media: bool,
+}
 
 #[derive(Debug)]
 pub(crate) struct Call {
@@ -143,6 +157,11 @@ pub(crate) struct Call {
     pub slots_held: bool,
     /// It is among the next news already.
     pub in_news: bool,
+    /// The journal has a `Placed` of it.
+    pub noted: bool,
+    /// When its media figures were last written down.
+    pub figures_noted: Option<Tick>,
+    pub doubt: Option<Doubt>,
     pub deadlines: [Option<Tick>; DEADLINES],
 }
 
@@ -181,6 +200,9 @@ impl Call {
             confirmed: false,
             slots_held: false,
             in_news: false,
+            noted: false,
+            figures_noted: None,
+            doubt: None,
             deadlines: [None; DEADLINES],
         }
     }

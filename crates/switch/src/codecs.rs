@@ -189,7 +189,7 @@ fn voices(media: &MediaDescription) -> Vec<String> {
 }
 
 fn format_named<'a>(media: &'a MediaDescription, wanted: &str) -> Option<&'a str> {
-    media.formats.iter().map(String::as_str).find(|f| name_of(media, f).as_deref() == Some(wanted))
+    media.formats.iter().map(|f| f.as_str()).find(|f| name_of(media, f).as_deref() == Some(wanted))
 }
 
 /// Leaves these codecs, in this order, and what goes along with them; adds those that are not there yet.
@@ -205,7 +205,7 @@ fn select(media: &mut MediaDescription, wanted: &[String]) {
         {
             let number = kind.static_payload_type().to_string();
             added.push(rtpmap(&number, kind));
-            formats.push(number);
+            formats.push(number.into());
         }
     }
     let along = media.formats.iter().filter(|f| name_of(media, f).is_some_and(|name| !is_voice(&name)));
@@ -228,7 +228,7 @@ fn is_about(attribute: &Attribute, number: &str) -> bool {
 
 fn rtpmap(number: &str, kind: Kind) -> Attribute {
     let value = format!("{number} {}/8000", kind.name());
-    Attribute { name: "rtpmap".to_owned(), value: Some(value) }
+    Attribute { name: "rtpmap".into(), value: Some(value.into()) }
 }
 
 /// Makes an answer say what `theirs` offered of this coding: its own numbers and packet time.
@@ -241,10 +241,10 @@ fn carry(media: &mut MediaDescription, theirs: &MediaDescription, coding: Coding
         matches!(a.name.as_str(), "rtpmap" | "fmtp") && numbers.iter().any(|n| is_about(a, n))
     };
     let mut attributes: Vec<Attribute> = theirs.attributes.iter().filter(about).cloned().collect();
-    let ptime = Some(coding.packet_ms.to_string());
-    attributes.push(Attribute { name: "ptime".to_owned(), value: ptime });
+    let ptime = Some(coding.packet_ms.to_string().into());
+    attributes.push(Attribute { name: "ptime".into(), value: ptime });
     media.attributes.splice(0..0, attributes);
-    media.formats = numbers;
+    media.formats = numbers.into_iter().map(Into::into).collect();
 }
 
 /// How speech is carried to whoever wrote `media`, by this codec.
@@ -274,7 +274,7 @@ mod tests {
     /// `8 0 101` with the rtpmap lines that are needed, or `8@30` for a packet time.
     fn audio(text: &str) -> SessionDescription {
         let (formats, ptime) = text.split_once('@').unwrap_or((text, ""));
-        let text_attribute = |name: &str, value: String| Attribute { name: name.into(), value: Some(value) };
+        let text_attribute = |name: &str, value: String| Attribute { name: name.into(), value: Some(value.into()) };
         let mapped = |f: &str| match f {
             "101" => Some("telephone-event/8000"),
             "97" => Some("opus/48000/2"),
@@ -288,7 +288,7 @@ mod tests {
             kind: "audio".into(),
             port: 4000,
             protocol: "RTP/AVP".into(),
-            formats: formats.split(' ').map(str::to_owned).collect(),
+            formats: formats.split(' ').map(Into::into).collect(),
             address: None,
             direction: None,
             bandwidth: Vec::new(),

@@ -1,16 +1,11 @@
-//! Operators' requests, and the state from before a restart.
+//! Operators' requests.
 
 use crate::brain::{Switch, Waiting};
-use crate::interface::{AccountState, ControlId, ControlReply, ControlRequest, Output, Restore};
+use crate::interface::{AccountState, ControlId, ControlReply, ControlRequest, Output};
 use crate::load::listed;
 use crate::record::Record;
-use crate::settle;
-use billing::ledger::{Book, Payment, Posting, PostingKind, Settlement};
-use billing::pricing;
-use billing::rate::Rate;
-use cdr::{Cdr, Priced};
-use std::time::Duration;
-use vocab::{AccountId, CallId, EndReason, EndedBy, Money, Now, Seq, Utc};
+use billing::ledger::{Book, Payment, Posting, PostingKind};
+use vocab::{AccountId, CallId, EndReason, EndedBy, Money, Now, Seq};
 
 impl Switch {
     pub(crate) fn on_control(&mut self, now: Now, id: ControlId, request: ControlRequest) {
@@ -127,63 +122,6 @@ impl Switch {
             });
         }
     }
-
-    // --- after a restart
-
-    /// Takes over what the journal knows. Calls that were up when the process died are closed with their last sign of
-    /// life: the peers' dialogs are gone with the old process, so nothing after that moment may be charged.
-    pub(crate) fn restore(&mut self, restore: Restore) {
-        for (book, balance) in restore.balances {
-            self.ledger.open_balance(book, balance);
-        }
-        for (key, seq, posting) in restore.keys {
-            self.keys.insert(key, (seq, posting));
-        }
-        for call in restore.open_calls {
-            self.last_call_id = self.last_call_id.max(call.call);
-            self.close_lost_call(call, restore.last_alive);
-        }
-    }
-
-    fn close_lost_call(&mut self, mut cdr: Cdr, last_alive: Option<Utc>) {
-        let answer = cdr.answer.unwrap_or(cdr.end);
-        let last = last_alive.unwrap_or(answer).max(answer);
-        let talk = Duration::from_micros(u64::try_from(last.0 - answer.0).unwrap_or(0));
-        let rounding = settle::rounding(&self.snapshot.params);
-        let billed = pricing::billed_seconds(talk, &rounding);
-        for priced in [&mut cdr.sale, &mut cdr.cost].into_iter().flatten() {
-            if let Ok(charge) = pricing::charge(&rate_of(priced), billed, &rounding) {
-                priced.billed_s = billed;
-                priced.charged_s = charge.charged_seconds;
-                priced.amount = charge.amount;
-            }
-        }
-        cdr.end = last;
-        cdr.talk_ms = settle::millis(talk);
-        cdr.end_reason = EndReason::InternalError;
-        cdr.ended_by = EndedBy::Switch;
-        cdr.sip_code = 200;
-        cdr.q850 = EndReason::InternalError.row().q850;
-        cdr.end_text =
-            Some("the switch was restarted during the call; charged to the last sign of life".to_owned());
-        cdr.profit = settle::profit(cdr.sale.as_ref(), cdr.cost.as_ref());
-        for attempt in &mut cdr.attempts {
-            attempt.end = attempt.end.max(last);
-        }
-        let amount = |p: &Option<Priced>| p.as_ref().map_or(Money::ZERO, |p| p.amount);
-        let settlement = Settlement {
-            call: cdr.call,
-            at: last,
-            reservation: None,
-            charge: cdr.account.as_ref().map(|a| (a.id, amount(&cdr.sale))),
-            cost: cdr.vendor.as_ref().map(|v| (v.id, amount(&cdr.cost))),
-        };
-        let postings = self.ledger.settle(settlement).unwrap_or_else(|error| {
-            cdr.end_text = Some(format!("not booked: {error}"));
-            Vec::new()
-        });
-        self.journal(Record::Ended { cdr: Box::new(cdr), postings }, None);
-    }
 }
 
 /// Is the request the one that made this posting?
@@ -191,21 +129,4 @@ fn same_payment(posting: &Posting, payment: &Payment) -> bool {
     let amount = posting.entries.first().map(|e| (e.book, e.amount));
     let signed = if payment.kind == PostingKind::Refund { Money(-payment.amount.0) } else { payment.amount };
     posting.kind == payment.kind && amount == Some((Book::Account(payment.account), signed))
-}
-
-/// The rate that a price was made from.
-fn rate_of(priced: &Priced) -> Rate {
-    Rate {
-        area: priced.area.clone(),
-        price_per_minute: priced.price_per_minute,
-        first_period_s: priced.first_period_s,
-        first_period_price: priced.first_period_price,
-        cycle_s: priced.cycle_s,
-        connection_fee: priced.connection_fee,
-        minimum_charge: priced.minimum_charge,
-        free_seconds: priced.free_seconds,
-        locked: false,
-        level: priced.level,
-        sections: priced.sections.as_slice().into(),
-    }
 }

@@ -1,15 +1,14 @@
 //! The brain's inputs and outputs.
 
-use crate::record::Record;
+use crate::record::{Moment, OpenCall, Record};
 use crate::snapshot::Snapshot;
 use billing::ledger::{Book, Posting, PostingKind};
-use cdr::Cdr;
 use media::{MediaCommand, MediaEvent};
 use std::net::IpAddr;
 use std::sync::Arc;
 use vocab::explain::RouteExplanation;
 use vocab::net::LocalAddresses;
-use vocab::{AccountId, CallId, EndReason, Flow, MappingGatewayId, Money, RoutingGatewayId, Seq, Utc};
+use vocab::{AccountId, CallId, EndReason, Flow, MappingGatewayId, Money, RoutingGatewayId, Seq};
 
 /// What the brain must know at its start and cannot learn later.
 #[derive(Clone, Debug)]
@@ -18,6 +17,10 @@ pub struct SwitchConfig {
     pub media: MediaAddressing,
     /// Whether the media threads can open ports of IPv4 and of IPv6.
     pub media_families: [bool; 2],
+    /// How many media threads there are.
+    pub media_threads: u8,
+    /// Names this run of the machine: ticks of one boot compare across restarts of the process.
+    pub boot: u64,
     /// Seed of everything random. From the system in the program, a number in tests.
     pub seed: [u8; 16],
 }
@@ -37,10 +40,10 @@ pub struct Restore {
     /// Last sequence number in the journal; the brain continues with the next.
     pub last_seq: Seq,
     pub balances: Vec<(Book, Money)>,
-    /// Answered calls without an end, as of their `Answered` record.
-    pub open_calls: Vec<Cdr>,
+    /// Calls without an end.
+    pub open_calls: Vec<OpenCall>,
     /// The last sign of life in the journal.
-    pub last_alive: Option<Utc>,
+    pub last_alive: Option<Moment>,
     /// Idempotency keys of past postings with their sequence numbers.
     pub keys: Vec<(String, Seq, Posting)>,
 }

@@ -20,6 +20,7 @@ pub mod live;
 mod load;
 mod media_plan;
 pub mod record;
+mod restore;
 mod settle;
 mod show;
 pub mod snapshot;
@@ -28,5 +29,6 @@ mod tariff;
 
 pub use brain::{Footprint, Switch};
 pub use interface::{ControlId, ControlReply, ControlRequest, Input, Output, Restore, SwitchConfig};
-pub use record::Record;
+pub use media_plan::StreamState;
+pub use record::{Moment, OpenCall, Record};
 pub use snapshot::{Account, MappingGateway, RoutingGateway, Snapshot};

@@ -105,6 +105,11 @@ impl Meters {
         meter.count(now);
     }
 
+    /// A call of the process before this one has its slot again; it was counted as an attempt there.
+    pub fn resume_routing(&mut self, id: RoutingGatewayId) {
+        self.routing.entry(id).or_default().calls += 1;
+    }
+
     pub fn leave_routing(&mut self, id: RoutingGatewayId, answered: bool, talk_ms: u64) {
         self.routing.entry(id).or_default().ended(answered, talk_ms);
     }

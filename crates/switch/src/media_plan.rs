@@ -6,6 +6,7 @@
 use crate::interface::MediaAddressing;
 use media::{Coding, Latch, MediaCommand, PortLease, PortPool, SessionStatistics, Side, SideConfig};
 use params::{MediaMove, MediaProxyMode};
+use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
 use vocab::session::Host;
 use vocab::{Direction, MediaDescription, MediaSessionId, SessionDescription};
@@ -94,6 +95,16 @@ impl MediaAddressing {
             _ => self.local.toward(remote).unwrap_or(bound),
         }
     }
+}
+
+/// What the journal keeps of one relayed stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamState {
+    /// Of the process that wrote it.
+    session: MediaSessionId,
+    a: SideConfig,
+    b: SideConfig,
+    directions: [Direction; 2],
 }
 
 #[derive(Debug)]
@@ -353,6 +364,65 @@ impl MediaPlan {
         match self.statistics.iter_mut().find(|s| s.session == figures.session) {
             Some(known) => *known = figures,
             None => self.statistics.push(figures),
+        }
+    }
+
+    /// What is to be written down of the streams.
+    pub fn states(&self) -> Vec<Option<StreamState>> {
+        let state = |s: &Stream| StreamState { session: s.session, a: s.a, b: s.b, directions: s.directions };
+        self.streams.iter().map(|s| s.as_ref().filter(|s| s.opened).map(state)).collect()
+    }
+
+    /// Is a peer heard from another address than its description says? Such an address was learned, and is known to
+    /// nobody else.
+    pub fn learned(&self, figures: &SessionStatistics) -> bool {
+        let stream = self.streams.iter().flatten().find(|s| s.session == figures.session);
+        stream.is_some_and(|s| {
+            let other = |config: &SideConfig, at: Option<SocketAddr>| at.is_some() && at != config.remote;
+            other(&s.a, figures.a.latched) || other(&s.b, figures.b.latched)
+        })
+    }
+
+    /// The media of a call of the process before this one, on the same ports, with the figures that are known of it.
+    pub fn resume(
+        (a, b): (Party, Party),
+        states: Vec<Option<StreamState>>,
+        figures: &[SessionStatistics],
+        mut lease: impl FnMut(PortLease) -> PortLease,
+        mut next_id: impl FnMut() -> MediaSessionId,
+        out: &mut dyn FnMut(MediaCommand),
+    ) -> MediaPlan {
+        let mut plan = MediaPlan::new(a, b);
+        plan.answered = true;
+        for state in states.into_iter().take(MAX_STREAMS) {
+            let stream = state.map(|state| {
+                let session = next_id();
+                let known = figures.iter().find(|f| f.session == state.session);
+                let nothing = SessionStatistics { session, a: Default::default(), b: Default::default() };
+                let figures = SessionStatistics { session, ..known.copied().unwrap_or(nothing) };
+                let again = |side: SideConfig, lease| SideConfig { lease, relearn: false, ..side };
+                let (a, b) = (again(state.a, lease(state.a.lease)), again(state.b, lease(state.b.lease)));
+                out(MediaCommand::Reopen { session, a, b, figures: Box::new(figures) });
+                plan.watch_ms = plan.watch_ms.or(a.watch).or(b.watch);
+                plan.statistics.push(figures);
+                Stream { session, a, b, directions: state.directions, opened: true }
+            });
+            plan.streams.push(stream);
+        }
+        plan
+    }
+
+    pub fn sessions(&self) -> impl Iterator<Item = MediaSessionId> {
+        self.streams.iter().flatten().map(|s| s.session)
+    }
+
+    /// The media threads could not open this stream's ports again.
+    pub fn lose(&mut self, session: MediaSessionId, pool: &mut PortPool) {
+        for slot in &mut self.streams {
+            if let Some(stream) = slot.take_if(|s| s.session == session) {
+                pool.retire(stream.a.lease);
+                pool.retire(stream.b.lease);
+            }
         }
     }
 

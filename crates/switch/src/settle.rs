@@ -12,6 +12,9 @@ use std::time::Duration;
 use vocab::leg::{LegCommand, Refusal};
 use vocab::{EndReason, EndedBy, Money, MoneyError, Now};
 
+/// Clocks that are corrected little by little drift apart by less.
+const CLOCK_TOLERANCE_US: i64 = 2_000_000;
+
 pub(crate) fn millis(d: Duration) -> u64 {
     u64::try_from(d.as_millis()).unwrap_or(u64::MAX)
 }
@@ -44,7 +47,7 @@ impl Switch {
         }
         let result = if answered { AttemptResult::Answered } else { AttemptResult::Failed(end.reason) };
         self.close_attempt(now, call, result, &Refusal::default());
-        for deadline in [Deadline::Progress, Deadline::Credit, Deadline::Length] {
+        for deadline in [Deadline::Progress, Deadline::Credit, Deadline::Length, Deadline::Doubt] {
             self.set_deadline(call, deadline, None);
         }
         call.phase = Phase::Closing(Box::new(end));
@@ -57,7 +60,7 @@ impl Switch {
         }
         self.ports = ports;
         if awaited == 0 {
-            self.settle(call);
+            self.settle(now, call);
         } else {
             self.set_deadline(call, Deadline::Figures, Some(now.tick + FIGURES_WAIT));
         }
@@ -88,9 +91,10 @@ impl Switch {
     }
 
     /// Prices, settles and records. Comes once for each call.
-    pub(crate) fn settle(&mut self, call: &mut Call) {
+    pub(crate) fn settle(&mut self, now: Now, call: &mut Call) {
         let Phase::Closing(end) = &call.phase else { return };
         let end = end.clone();
+        mark_clock(now, call);
         let talk = call.answered.map_or(Duration::ZERO, |at| end.at.tick.since(at.tick));
         let mut cdr = self.cdr(call, &end, talk);
         // Money that was not held is not charged, however late a timer or a BYE was.
@@ -132,6 +136,9 @@ impl Switch {
             let seq = self.journal(record, Some(Waiting::Call(call.id)));
             call.phase = Phase::Recording(seq);
         } else {
+            if call.noted {
+                self.journal(Record::Dropped(call.id), None);
+            }
             call.phase = Phase::Recording(self.journaled);
             self.show(call);
         }
@@ -178,6 +185,18 @@ impl Switch {
         cdr.q850 = end.q850;
         cdr.end_text = end.text.clone();
         cdr
+    }
+}
+
+/// Says in the explanation that the calendar clock was set while the call was up: its times do not tell its length then,
+/// the monotonic clock does (`R-08`).
+fn mark_clock(now: Now, call: &mut Call) {
+    let calendar = now.utc.0.saturating_sub(call.start.utc.0);
+    let passed = i64::try_from(now.tick.since(call.start.tick).as_micros()).unwrap_or(i64::MAX);
+    let set_by = calendar.saturating_sub(passed);
+    if set_by.abs() > CLOCK_TOLERANCE_US {
+        let words = format!("the calendar clock was set by {:+} s during the call", set_by / 1_000_000);
+        call.explanation.step("clock", false, words);
     }
 }
 

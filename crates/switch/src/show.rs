@@ -3,7 +3,7 @@
 use crate::brain::Switch;
 use crate::call::{Call, Phase};
 use crate::live::{CallState, LiveCall, LiveLeg, LiveUpdate, Totals};
-use crate::record::Record;
+use crate::record::{Moment, Record};
 use crate::settle;
 use media::Side;
 use std::sync::Arc;
@@ -92,7 +92,7 @@ impl Switch {
     pub(crate) fn every_second(&mut self, now: Now) {
         let talking = self.calls.values().filter(|c| matches!(c.phase, Phase::Talking)).count();
         if talking > 0 {
-            self.journal(Record::Alive { at: now.utc }, None);
+            self.journal(Record::Alive { at: Moment::new(now, self.config.boot) }, None);
         }
         let totals = Totals {
             at: now.utc,

@@ -3,6 +3,7 @@
 use crate::brain::Switch;
 use crate::call::{Call, Deadline, PendingOffer, Phase};
 use crate::codecs::{Mismatch, Rules, Sides};
+use crate::record::Record;
 use media::Side;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -15,7 +16,8 @@ impl Switch {
             Deadline::Progress => self.on_progress_deadline(now, call),
             Deadline::Credit => self.on_credit_deadline(now, call),
             Deadline::Length => self.on_length_deadline(now, call),
-            Deadline::Figures => self.settle(call),
+            Deadline::Figures => self.settle(now, call),
+            Deadline::Doubt => self.on_doubt_deadline(now, call),
         }
     }
 
@@ -24,9 +26,13 @@ impl Switch {
         if call.ended() || !(leg == call.a || call.is_b(leg)) {
             return;
         }
+        if !matches!(event, LegEvent::Released { .. } | LegEvent::Failed(_)) {
+            let side = call.side(leg);
+            Self::sign_of_life(call, side, false);
+        }
         match event {
             // Handled before a call is known.
-            LegEvent::Setup(_) | LegEvent::Ended => {}
+            LegEvent::Setup(_) | LegEvent::Ended | LegEvent::Alive => {}
             LegEvent::Trying => self.on_trying(now, call),
             LegEvent::Alerting { session, reliable } => self.on_progress(now, call, true, session, reliable),
             LegEvent::Progress { session, reliable } => self.on_progress(now, call, false, session, reliable),
@@ -79,6 +85,7 @@ impl Switch {
     /// The caller's ACK; with a delayed offer it carries the answer that the gateway's ACK waits for.
     fn on_confirmed(&mut self, now: Now, call: &mut Call, session: Option<SessionDescription>) {
         call.confirmed = true;
+        self.journal(Record::Confirmed(call.id), None);
         if call.setup.session.is_some() {
             return;
         }
@@ -149,6 +156,7 @@ impl Switch {
             call.pending = None;
         }
         self.command(now, pending.from, LegCommand::AcceptOffer { session });
+        self.note_change(call);
         self.show(call);
     }
 
@@ -166,6 +174,7 @@ impl Switch {
         if let Some(other) = call.across(leg) {
             self.command(now, other, LegCommand::Confirm { session });
         }
+        self.note_change(call);
         self.show(call);
     }
 
@@ -181,6 +190,7 @@ impl Switch {
         let mut end = self.ending(now, EndReason::NormalRelease, by);
         end.q850 = q850.unwrap_or(end.q850);
         end.text = text;
+        self.date_back(call, call.side(leg), &mut end);
         self.end_call(now, call, end);
     }
 
@@ -201,6 +211,7 @@ impl Switch {
             }
             .to_owned(),
         );
+        self.date_back(call, call.side(leg), &mut end);
         self.end_call(now, call, end);
     }
 
@@ -343,6 +354,7 @@ impl Switch {
     }
 
     pub(crate) fn on_first_packet(&mut self, call: &mut Call, side: Side) {
+        Self::sign_of_life(call, side, true);
         if side == Side::B
             && let Some(current) = &mut call.current
         {
@@ -358,20 +370,30 @@ impl Switch {
         let mut end = self.ending(now, EndReason::NoMediaTimeout, EndedBy::Switch);
         let who = if side == Side::A { "the caller" } else { "the called party" };
         end.text = Some(format!("nothing from {who} for {} s", call.snapshot.params.media_check_timeout_s));
+        if let Some(doubt) = call.doubt.filter(|d| d.no_media) {
+            end.at = doubt.last;
+        }
         self.end_call(now, call, end);
     }
 
-    pub(crate) fn on_figures(&mut self, call: &mut Call, figures: media::SessionStatistics, last: bool) {
+    pub(crate) fn on_figures(
+        &mut self,
+        now: Now,
+        call: &mut Call,
+        figures: media::SessionStatistics,
+        last: bool,
+    ) {
         let Some(plan) = &mut call.media else { return };
         plan.record(figures);
         if last {
             plan.closing = plan.closing.saturating_sub(1);
             if plan.closing == 0 && matches!(call.phase, Phase::Closing(_)) {
                 self.set_deadline(call, Deadline::Figures, None);
-                self.settle(call);
+                self.settle(now, call);
             }
         } else {
             self.show_media(call);
+            self.note_figures(now, call, &figures);
         }
     }
 }

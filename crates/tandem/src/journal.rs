@@ -336,7 +336,8 @@ mod tests {
     use vocab::Utc;
 
     fn alive(seqs: std::ops::RangeInclusive<u64>) -> Records {
-        seqs.map(|n| (Seq(n), Record::Alive { at: Utc(i64::try_from(n).unwrap()) })).collect()
+        let at = |n| switch::Moment { utc: Utc(i64::try_from(n).unwrap()), ..Default::default() };
+        seqs.map(|n| (Seq(n), Record::Alive { at: at(n) })).collect()
     }
 
     struct Bench {

@@ -86,7 +86,7 @@ impl Program {
             media_ports: media_ports(settings, &params),
         };
         let media = media_settings(settings, &params, addresses.media_ports, &local);
-        let config = switch_config(settings, &sockets, local, media.bind_v6.is_some())?;
+        let config = switch_config(settings, &sockets, local, &media, clock)?;
 
         let runtime = api_runtime()?;
         let inbox = Arc::new(Inbox::new().map_err(|e| format!("making an eventfd: {e}"))?);
@@ -248,7 +248,7 @@ struct BrainStart {
 
 impl BrainStart {
     fn run(self, inbox: Arc<Inbox>) -> Result<(), Fault> {
-        let brain = Switch::new(self.config, self.restore, self.snapshot);
+        let brain = Switch::new(self.clock.now(), self.config, self.restore, self.snapshot);
         let signalling = Signalling::new(brain, self.clock, inbox, self.sockets, self.outlets);
         signalling.and_then(Signalling::run).map_err(|e| format!("signalling: {e}"))
     }
@@ -292,14 +292,17 @@ fn switch_config(
     settings: &Settings,
     sockets: &Sockets,
     local: LocalAddresses,
-    media_v6: bool,
+    media: &MediaSettings,
+    clock: Clock,
 ) -> Result<SwitchConfig, String> {
     let advertised_v4 = settings.media.advertised_v4.map(IpAddr::V4);
     let advertised_v6 = settings.media.advertised_v6.map(IpAddr::V6);
     Ok(SwitchConfig {
         listeners: sockets.for_brain()?,
         media: MediaAddressing { local, advertised_v4, advertised_v6 },
-        media_families: [true, media_v6],
+        media_families: [true, media.bind_v6.is_some()],
+        media_threads: media.threads,
+        boot: clock.boot(),
         seed: seed()?,
     })
 }

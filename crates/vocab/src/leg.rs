@@ -232,6 +232,9 @@ pub enum LegCommand {
         content_type: String,
         body: Vec<u8>,
     },
+    /// Ask whether the peer still knows the call: [`LegEvent::Alive`], or `Failed(DialogLost)`. No word comes when it
+    /// says nothing.
+    Probe,
     /// End the dialog.
     Release {
         q850: Option<u8>,
@@ -293,6 +296,8 @@ pub enum LegEvent {
         content_type: String,
         body: Vec<u8>,
     },
+    /// The peer still knows the call, asked by [`LegCommand::Probe`].
+    Alive,
     /// The peer ended the dialog; already answered. `Ended` follows.
     Released {
         q850: Option<u8>,

@@ -294,6 +294,7 @@ impl DemoAgent {
             }
             LegEvent::Ended => self.forget(leg),
             LegEvent::Cancelled { .. }
+            | LegEvent::Alive
             | LegEvent::Trying
             | LegEvent::Refused(_)
             | LegEvent::OfferAccepted { .. }

@@ -123,9 +123,9 @@ impl Runner {
                 Ok(())
             }
             Step::Unreachable(party, gone) => self.unreachable(party, *gone),
-            Step::Crash => {
+            Step::Crash(gap) => {
                 self.rungs.push(format!("{} crash", self.stamp(self.world.now())));
-                self.world.crash();
+                self.world.crash(*gap);
                 Ok(())
             }
             Step::State(checks) => self.state(checks),

@@ -293,6 +293,10 @@ impl Agent {
                     false => self.respond(now, call, &message, 200, wanted.then_some(&answer), ""),
                 }
             }
+            // RFC 3261 §12.2.2: a dialog that is over, or never was, is not known.
+            "OPTIONS" if call.over || call.truth.status != 200 => {
+                self.respond(now, call, &message, 481, None, "");
+            }
             _ => self.respond(now, call, &message, 200, None, ""),
         }
     }

@@ -1,7 +1,7 @@
 //! Two endpoints on a wire in memory, with virtual time.
 #![allow(dead_code)]
 
-use sip::{Config, Endpoint, ListenerConfig, Message, Output, PeerPolicy, sdp};
+use sip::{Config, Endpoint, LegState, ListenerConfig, Message, Output, PeerPolicy, PeerTerms, sdp};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -142,6 +142,16 @@ impl World {
         let now = self.time();
         self.ends[side].command(now, leg, command);
         self.drain();
+    }
+
+    /// This side's process dies; the next one takes up this leg as it was written down, with what `change` knows better.
+    pub fn restart(&mut self, side: usize, leg: LegId, change: impl FnOnce(LegState) -> LegState) -> LegId {
+        let state = change(self.ends[side].leg_state(leg).unwrap());
+        self.ends[side] = Endpoint::new(config(side, self.transport), Random::from_number(99));
+        let now = self.time();
+        let again = self.ends[side].take_up(now, state, PeerTerms::default()).unwrap();
+        self.drain();
+        again
     }
 
     /// A packet from outside, as if it came from the other side.
@@ -298,6 +308,7 @@ pub fn short(event: &LegEvent) -> String {
         LegEvent::OfferRefused(r) => format!("OfferRefused:{}", r.status),
         LegEvent::OfferConfirmed { session } => plus("OfferConfirmed", session),
         LegEvent::Info { .. } => "Info".into(),
+        LegEvent::Alive => "Alive".into(),
         LegEvent::Released { .. } => "Released".into(),
         LegEvent::Failed(f) => format!("Failed:{f:?}"),
         LegEvent::Ended => "Ended".into(),

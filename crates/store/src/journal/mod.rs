@@ -29,8 +29,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use switch::Record;
-use vocab::{Seq, Utc};
+use switch::{Moment, OpenCall, Record};
+use vocab::Seq;
 
 /// Sizes of the files.
 #[derive(Clone, Copy, Debug)]
@@ -122,9 +122,9 @@ fn io_error<'a>(doing: &'static str, file: &'a Path) -> impl FnOnce(io::Error) -
 pub struct Recovered {
     pub last_seq: Seq,
     /// The last sign of life.
-    pub last_alive: Option<Utc>,
-    /// `Answered` records without their `Ended`, in order.
-    pub open: Vec<(Seq, Box<cdr::Cdr>)>,
+    pub last_alive: Option<Moment>,
+    /// Calls without an end, in order.
+    pub open: Vec<OpenCall>,
     /// An unfinished write was cut off: file, offset, bytes.
     pub cut: Option<(PathBuf, u64, u64)>,
 }
@@ -187,7 +187,7 @@ impl Journal {
         let recovered = Recovered {
             last_seq: journal.last,
             last_alive: journal.open.last_alive(),
-            open: journal.open.answered(),
+            open: journal.open.calls(),
             cut: recovery.cut,
         };
         Ok((journal, recovered))
@@ -337,7 +337,7 @@ impl Journal {
         result.map_err(io_error(doing, &self.path))
     }
 
-    /// Moves on to the spare segment. It begins with the `Answered` records of calls that are still up and the last
+    /// Moves on to the spare segment. It begins with the records of calls that have no end yet and the last
     /// sign of life, so that older files are needed no more once the database has read them.
     fn rotate(&mut self) -> Result<(), JournalError> {
         let number = self.number.saturating_add(1);

@@ -26,9 +26,9 @@ const FORMAT: u32 = 1;
 pub(super) const MAX_PAYLOAD: usize = 4 << 20;
 
 /// Format byte of a payload: an ordinary record.
-pub(super) const PLAIN: u8 = 0x01;
-/// A record of an older segment, repeated because its call is still up.
-pub(super) const CARRIED: u8 = 0x81;
+pub(super) const PLAIN: u8 = 0x02;
+/// A record of an older segment, repeated because its call has no end yet.
+pub(super) const CARRIED: u8 = 0x82;
 
 /// What stands at the top of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

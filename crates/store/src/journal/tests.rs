@@ -6,16 +6,16 @@ use crate::tests::scratch;
 use cdr::Cdr;
 use std::os::unix::fs::MetadataExt;
 use switch::Record;
-use vocab::{CallId, Random};
+use vocab::{CallId, Random, Utc};
 
 const SMALL: JournalOptions = JournalOptions { segment_bytes: 16 << 10 };
 
 fn alive(n: u64) -> (Seq, Record) {
-    (Seq(n), Record::Alive { at: Utc(i64::try_from(n).unwrap()) })
+    (Seq(n), Record::Alive { at: Moment { utc: Utc(i64::try_from(n).unwrap()), ..Moment::default() } })
 }
 
-fn answered(n: u64, call: u64) -> (Seq, Record) {
-    (Seq(n), Record::Answered(Box::new(samples::cdr(call))))
+fn placed(n: u64, call: u64) -> (Seq, Record) {
+    (Seq(n), samples::placed(samples::cdr(call)))
 }
 
 fn ended(n: u64, call: u64) -> (Seq, Record) {
@@ -39,7 +39,7 @@ fn what_was_synced_comes_back_in_order() {
     let dir = scratch();
     let (mut journal, recovered) = open(dir.path());
     assert_eq!(recovered, Recovered::default());
-    let records: Vec<_> = vec![answered(1, 7), alive(2), answered(3, 8), ended(4, 7), alive(9)];
+    let records: Vec<_> = vec![placed(1, 7), alive(2), placed(3, 8), ended(4, 7), alive(9)];
     journal.append(&records[..2]).unwrap();
     assert_eq!(journal.synced(), Seq(0));
     assert_eq!(journal.sync().unwrap(), Seq(2));
@@ -52,8 +52,9 @@ fn what_was_synced_comes_back_in_order() {
     drop(journal);
     let (journal, recovered) = open(dir.path());
     assert_eq!(recovered.last_seq, Seq(9));
-    assert_eq!(recovered.last_alive, Some(Utc(9)));
-    assert_eq!(recovered.open, [(Seq(3), Box::new(samples::cdr(8)))]);
+    assert_eq!(recovered.last_alive.map(|at| at.utc), Some(Utc(9)));
+    let open_cdrs: Vec<_> = recovered.open.iter().map(|o| o.placed.clone().unwrap().cdr).collect();
+    assert_eq!(open_cdrs, [samples::cdr(8)]);
     assert_eq!(recovered.cut, None);
     assert_eq!(read_all(&journal, 0), records);
 }
@@ -86,8 +87,8 @@ fn unsynced_records_are_lost_and_their_numbers_free() {
 fn new_segments_begin_with_open_calls_and_old_ones_may_go() {
     let dir = scratch();
     let (mut journal, _) = open(dir.path());
-    let mut all = vec![answered(1, 1), answered(2, 2), alive(3)];
-    all.extend((4..200).flat_map(|n| [answered(2 * n, n + 10), ended(2 * n + 1, n + 10)]));
+    let mut all = vec![placed(1, 1), placed(2, 2), alive(3)];
+    all.extend((4..200).flat_map(|n| [placed(2 * n, n + 10), ended(2 * n + 1, n + 10)]));
     for batch in all.chunks(10) {
         journal.append(batch).unwrap();
         journal.sync().unwrap();
@@ -101,13 +102,13 @@ fn new_segments_begin_with_open_calls_and_old_ones_may_go() {
     assert_eq!(logs(dir.path()).len(), 1);
     drop(journal);
     let (mut journal, recovered) = open(dir.path());
-    assert_eq!(recovered.last_alive, Some(Utc(3)));
-    let open_calls: Vec<CallId> = recovered.open.iter().map(|(_, cdr)| cdr.call).collect();
+    assert_eq!(recovered.last_alive.map(|at| at.utc), Some(Utc(3)));
+    let open_calls: Vec<CallId> = recovered.open.iter().filter_map(OpenCall::id).collect();
     assert_eq!(open_calls, [CallId(1), CallId(2)]);
     assert_eq!(recovered.last_seq, Seq(399));
     // They are carried again from a file that only carries them.
     for n in 400..500 {
-        journal.append(&[answered(n * 2, n), ended(n * 2 + 1, n)]).unwrap();
+        journal.append(&[placed(n * 2, n), ended(n * 2 + 1, n)]).unwrap();
         journal.sync().unwrap();
     }
     journal.forget(journal.last()).unwrap();
@@ -139,7 +140,7 @@ fn torn_end(seed: u64) -> bool {
         let batch: Vec<_> = (0..random.below(6) + 1)
             .map(|_| {
                 next += 1;
-                if random.below(3) == 0 { alive(next) } else { answered(next, next) }
+                if random.below(3) == 0 { alive(next) } else { placed(next, next) }
             })
             .collect();
         journal.append(&batch).unwrap();
@@ -242,7 +243,7 @@ fn missing_files_and_newer_formats_are_refused() {
     let dir = scratch();
     let (mut journal, _) = open(dir.path());
     for n in 1..200 {
-        journal.append(&[answered(n, n)]).unwrap();
+        journal.append(&[placed(n, n)]).unwrap();
         journal.sync().unwrap();
     }
     drop(journal);
@@ -311,7 +312,7 @@ fn space_is_reserved_and_a_lost_spare_is_told() {
     journal.spare().lose();
     // Calls in progress are recorded all the same, beyond the end of the segment.
     for n in 1..100 {
-        journal.append(&[answered(n, n)]).unwrap();
+        journal.append(&[placed(n, n)]).unwrap();
         journal.sync().unwrap();
     }
     assert_eq!(logs(dir.path()).len(), 1);
@@ -366,7 +367,7 @@ fn a_record_too_long_is_refused_alone() {
     let (mut journal, _) = open(dir.path());
     let mut long: Cdr = samples::cdr(1);
     long.end_text = Some("x".repeat(segment::MAX_PAYLOAD));
-    let refused = journal.append(&[(Seq(1), Record::Answered(Box::new(long)))]);
+    let refused = journal.append(&[(Seq(1), samples::placed(long))]);
     assert!(matches!(refused, Err(JournalError::Refused { .. })));
     journal.append(&[alive(1)]).unwrap();
     journal.sync().unwrap();
@@ -396,7 +397,7 @@ fn a_damaged_journal_is_repaired_on_demand() {
     let dir = scratch();
     let (mut journal, _) = open(dir.path());
     for n in 1..200 {
-        journal.append(&[answered(n, n)]).unwrap();
+        journal.append(&[placed(n, n)]).unwrap();
         journal.sync().unwrap();
     }
     drop(journal);

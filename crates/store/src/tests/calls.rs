@@ -236,11 +236,12 @@ fn open_calls_and_the_last_sign_of_life_are_restored() {
     let (dir, store) = store();
     let (mut journal, _) = open_journal(dir.path());
     let mut books = Books::default();
-    let answered = |seq: u64, call: u64| (Seq(seq), Record::Answered(Box::new(samples::cdr(call))));
+    let placed = |seq: u64, call: u64| (Seq(seq), samples::placed(samples::cdr(call)));
+    let at = switch::Moment { utc: Utc(77), ..Default::default() };
     let records = [
-        answered(1, 11),
-        answered(2, 12),
-        (Seq(3), Record::Alive { at: Utc(77) }),
+        placed(1, 11),
+        placed(2, 12),
+        (Seq(3), Record::Alive { at }),
         (Seq(4), books.end(samples::cdr(11))),
         (Seq(5), books.pay(1, Money(5), "k")),
     ];
@@ -249,8 +250,8 @@ fn open_calls_and_the_last_sign_of_life_are_restored() {
     drop(journal);
     let (journal, recovered) = open_journal(dir.path());
     let (restored, _) = store.restore(&journal, recovered).unwrap();
-    let open: Vec<CallId> = restored.open_calls.iter().map(|c| c.call).collect();
-    assert_eq!((open.as_slice(), restored.last_alive), ([CallId(12)].as_slice(), Some(Utc(77))));
+    let open: Vec<CallId> = restored.open_calls.iter().filter_map(switch::OpenCall::id).collect();
+    assert_eq!((open.as_slice(), restored.last_alive), ([CallId(12)].as_slice(), Some(at)));
     assert_eq!(restored.keys[0].0, "k");
     let findings = store.check_journal(journal.last(), &open).unwrap();
     assert!(findings.iter().all(|f| f.ok), "{findings:?}");

@@ -6,6 +6,7 @@
 
 pub mod mmsg;
 mod ports;
+mod reopen;
 mod speech;
 mod thread;
 
@@ -100,7 +101,9 @@ impl MediaEngine {
     pub fn send(&self, command: MediaCommand) -> Result<(), Stopped> {
         match command {
             MediaCommand::Prepare { count, v6 } => self.prepare(count, v6),
-            MediaCommand::Open { a, .. } => self.to_thread(a.lease.thread, command),
+            MediaCommand::Open { a, .. } | MediaCommand::Reopen { a, .. } => {
+                self.to_thread(a.lease.thread, command)
+            }
             MediaCommand::SetSide { config, .. } => self.to_thread(config.lease.thread, command),
             // Only the thread that has the session takes notice.
             MediaCommand::Close { .. } => self.threads.iter().try_for_each(|t| t.send(command.clone())),

@@ -103,6 +103,13 @@ impl Unopened {
         self.tries = self.ports.len();
     }
 
+    /// This port is open already. Comes before anything is wanted, so that the list is in order.
+    pub fn opened_elsewhere(&mut self, local: SocketAddr) {
+        if let Ok(place) = self.ports.binary_search(&local.port()) {
+            self.ports.remove(place);
+        }
+    }
+
     pub fn wants(&self) -> bool {
         self.wanted > 0
     }

@@ -61,11 +61,11 @@ struct Port {
     deaf: bool,
 }
 
-struct Session {
-    id: MediaSessionId,
-    relay: Relay,
+pub(super) struct Session {
+    pub id: MediaSessionId,
+    pub relay: Relay,
     /// Converts between the sides, where they do not carry speech alike.
-    speech: Speech,
+    pub speech: Speech,
 }
 
 pub struct MediaThread {
@@ -76,7 +76,8 @@ pub struct MediaThread {
     now: Tick,
     epoll: OwnedFd,
     events: Arc<dyn Fn(MediaEvent) + Send + Sync>,
-    ports: Vec<Port>,
+    /// By the number in their lease. Empty where a pair of the process before could not be opened again.
+    ports: Vec<Option<Port>>,
     unopened: [Unopened; 2],
     /// Closed pairs and when they are ready again, in that order.
     resting: VecDeque<(Tick, PortLease)>,
@@ -173,7 +174,7 @@ impl MediaThread {
         }
     }
 
-    fn emit(&self, event: MediaEvent) {
+    pub(super) fn emit(&self, event: MediaEvent) {
         (self.events)(event);
     }
 
@@ -206,7 +207,7 @@ impl MediaThread {
 
     fn port_of(&self, token: u64) -> Option<(&Port, bool)> {
         let index = usize::try_from(token / 2).ok()?;
-        Some((self.ports.get(index)?, token % 2 == 1))
+        Some((self.ports.get(index)?.as_ref()?, token % 2 == 1))
     }
 
     /// Relays one batch from one socket.
@@ -214,7 +215,7 @@ impl MediaThread {
         let Some((index, rtcp)) = usize::try_from(token / 2).ok().map(|i| (i, token % 2 == 1)) else {
             return;
         };
-        let Some(port) = self.ports.get(index) else { return };
+        let Some(Some(port)) = self.ports.get(index) else { return };
         let Ok(received) = self.batch.receive(port.pair.socket(rtcp).as_fd()) else { return };
         self.received += received;
         if received == BATCH {
@@ -223,7 +224,7 @@ impl MediaThread {
         let Some((slot, side)) = port.user else { return self.deafen(index) };
         let Some(Some(session)) = self.sessions.get_mut(slot) else { return };
         let lease = session.relay.lease(side.other());
-        let out = lease.and_then(|l| self.ports.get(usize::try_from(l.index).ok()?));
+        let out = lease.and_then(|l| self.ports.get(usize::try_from(l.index).ok()?)?.as_ref());
         let out = out.filter(|port| port.user == Some((slot, side.other())));
         let mut out_rtcp = false;
         for i in 0..received {
@@ -273,6 +274,7 @@ impl MediaThread {
         match command {
             MediaCommand::Prepare { count, v6 } => self.unopened[usize::from(v6)].want(count),
             MediaCommand::Open { session, a, b } => self.open(session, a, b),
+            MediaCommand::Reopen { session, a, b, figures } => self.reopen(session, a, b, &figures),
             MediaCommand::SetSide { session, side, config } => self.set_side(session, side, config),
             MediaCommand::Close { session } => {
                 if let Some(slot) = self.by_id.get(&session).copied() {
@@ -287,13 +289,8 @@ impl MediaThread {
             tracing::error!(%id, "media session opened twice");
             return;
         }
-        let slot = self.free.pop().unwrap_or(self.sessions.len());
-        let session = Some(Session { id, relay: Relay::new(self.now, a, b), speech: Speech::default() });
-        match self.sessions.get_mut(slot) {
-            Some(empty) => *empty = session,
-            None => self.sessions.push(session),
-        }
-        self.by_id.insert(id, slot);
+        let slot =
+            self.add_session(Session { id, relay: Relay::new(self.now, a, b), speech: Speech::default() });
         self.connect(a.lease, slot, Side::A);
         if let Some(b) = b {
             self.connect(b.lease, slot, Side::B);
@@ -302,12 +299,22 @@ impl MediaThread {
     }
 
     /// Begins or ends conversion of speech as both sides now are.
-    fn agree_speech(&mut self, slot: usize) {
+    pub(super) fn agree_speech(&mut self, slot: usize) {
         let Some(Some(session)) = self.sessions.get_mut(slot) else { return };
         self.speaking.retain(|speaking| *speaking != slot);
         if session.speech.agree(session.relay.codings()) {
             self.speaking.push(slot);
         }
+    }
+
+    pub(super) fn add_session(&mut self, session: Session) -> usize {
+        let slot = self.free.pop().unwrap_or(self.sessions.len());
+        self.by_id.insert(session.id, slot);
+        match self.sessions.get_mut(slot) {
+            Some(empty) => *empty = Some(session),
+            None => self.sessions.push(Some(session)),
+        }
+        slot
     }
 
     fn set_side(&mut self, id: MediaSessionId, side: Side, config: SideConfig) {
@@ -328,17 +335,17 @@ impl MediaThread {
 
     /// Is the lease one of ours, and unused but for `user`?
     fn usable(&self, lease: PortLease, user: Option<(usize, Side)>) -> bool {
-        let port = usize::try_from(lease.index).ok().and_then(|i| self.ports.get(i));
+        let port = usize::try_from(lease.index).ok().and_then(|i| self.ports.get(i)?.as_ref());
         port.is_some_and(|port| port.pair.lease == lease && (port.user.is_none() || port.user == user))
     }
 
     fn port_mut(&mut self, lease: PortLease) -> Option<&mut Port> {
-        self.ports.get_mut(usize::try_from(lease.index).ok()?)
+        self.ports.get_mut(usize::try_from(lease.index).ok()?)?.as_mut()
     }
 
     /// Gives the pair to a side, which hears from now on. With a lease that is not free the side stays deaf and mute,
     /// but the session lives, so that its `Close` is answered.
-    fn connect(&mut self, lease: PortLease, slot: usize, side: Side) {
+    pub(super) fn connect(&mut self, lease: PortLease, slot: usize, side: Side) {
         if !self.usable(lease, Some((slot, side))) {
             tracing::error!(?lease, "media session opened with a lease that is not free");
             return;
@@ -355,14 +362,14 @@ impl MediaThread {
     /// Something came to a pair that nobody uses: the kernel drops the rest. Only then, because a filter costs more to
     /// put in place than a call without such packets costs altogether.
     fn deafen(&mut self, index: usize) {
-        let Some(port) = self.ports.get_mut(index) else { return };
+        let Some(Some(port)) = self.ports.get_mut(index) else { return };
         if std::mem::replace(&mut port.deaf, true) {
             return;
         }
         if let Err(error) = port.pair.deafen() {
             tracing::error!(%error, lease = ?port.pair.lease, "media port cannot be deafened");
         }
-        let Some(port) = self.ports.get(index) else { return };
+        let Some(Some(port)) = self.ports.get(index) else { return };
         for socket in [&port.pair.rtp, &port.pair.rtcp] {
             let full = |batch: &mut Batch| matches!(batch.receive(socket.as_fd()), Ok(BATCH));
             (0..DRAIN).take_while(|_| full(&mut self.batch)).for_each(drop);
@@ -376,7 +383,30 @@ impl MediaThread {
             return;
         }
         port.user = None;
+        self.rest(lease);
+    }
+
+    pub(super) fn rest(&mut self, lease: PortLease) {
         self.resting.push_back((self.now + QUARANTINE, lease));
+    }
+
+    pub(super) fn now(&self) -> Tick {
+        self.now
+    }
+
+    pub(super) fn dscp(&self) -> u8 {
+        self.dscp
+    }
+
+    pub(super) fn has_port(&self, index: u32) -> bool {
+        usize::try_from(index).is_ok_and(|i| self.ports.get(i).is_some_and(Option::is_some))
+    }
+
+    /// Adds a pair that was not asked for by `Prepare`.
+    pub(super) fn place_port(&mut self, pair: PortPair) -> bool {
+        let (local, v6) = (pair.lease.local, pair.lease.is_v6());
+        self.unopened[usize::from(v6)].opened_elsewhere(local);
+        self.add_port(pair).is_some()
     }
 
     fn close_slot(&mut self, slot: usize) {
@@ -432,7 +462,11 @@ impl MediaThread {
                 return None;
             }
         }
-        self.ports.push(Port { pair, user: None, deaf: false });
+        let place = usize::try_from(lease.index).ok()?;
+        if self.ports.len() <= place {
+            self.ports.resize_with(place + 1, || None);
+        }
+        *self.ports.get_mut(place)? = Some(Port { pair, user: None, deaf: false });
         Some(lease)
     }
 
@@ -464,7 +498,7 @@ impl MediaThread {
             let Some(Some(session)) = self.sessions.get_mut(slot) else { continue };
             let ports = [Side::A, Side::B].map(|side| {
                 let lease = session.relay.lease(side)?;
-                let port = self.ports.get(usize::try_from(lease.index).ok()?)?;
+                let port = self.ports.get(usize::try_from(lease.index).ok()?)?.as_ref()?;
                 (port.user == Some((slot, side))).then_some(&port.pair)
             });
             session.speech.go_on(now, ports, &mut session.relay);

@@ -202,11 +202,12 @@ impl Switch {
         eventually("the switch ends", || child.try_wait().unwrap()).code()
     }
 
-    /// `kill -9` and a new start on the same folder and ports.
-    pub fn crash_and_restart(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+    /// `kill -9` and a new start on the same folder and ports; how long it took to be there again.
+    pub fn crash_and_restart(&mut self) -> Duration {
+        self.kill();
+        let started = Instant::now();
         self.restart();
+        started.elapsed()
     }
 
     /// `kill -9`.
@@ -281,8 +282,15 @@ pub struct SippOptions {
 
 /// SIPp with a scenario of the folder `scenarios`, from this address.
 pub fn sipp(scenario: &str, local: SocketAddr) -> SippOptions {
+    sipp_saying(scenario, local, |text| text)
+}
+
+/// The same with a change to the scenario.
+pub fn sipp_saying(scenario: &str, local: SocketAddr, change: impl FnOnce(String) -> String) -> SippOptions {
     let folder = tempfile::tempdir().unwrap();
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/scenarios").join(scenario);
+    let original = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/scenarios").join(scenario);
+    let file = folder.path().join("scenario.xml");
+    std::fs::write(&file, change(std::fs::read_to_string(original).unwrap())).unwrap();
     let mut command = Command::new("sipp");
     command.arg("-sf").arg(file).args(["-nostdin", "-trace_msg", "-message_file", "messages", "-trace_err"]);
     command.args(["-error_file", "errors", "-i", &local.ip().to_string(), "-p", &local.port().to_string()]);
