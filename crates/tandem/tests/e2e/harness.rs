@@ -93,6 +93,9 @@ impl Switch {
     pub fn start_in(dir: tempfile::TempDir, data: PathBuf, extra: &[&str]) -> Switch {
         let net = Net::new();
         let listen = format!("udp:{0}:0,tcp:{0}:0", net.switch());
+        // Media on an address of its own too, so that no other switch has its ports.
+        let settings = format!("[media]\naddresses = [\"{}\"]\n", net.switch());
+        std::fs::write(log_path(&data).with_file_name("tandem.toml"), settings).unwrap();
         let extra: Vec<String> = extra.iter().map(|s| s.to_string()).collect();
         let child = serve(&data, &listen, "127.0.0.1:0", &extra);
         let mut switch = Switch { net, dir, data, child, run: Value::Null, extra };
