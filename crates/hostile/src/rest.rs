@@ -93,10 +93,12 @@ impl World {
             listeners: Vec::new(),
             media: MediaAddressing::default(),
             media_families: [false, false],
+            media_threads: 1,
+            boot: 1,
             seed: [1; 16],
         };
         let snapshot = store.snapshot(&HashMap::new()).unwrap();
-        let switch = Mutex::new(Switch::new(config, Restore::default(), snapshot));
+        let switch = Mutex::new(Switch::new(vocab::Now::default(), config, Restore::default(), snapshot));
         let brain = Arc::new(Direct { store: store.clone(), switch });
         let settings = Settings { clock: Arc::new(|| NOW), ..Settings::default() };
         let server = ApiServer::new(store, brain, Arc::new(LiveBoard::new()), settings);

@@ -81,7 +81,7 @@ impl Play {
         match word {
             "wait" => self.pass(Duration::from_millis(rest.parse().unwrap_or(0).min(MAX_WAIT_MS))),
             "talk" | "hush" => self.media(rest, word == "talk"),
-            "crash" if self.world.crashes < 2 => self.world.crash(),
+            "crash" if self.world.crashes < 2 => self.world.crash(Duration::ZERO),
             "full" | "ok" => self.world.set_disk_full(word == "full"),
             "kill" => self.operate(ControlRequest::Disconnect {
                 call: self.latest,
@@ -174,7 +174,7 @@ impl Play {
         let (mut open, mut ended) = (BTreeSet::new(), BTreeSet::new());
         for (_, record) in self.world.disk.records() {
             match record {
-                Record::Answered(cdr) => drop(open.insert(cdr.call)),
+                Record::Answered(answered) => drop(open.insert(answered.call)),
                 Record::Ended { cdr, .. } => {
                     open.remove(&cdr.call);
                     assert!(ended.insert(cdr.call), "I2: two CDRs of {}", cdr.call);
@@ -186,7 +186,8 @@ impl Play {
                         cdr.end_text
                     );
                 }
-                Record::Posted(_) | Record::Alive { .. } => {}
+                Record::Posted(_) | Record::Alive { .. } | Record::Placed(_) => {}
+                Record::Confirmed(_) | Record::Figures { .. } | Record::Dropped(_) => {}
             }
         }
         assert!(open.is_empty(), "I2: answered, and no CDR: {open:?}");
