@@ -7,13 +7,15 @@
 # make soak    a day's calls in 72 minutes: does anything grow? (ARGS=10: ten minutes)
 # make nightly the fuzzer, twenty thousand simulated campaigns, ten minutes of soak
 # make deny    licences, sources and known holes of the dependencies
+# make flood   floods of every kind beside calls, a minute each (DURATION=60)
+# make rough   calls through networks that lose and damage packets (CALLS=10000)
 #
 # What is missing on the machine is installed through apt and npm; see .ci/prepare.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: run build test bench console prepare clean-console fuzz fuzz-nightly deny soak nightly
+.PHONY: run build test bench console prepare clean-console fuzz fuzz-nightly deny soak nightly flood rough
 
 # A Node of our own where the machine's is too old for the console's tools.
 export PATH := $(CURDIR)/.node/node_modules/.bin:$(HOME)/.cargo/bin:$(PATH)
@@ -64,6 +66,12 @@ nightly: build fuzz-nightly
 
 deny:
 	.ci/deny
+
+flood:
+	TANDEM_FLOOD_SECONDS=$(or $(DURATION),60) cargo test --release --locked -p tandem --test e2e -- --nocapture flood::floods_of_every_kind
+
+rough:
+	TANDEM_LOSSY_CALLS=$(or $(CALLS),10000) cargo test --release --locked -p tandem --test e2e -- --nocapture lossy::the_table
 
 clean-console:
 	rm -rf console/dist console/node_modules

@@ -183,7 +183,8 @@ impl Core {
         // RFC 7616 §3.3: stale says that new credentials will do. Whoever presents some learns no more from it.
         let stale = request.get(HeaderName::ProxyAuthorization).is_some()
             || request.get(HeaderName::Authorization).is_some();
-        let nonce = self.nonces.make(self.now.tick, way.source.remote.ip());
+        let salt = self.random.next_u64();
+        let nonce = self.nonces.make(self.now.tick, salt, way.source.remote.ip());
         let (echo, tag) = (Echo::of(request, way.source), self.random.next_u64());
         let all: &[Algorithm] = &[Algorithm::Md5, Algorithm::Sha256];
         for algorithms in [all, &[Algorithm::Md5]] {

@@ -117,24 +117,29 @@ impl NonceMaker {
         NonceMaker { mac: <Hmac<Sha256> as Mac>::new(&key.into()), uses: Arc::default() }
     }
 
-    fn at(&self, seconds: u64, source: IpAddr) -> String {
+    fn at(&self, seconds: u64, salt: u32, source: IpAddr) -> String {
         let mut mac = self.mac.clone();
         mac.update(&seconds.to_be_bytes());
+        mac.update(&salt.to_be_bytes());
         mac.update(source.to_canonical().to_string().as_bytes());
         let tag = mac.finalize().into_bytes();
-        format!("{seconds:08x}{}", hex(tag.get(..16).unwrap_or_default()))
+        format!("{seconds:08x}{salt:08x}{}", hex(tag.get(..12).unwrap_or_default()))
     }
 
-    pub fn make(&self, now: Tick, source: IpAddr) -> String {
-        self.at(now.0 / 1_000_000, source)
+    /// The salt differs from challenge to challenge: a trunk that places several calls in one second counts each of its
+    /// answers as the first one.
+    pub fn make(&self, now: Tick, salt: u64, source: IpAddr) -> String {
+        let salt = u32::try_from(salt >> 32).unwrap_or(0);
+        self.at(now.0 / 1_000_000, salt, source)
     }
 
     /// Is it ours, made for this source, and young enough?
     fn is_fresh(&self, nonce: &str, now: Tick, source: IpAddr) -> bool {
-        let Some(made) = nonce.get(..nonce.len().saturating_sub(32)) else { return false };
-        let Ok(made) = u64::from_str_radix(made, 16) else { return false };
+        let digits = |range| nonce.get(range).and_then(|d| u64::from_str_radix(d, 16).ok());
+        let (Some(made), Some(salt)) = (digits(0..8), digits(8..16)) else { return false };
         let age = (now.0 / 1_000_000).checked_sub(made);
-        let ours: bool = self.at(made, source).as_bytes().ct_eq(nonce.as_bytes()).into();
+        let ours: bool =
+            self.at(made, u32::try_from(salt).unwrap_or(0), source).as_bytes().ct_eq(nonce.as_bytes()).into();
         ours && age.is_some_and(|a| a <= NONCE_LIFE_S)
     }
 }
@@ -401,14 +406,15 @@ mod tests {
         let others = NonceMaker::new(&mut Random::from_number(2));
         let t = |s: u64| Tick(s * 1_000_000);
         let (home, away) = (source("192.0.2.1"), source("192.0.2.2"));
-        let nonce = nonces.make(t(100), home);
+        let nonce = nonces.make(t(100), 5 << 32, home);
+        assert_ne!(nonce, nonces.make(t(100), 6 << 32, home), "each challenge has its own");
         assert!(!nonces.is_fresh(&nonce, t(100), away), "a nonce is good for its source only");
         for (nonce, now, want) in [
             (nonce.clone(), 100, true),
             (nonce.clone(), 400, true),
             (nonce.clone(), 401, false),
             (nonce.clone(), 99, false),
-            (others.make(t(100), home), 100, false),
+            (others.make(t(100), 5 << 32, home), 100, false),
             (nonce.replace('0', "1"), 100, false),
             (String::new(), 100, false),
             ("é".repeat(40), 100, false),
@@ -420,7 +426,7 @@ mod tests {
     fn round_trip(challenge: &str, password: &str, now: u64) -> CredentialsVerdict {
         let nonces = NonceMaker::new(&mut Random::from_number(1));
         let home = source("192.0.2.1");
-        let nonce = nonces.make(Tick(0), home);
+        let nonce = nonces.make(Tick(0), 0, home);
         let mut response = Builder::response(407, "x");
         response.header("CSeq", "1 INVITE").header("Proxy-Authenticate", &challenge.replace("NONCE", &nonce));
         let response = response.finish();

@@ -160,7 +160,8 @@ impl Leg {
         let Some(server) = self.incoming().map(|i| i.server) else { return };
         let status = if status == 401 { 401 } else { 407 };
         let Some(flow) = core.server_flow(server) else { return };
-        let nonce = core.nonces.make(core.now.tick, flow.remote.ip());
+        let salt = core.random.next_u64();
+        let nonce = core.nonces.make(core.now.tick, salt, flow.remote.ip());
         if let Some(mut b) = core.begin_response(server, status, None) {
             digest::write_challenges(&mut b, status, realm, &nonce, stale);
             core.send_response(server, status, b.finish());

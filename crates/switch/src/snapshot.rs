@@ -197,6 +197,11 @@ impl Snapshot {
         self.routing_gateways.get(by_port.or(ids.first())?)
     }
 
+    /// Is this the address of a gateway?
+    pub fn knows(&self, source: SocketAddr) -> bool {
+        self.mapping_by_source(source).next().is_some() || self.routing_by_source(source).is_some()
+    }
+
     pub fn mapping_gateway(&self, id: MappingGatewayId) -> Option<&Arc<MappingGateway>> {
         self.mapping_gateways.iter().find(|g| g.id == id)
     }

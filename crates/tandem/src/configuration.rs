@@ -3,6 +3,7 @@
 //! (`R-28`). Opening balances that came with new accounts are paid in.
 
 use crate::signalling::{Control, Inbox};
+use crate::tcp::TcpSender;
 use billing::ledger::PostingKind;
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -39,6 +40,7 @@ pub fn watch(store: &Store) -> mpsc::Receiver<()> {
 pub struct Configurator {
     pub store: Store,
     pub inbox: Arc<Inbox>,
+    pub tcp: TcpSender,
     /// Version of the configuration that is in force, opening balances included.
     pub in_force: watch::Sender<u64>,
 }
@@ -74,6 +76,7 @@ impl Configurator {
         match tokio::task::spawn_blocking(move || build(&store, &resolved)).await {
             Ok(Ok(snapshot)) => {
                 let version = snapshot.version;
+                self.tcp.configure(snapshot.clone());
                 self.inbox.configure(snapshot);
                 self.pay_opening_balances().await;
                 self.in_force.send_replace(version);

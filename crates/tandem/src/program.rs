@@ -119,9 +119,11 @@ impl Program {
         let media = MediaEngine::start(media, move |event| media_inbox.media(event));
         let media = Arc::new(media.map_err(|e| format!("starting the media threads: {e}"))?);
         let journal_queue = Arc::new(JournalQueue::default());
-        let tcp = tcp::start(runtime.handle(), sockets.tcp, settings.tcp.clone(), inbox.clone());
+        let tcp = tcp::start(runtime.handle(), sockets.tcp, settings.tcp.clone(), inbox.clone())
+            .map_err(|e| format!("starting TCP: {e}"))?;
+        tcp.configure(snapshot.clone());
         let outlets = Outlets {
-            tcp: tcp.map_err(|e| format!("starting TCP: {e}"))?,
+            tcp: tcp.clone(),
             journal: journal_queue.clone(),
             media: media.clone(),
             live: live.clone(),
@@ -143,7 +145,7 @@ impl Program {
             facts.note(&update);
             board.update(update);
         }));
-        let configurator = Configurator { store, inbox: inbox.clone(), in_force: configured };
+        let configurator = Configurator { store, inbox: inbox.clone(), tcp, in_force: configured };
         runtime.block_on(configurator.pay_opening_balances());
         runtime.spawn(configurator.run(changes));
         let (api_stop, stop) = oneshot::channel::<()>();

@@ -13,10 +13,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use switch::Snapshot;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use vocab::{Flow, ListenerId, Transport};
 
@@ -28,6 +29,8 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Queued for one peer: messages, bytes.
 const QUEUE: usize = 1024;
 const QUEUE_BYTES: usize = 1 << 20;
+/// Messages of one connection under way to the signalling thread.
+const UNHANDLED: usize = 64;
 const READ_STEP: usize = 16 << 10;
 
 /// A listener's address, for connections made from it.
@@ -44,6 +47,8 @@ struct Shared {
     locals: Vec<Local>,
     connections: Mutex<Connections>,
     next: AtomicU64,
+    /// Who is a gateway and who is a stranger.
+    snapshot: Mutex<Option<Arc<Snapshot>>>,
 }
 
 #[derive(Debug, Default)]
@@ -51,6 +56,8 @@ struct Connections {
     by_number: HashMap<u64, Arc<Connection>>,
     by_remote: HashMap<(ListenerId, SocketAddr), u64>,
     by_source: HashMap<IpAddr, usize>,
+    /// Those from addresses that are no gateway's.
+    strangers: usize,
 }
 
 #[derive(Debug)]
@@ -60,6 +67,9 @@ struct Connection {
     queued_bytes: AtomicUsize,
     /// Messages were sent here by address alone: the brain knows this connection as number 0 too.
     by_address: AtomicBool,
+    /// Messages that may wait for the signalling thread at a time: one peer's thousands stay in its connection.
+    unhandled: Arc<Semaphore>,
+    stranger: bool,
 }
 
 /// The signalling thread's end.
@@ -97,7 +107,14 @@ pub fn start(
         |(id, l): &(ListenerId, std::net::TcpListener)| Ok(Local { id: *id, address: l.local_addr()? });
     let locals = listeners.iter().map(local).collect::<io::Result<Vec<_>>>()?;
     let next = AtomicU64::new(1);
-    let shared = Arc::new(Shared { inbox, limits, locals, connections: Mutex::default(), next });
+    let shared = Arc::new(Shared {
+        inbox,
+        limits,
+        locals,
+        connections: Mutex::default(),
+        next,
+        snapshot: Mutex::default(),
+    });
     let _in_runtime = runtime.enter();
     for (id, listener) in listeners {
         let listener = TcpListener::from_std(listener)?;
@@ -107,6 +124,11 @@ pub fn start(
 }
 
 impl TcpSender {
+    /// From now on, these are the gateways.
+    pub fn configure(&self, snapshot: Arc<Snapshot>) {
+        *self.shared.snapshot.lock().unwrap_or_else(PoisonError::into_inner) = Some(snapshot);
+    }
+
     /// Sends on the connection, or for number 0 on one to the address, which is made if there is none.
     pub fn send(&self, flow: Flow, bytes: Vec<u8>) {
         match self.shared.find(flow) {
@@ -114,7 +136,7 @@ impl TcpSender {
             None if flow.connection != 0 => self.shared.tell(StreamEvent::Closed { flow }),
             None => {
                 let (connection, receiver) =
-                    self.shared.register(Flow { connection: self.shared.number(), ..flow });
+                    self.shared.register(Flow { connection: self.shared.number(), ..flow }, false);
                 connection.by_address.store(true, Ordering::Relaxed);
                 connection.send(bytes);
                 self.runtime.spawn(connect(self.shared.clone(), connection, receiver));
@@ -142,6 +164,12 @@ impl Shared {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Is this a gateway's address?
+    fn knows(&self, remote: SocketAddr) -> bool {
+        let snapshot = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
+        snapshot.as_ref().is_some_and(|s| s.knows(remote))
+    }
+
     fn number(&self) -> u64 {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
@@ -157,25 +185,29 @@ impl Shared {
         Some(found)
     }
 
-    fn register(&self, flow: Flow) -> (Arc<Connection>, mpsc::Receiver<Vec<u8>>) {
+    fn register(&self, flow: Flow, stranger: bool) -> (Arc<Connection>, mpsc::Receiver<Vec<u8>>) {
         let (queue, receiver) = mpsc::channel(QUEUE);
         let connection = Arc::new(Connection {
             flow,
             queue,
             queued_bytes: AtomicUsize::new(0),
             by_address: AtomicBool::new(false),
+            unhandled: Arc::new(Semaphore::new(UNHANDLED)),
+            stranger,
         });
         let mut connections = self.lock();
         connections.by_number.insert(flow.connection, connection.clone());
         connections.by_remote.insert((flow.listener, flow.remote), flow.connection);
         *connections.by_source.entry(flow.remote.ip()).or_default() += 1;
+        connections.strangers += usize::from(stranger);
         (connection, receiver)
     }
 
-    /// May this source have one more connection?
-    fn room_for(&self, source: IpAddr) -> bool {
+    /// May this source have one more connection? Half of all are kept for gateways.
+    fn room_for(&self, source: IpAddr, stranger: bool) -> bool {
         let connections = self.lock();
         connections.by_number.len() < self.limits.connections
+            && (!stranger || connections.strangers < self.limits.connections.div_ceil(2))
             && connections.by_source.get(&source).copied().unwrap_or(0) < self.limits.connections_per_source
     }
 
@@ -194,7 +226,9 @@ impl Shared {
         self.unlist(connection);
         let flow = connection.flow;
         let mut connections = self.lock();
-        connections.by_number.remove(&flow.connection);
+        if connections.by_number.remove(&flow.connection).is_some() {
+            connections.strangers -= usize::from(connection.stranger);
+        }
         if let Some(count) = connections.by_source.get_mut(&flow.remote.ip()) {
             *count = count.saturating_sub(1);
             if *count == 0 {
@@ -214,8 +248,9 @@ impl Shared {
     }
 
     /// Hands over a message; waits while the signalling thread is behind.
-    async fn deliver(&self, flow: Flow, bytes: Vec<u8>) {
-        let mut event = StreamEvent::Message { flow, bytes };
+    async fn deliver(&self, connection: &Connection, bytes: Vec<u8>) {
+        let permit = connection.unhandled.clone().acquire_owned().await.ok();
+        let mut event = StreamEvent::Message { flow: connection.flow, bytes, permit };
         while let Err(back) = self.inbox.stream(event) {
             event = back;
             sleep(Duration::from_millis(2)).await;
@@ -234,12 +269,13 @@ async fn accept(shared: Arc<Shared>, id: ListenerId, listener: TcpListener) {
                 continue;
             }
         };
-        if !shared.room_for(remote.ip()) {
+        let stranger = !shared.knows(remote);
+        if !shared.room_for(remote.ip(), stranger) {
             tracing::debug!(%remote, "too many connections, closed");
             continue;
         }
         let flow = Flow { listener: id, transport: Transport::Tcp, remote, connection: shared.number() };
-        let (connection, receiver) = shared.register(flow);
+        let (connection, receiver) = shared.register(flow, stranger);
         tokio::spawn(carry(shared.clone(), connection, receiver, stream));
     }
 }
@@ -304,7 +340,8 @@ async fn read(shared: &Shared, connection: &Connection, stream: &mut (impl Async
     let idle = Duration::from_secs(shared.limits.idle_timeout_s.max(1));
     let mut buffer: Vec<u8> = Vec::new();
     let mut framer = Framer::default();
-    let mut begun: Option<Instant> = None;
+    // Whom we do not know has not come to be silent.
+    let mut begun: Option<Instant> = connection.stranger.then(Instant::now);
     loop {
         let until = begun.map_or_else(|| Instant::now() + idle, |at| at + MESSAGE_TIME);
         buffer.reserve(if begun.is_some() { READ_STEP } else { 2048 });
@@ -348,7 +385,7 @@ async fn cut(
             }
             Frame::Message { length } => {
                 let message = rest.get(..length).unwrap_or_default().to_vec();
-                shared.deliver(connection.flow, message).await;
+                shared.deliver(connection, message).await;
                 at += length;
             }
         }

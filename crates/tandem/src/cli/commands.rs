@@ -24,6 +24,7 @@ pub fn remote(command: Command) -> Result<(), Failure> {
             with(&client, |c, out| simulate(c, out, &from, &caller, &called))
         }
         Command::Check { client } => with(&client, check),
+        Command::Status { client } => with(&client, status),
         Command::Param { command } => param(command),
         Command::Serve(_)
         | Command::Demo(_)
@@ -33,6 +34,23 @@ pub fn remote(command: Command) -> Result<(), Failure> {
         | Command::Restore { .. }
         | Command::Journal { .. } => Ok(()),
     }
+}
+
+fn status(client: &Client, out: &mut Out) -> Result<(), Failure> {
+    let answer = client.get("/status", &[])?;
+    out.answer(&answer, |status| {
+        let rows = status.as_object().into_iter().flatten().flat_map(|(name, value)| match value {
+            Value::Object(inner) => inner.iter().map(|(n, v)| (format!("{name} {n}"), cell(v))).collect(),
+            Value::Array(list) => list
+                .iter()
+                .map(|l| (name.clone(), format!("{} {}", cell(&l["transport"]), cell(&l["address"]))))
+                .collect(),
+            other => vec![(name.clone(), cell(other))],
+        });
+        rows.map(|(name, value)| format!("{:<34} {value}", name.replace('_', " ")))
+            .collect::<Vec<_>>()
+            .join("\n")
+    })
 }
 
 pub fn version(json: bool, out: &mut Out) -> Result<(), Failure> {

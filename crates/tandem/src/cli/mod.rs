@@ -105,6 +105,11 @@ enum Command {
         #[command(subcommand)]
         command: JournalCommand,
     },
+    /// State of the switch: listeners, media ports, journal, and what became of messages of unknown sources
+    Status {
+        #[command(flatten)]
+        client: ClientArgs,
+    },
     /// System parameters
     Param {
         #[command(subcommand)]

@@ -17,7 +17,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use switch::{ControlReply, ControlRequest, Snapshot};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use vocab::{Flow, Seq};
 
 const STREAM_BYTES: usize = 8 << 20;
@@ -30,6 +30,8 @@ pub enum StreamEvent {
     Message {
         flow: Flow,
         bytes: Vec<u8>,
+        /// Given back when it has been handled: each connection has so many under way and no more.
+        permit: Option<OwnedSemaphorePermit>,
     },
     /// What came is no SIP.
     Broken {
@@ -141,13 +143,23 @@ impl Inbox {
         self.filled(waiting);
     }
 
-    /// For the signalling thread: takes all that waits, in exchange for an empty value.
+    /// For the signalling thread: takes all that waits, in exchange for a value in which at most events of connections
+    /// are left. While there are some, no more are taken.
     pub fn take(&self, empty: &mut Taken) {
-        if self.filled.swap(false, Ordering::AcqRel) {
-            let mut waiting = self.lock();
-            std::mem::swap(&mut *waiting, empty);
-            waiting.stopped = empty.stop;
+        if !self.filled.swap(false, Ordering::AcqRel) {
+            return;
+        }
+        let mut waiting = self.lock();
+        let leftover = std::mem::take(&mut empty.streams);
+        std::mem::swap(&mut *waiting, empty);
+        waiting.stopped = empty.stop;
+        if leftover.is_empty() {
             empty.stream_bytes = 0;
+        } else {
+            waiting.streams = std::mem::replace(&mut empty.streams, leftover);
+            waiting.stream_bytes = std::mem::take(&mut empty.stream_bytes);
+            // To be looked at again.
+            self.filled.store(true, Ordering::SeqCst);
         }
     }
 
@@ -204,7 +216,7 @@ mod tests {
     fn message(length: usize) -> StreamEvent {
         let remote = "127.0.0.1:9".parse().unwrap();
         let flow = Flow { listener: ListenerId(0), transport: Transport::Tcp, remote, connection: 1 };
-        StreamEvent::Message { flow, bytes: vec![0; length] }
+        StreamEvent::Message { flow, bytes: vec![0; length], permit: None }
     }
 
     #[test]
@@ -216,6 +228,25 @@ mod tests {
         inbox.take(&mut taken);
         assert_eq!(taken.streams.len(), 1);
         inbox.stream(message(1)).unwrap();
+    }
+
+    #[test]
+    fn what_is_left_over_comes_first() {
+        let inbox = Inbox::new().unwrap();
+        for length in 1..=3 {
+            inbox.stream(message(length)).unwrap();
+        }
+        let mut taken = Taken::default();
+        let mut lengths = Vec::new();
+        inbox.take(&mut taken);
+        inbox.stream(message(4)).unwrap();
+        while !taken.streams.is_empty() {
+            let Some(StreamEvent::Message { bytes, .. }) = taken.streams.pop_front() else { panic!() };
+            lengths.push(bytes.len());
+            inbox.take(&mut taken);
+        }
+        assert_eq!(lengths, [1, 2, 3, 4]);
+        assert!(inbox.may_sleep(Seq(0)));
     }
 
     #[test]
@@ -261,7 +292,7 @@ pub mod testing {
 
         fn next_message(&self) -> (Flow, Vec<u8>) {
             match self.next_event() {
-                StreamEvent::Message { flow, bytes } => (flow, bytes),
+                StreamEvent::Message { flow, bytes, .. } => (flow, bytes),
                 other => panic!("{other:?}"),
             }
         }

@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use vocab::ListenerId;
 
 /// Datagrams in one system call.
-const BATCH: usize = 32;
+pub const BATCH: usize = 32;
 /// No datagram is longer.
 const LONGEST: usize = 65_536;
 /// Wanted in the kernel for bursts; it grants what its limits allow.

@@ -40,7 +40,7 @@ impl Net {
         Net { a, b: NEXT.fetch_add(1, Ordering::Relaxed) }
     }
 
-    fn ip(self, host: u8) -> Ipv4Addr {
+    pub fn ip(self, host: u8) -> Ipv4Addr {
         Ipv4Addr::new(127, self.a, self.b, host)
     }
 
@@ -195,6 +195,22 @@ impl Switch {
         self.json(&["calls", "list"])["items"].as_array().unwrap().len()
     }
 
+    /// Processor time used so far.
+    pub fn cpu(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        // After the name in brackets, the 12th and 13th: user and system time in hundredths of a second.
+        let (_, rest) = stat.rsplit_once(')').unwrap();
+        let ticks: u64 = rest.split_whitespace().skip(11).take(2).map(|n| n.parse::<u64>().unwrap()).sum();
+        Duration::from_millis(ticks * 10)
+    }
+
+    /// Memory in use.
+    pub fn rss_kb(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     pub fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
@@ -295,7 +311,13 @@ pub fn sipp_saying(scenario: &str, local: SocketAddr, change: impl FnOnce(String
     let file = folder.path().join("scenario.xml");
     std::fs::write(&file, change(std::fs::read_to_string(original).unwrap())).unwrap();
     let mut command = Command::new("sipp");
-    command.arg("-sf").arg(file).args(["-nostdin", "-trace_msg", "-message_file", "messages", "-trace_err"]);
+    command.args(["-sf", "scenario.xml"]).args([
+        "-nostdin",
+        "-trace_msg",
+        "-message_file",
+        "messages",
+        "-trace_err",
+    ]);
     command.args(["-error_file", "errors", "-i", &local.ip().to_string(), "-p", &local.port().to_string()]);
     SippOptions { command, folder, local, rtp_port: 6000, formats: "8 101" }
 }
@@ -354,6 +376,25 @@ impl Sipp {
         let child = &mut self.child;
         let status = eventually_within(Duration::from_secs(60), "sipp ends", || child.try_wait().unwrap());
         status.success()
+    }
+
+    /// Waits for its end, however it went.
+    pub fn wait(&mut self, limit: Duration) {
+        let child = &mut self.child;
+        eventually_within(limit, "sipp ends", || child.try_wait().unwrap());
+    }
+
+    /// What it wrote by itself into a file whose name ends like this.
+    fn written(&self, end: &str) -> String {
+        let files = std::fs::read_dir(self.folder.path()).unwrap().map(|f| f.unwrap().path());
+        let mut found = files.filter(|f| f.to_string_lossy().ends_with(end));
+        found.next().map(|f| std::fs::read_to_string(f).unwrap()).unwrap_or_default()
+    }
+
+    /// From INVITE to 200 of each call that got so far (`-trace_rtt`).
+    pub fn response_times_ms(&self) -> Vec<f64> {
+        let text = self.written("_rtt.csv");
+        text.lines().skip(1).filter_map(|l| l.split(';').nth(1)?.trim().parse().ok()).collect()
     }
 
     pub fn assert_succeeded(&mut self) {
