@@ -1,7 +1,9 @@
 //! RTP packets with numbers that can be followed, and a listener that keeps account of them.
 
 use std::collections::HashSet;
-use std::time::Instant;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
 
 /// A packet of 20 ms of A-law (RFC 3550 §5.1).
 pub fn packet(sequence: u16, timestamp: u32, ssrc: u32) -> Vec<u8> {
@@ -11,6 +13,23 @@ pub fn packet(sequence: u16, timestamp: u32, ssrc: u32) -> Vec<u8> {
     bytes.extend(ssrc.to_be_bytes());
     bytes.extend([0xd5; 160]);
     bytes
+}
+
+/// Sends packets from a new port of this address, so many a second as the machine manages up to `rate`; says how many.
+pub fn flood(from: Ipv4Addr, to: SocketAddr, rate: u32, duration: Duration) -> io::Result<u64> {
+    let socket = UdpSocket::bind((from, 0))?;
+    let (start, mut sent) = (Instant::now(), 0u64);
+    while start.elapsed() < duration {
+        let due = u64::from(rate) * u64::try_from(start.elapsed().as_millis()).unwrap_or(0) / 1000;
+        for n in sent..due {
+            let sequence = u16::try_from(n % 65_536).unwrap_or(0);
+            // What the other side's buffer does not take is lost, which is not our concern.
+            let _ = socket.send_to(&packet(sequence, u32::from(sequence) * 160, 99), to);
+        }
+        sent = due.max(sent);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(sent)
 }
 
 /// What one receiver of a stream sees.
@@ -89,7 +108,6 @@ fn micros(seconds: f64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn loss_over_the_wrap_and_jitter_by_the_formula() {

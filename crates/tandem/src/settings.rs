@@ -142,11 +142,13 @@ pub struct Tcp {
     pub connections: usize,
     /// A connection on which nothing has come for this long is closed.
     pub idle_timeout_s: u64,
+    /// A message that has begun must be whole within this time, and a stranger's first one must have come.
+    pub message_timeout_s: u64,
 }
 
 impl Default for Tcp {
     fn default() -> Tcp {
-        Tcp { connections_per_source: 100, connections: 10_000, idle_timeout_s: 900 }
+        Tcp { connections_per_source: 100, connections: 10_000, idle_timeout_s: 900, message_timeout_s: 10 }
     }
 }
 

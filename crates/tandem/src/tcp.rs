@@ -21,8 +21,6 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use vocab::{Flow, ListenerId, Transport};
 
-/// A message that has begun must be whole within this time (`R-26`).
-const MESSAGE_TIME: Duration = Duration::from_secs(10);
 const CONNECT_TIME: Duration = Duration::from_secs(5);
 /// How long a connection may still write after its peer has sent nonsense or stopped.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -338,12 +336,14 @@ enum End {
 /// Until the peer closes, sends nonsense, or keeps us waiting.
 async fn read(shared: &Shared, connection: &Connection, stream: &mut (impl AsyncReadExt + Unpin)) -> End {
     let idle = Duration::from_secs(shared.limits.idle_timeout_s.max(1));
+    // who talks slowly holds a connection for no longer than this.
+    let message_time = Duration::from_secs(shared.limits.message_timeout_s.max(1));
     let mut buffer: Vec<u8> = Vec::new();
     let mut framer = Framer::default();
     // Whom we do not know has not come to be silent.
     let mut begun: Option<Instant> = connection.stranger.then(Instant::now);
     loop {
-        let until = begun.map_or_else(|| Instant::now() + idle, |at| at + MESSAGE_TIME);
+        let until = begun.map_or_else(|| Instant::now() + idle, |at| at + message_time);
         buffer.reserve(if begun.is_some() { READ_STEP } else { 2048 });
         match timeout_at(until, stream.read_buf(&mut buffer)).await {
             Ok(Ok(count)) if count > 0 => {}
@@ -546,5 +546,153 @@ mod tests {
             bench.sender.send(flow, vec![b'x'; 60_000]);
         }
         assert_eq!(bench.inbox.next_closed(), flow);
+    }
+
+    /// What came of bytes on one connection: messages, and whether it was closed as nonsense.
+    fn heard(bench: &Bench, pieces: &[&[u8]], sent_alone: bool) -> (Vec<Vec<u8>>, bool) {
+        let mut stream = peer(bench);
+        stream.set_nodelay(true).unwrap();
+        let (mut messages, mut broken) = (Vec::new(), false);
+        for piece in pieces {
+            // What the switch has closed already takes no more.
+            if stream.write_all(piece).is_err() {
+                break;
+            }
+            if sent_alone {
+                std::thread::yield_now();
+            }
+        }
+        let _ = stream.shutdown(std::net::Shutdown::Write);
+        loop {
+            match bench.inbox.next_event() {
+                StreamEvent::Message { bytes, .. } => messages.push(bytes),
+                StreamEvent::Broken { .. } => broken = true,
+                StreamEvent::Closed { .. } => return (messages, broken),
+            }
+        }
+    }
+
+    /// All SIP messages that there are: those of the specifications, and some of ours.
+    fn corpus() -> Vec<Vec<u8>> {
+        let root =
+            std::env::var_os("TANDEM_SHARED").map_or("../../../shared".into(), std::path::PathBuf::from);
+        let mut all = vec![OPTIONS.to_vec(), b"\r\n\r\n".to_vec(), b"GET / HTTP/1.1\r\n\r\n".to_vec()];
+        for folder in ["data/rfc4475", "data/rfc5118"] {
+            let Ok(files) = std::fs::read_dir(root.join(folder)) else {
+                eprintln!("SKIPPED: {folder} is not there");
+                continue;
+            };
+            let mut files: Vec<_> = files.map(|f| f.unwrap().path()).collect();
+            files.sort();
+            let messages = files.iter().filter(|f| f.extension().is_some_and(|e| e == "dat"));
+            all.extend(messages.map(|f| std::fs::read(f).unwrap()));
+        }
+        all
+    }
+
+    ///
+    #[test]
+    fn how_a_message_is_cut_changes_nothing() {
+        let limits = settings::Tcp { connections_per_source: 10_000, ..settings::Tcp::default() };
+        let bench = bench(limits);
+        let (mut count, mut whole_ones) = (0, Vec::new());
+        for message in corpus() {
+            let whole = heard(&bench, &[&message], false);
+            let bytes: Vec<&[u8]> = message.chunks(1).collect();
+            assert_eq!(
+                heard(&bench, &bytes, true),
+                whole,
+                "byte by byte: {}",
+                String::from_utf8_lossy(&message)
+            );
+            let (front, back) = message.split_at(message.len() / 2);
+            assert_eq!(
+                heard(&bench, &[front, back], true),
+                whole,
+                "cut: {}",
+                String::from_utf8_lossy(&message)
+            );
+            if whole == (vec![message.clone()], false) {
+                whole_ones.push(message);
+            }
+            count += 1;
+        }
+        let glued = whole_ones.concat();
+        assert_eq!(heard(&bench, &[&glued], false), (whole_ones.clone(), false));
+        eprintln!(
+            "{count} messages whole, cut and byte by byte; {} of them glued together",
+            whole_ones.len()
+        );
+    }
+
+    #[test]
+    fn a_peer_that_sends_thousands_at_once_waits_and_nothing_is_lost() {
+        let bench = bench(settings::Tcp::default());
+        let mut stream = peer(&bench);
+        let sender = std::thread::spawn(move || {
+            stream.write_all(&OPTIONS.repeat(10_000)).unwrap();
+            stream
+        });
+        let first = bench.inbox.next_event();
+        // Another peer comes in between: no more than UNHANDLED messages are before its own.
+        let mut other = peer(&bench);
+        let mine = [&OPTIONS[..OPTIONS.len() - 2], b"X: mine\r\n\r\n"].concat();
+        other.write_all(&mine).unwrap();
+        // The permits of these are not given back before the other has been heard.
+        let mut before = vec![first];
+        loop {
+            let event = bench.inbox.next_event();
+            match &event {
+                StreamEvent::Message { bytes, .. } if *bytes == mine => break,
+                _ => before.push(event),
+            }
+        }
+        assert!(before.len() <= UNHANDLED, "{}", before.len());
+        let mut rest = 10_000 - before.len();
+        drop(before);
+        while rest > 0 {
+            bench.inbox.next_message();
+            rest -= 1;
+        }
+        drop(sender.join().unwrap());
+    }
+
+    #[test]
+    fn strangers_take_half_of_the_connections_at_most() {
+        let bench = bench(settings::Tcp { connections: 4, ..settings::Tcp::default() });
+        let mut kept = [peer(&bench), peer(&bench)];
+        for stream in &mut kept {
+            stream.write_all(OPTIONS).unwrap();
+            bench.inbox.next_message();
+        }
+        assert_eq!(peer(&bench).read(&mut [0; 1]).unwrap_or(0), 0);
+        assert_eq!(bench.sender.shared.lock().strangers, 2);
+        drop(kept);
+        bench.inbox.next_closed();
+        bench.inbox.next_closed();
+        assert_eq!(bench.sender.shared.lock().strangers, 0);
+    }
+
+    /// a stranger that says nothing, and anybody who says a little now and then, is gone when time is up.
+    #[test]
+    fn slow_talkers_are_closed() {
+        let bench = bench(settings::Tcp { message_timeout_s: 1, ..settings::Tcp::default() });
+        let (mut silent, mut slow) = (peer(&bench), peer(&bench));
+        slow.set_nodelay(true).unwrap();
+        let mut polite = peer(&bench);
+        polite.write_all(OPTIONS).unwrap();
+        bench.inbox.next_message();
+        let start = Instant::now();
+        let mut written = 0;
+        // Until its connection is closed under it.
+        while slow.write_all(&OPTIONS[written % 20..=written % 20]).is_ok() {
+            written += 1;
+            std::thread::sleep(Duration::from_millis(50));
+            assert!(start.elapsed() < Duration::from_secs(20), "still open");
+        }
+        assert_eq!(silent.read(&mut [0; 1]).unwrap_or(0), 0);
+        // Who has said something may be silent for long.
+        polite.write_all(OPTIONS).unwrap();
+        while !matches!(bench.inbox.next_event(), StreamEvent::Message { .. }) {}
     }
 }

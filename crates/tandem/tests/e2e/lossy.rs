@@ -3,9 +3,9 @@
 //! `make rough` sets `TANDEM_LOSSY_CALLS` for the long run.
 
 use crate::harness::*;
-use netlab::{Direction, Faults, Relay, Wires};
-use std::net::SocketAddr;
-use std::time::Duration;
+use netlab::{Direction, Faults, Relay, Wires, rtp};
+use std::net::{SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
 
 /// A switch between two bad networks.
 struct Rough {
@@ -121,4 +121,107 @@ fn the_table_of_r_20() {
         run(&format!("{} % loss", loss / 100), Faults::loss(loss), count, 50, percent);
     }
     run("10 % twice and reordered, 0 to 400 ms, 1 % damaged", also, count, 50, 95.0);
+}
+
+/// A free port of this address, for a socket that is opened later.
+fn free_port(ip: std::net::Ipv4Addr) -> SocketAddr {
+    UdpSocket::bind((ip, 0)).unwrap().local_addr().unwrap()
+}
+
+fn ear(ip: std::net::Ipv4Addr) -> UdpSocket {
+    let socket = UdpSocket::bind((ip, 0)).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    socket
+}
+
+/// Takes what has come.
+fn listen(socket: &UdpSocket, listener: &mut rtp::Listener) {
+    let mut buffer = [0; 2048];
+    while let Ok((length, _)) = socket.recv_from(&mut buffer) {
+        listener.hear(Instant::now(), &buffer[..length]);
+    }
+}
+
+/// what is lost before the switch is lost behind it, nothing else; and the CDR says so, over the wrap of the
+/// sequence numbers.
+#[test]
+fn sound_from_a_bad_network_is_relayed_and_counted_exactly() {
+    const PACKETS: u16 = 600;
+    let switch = Switch::start();
+    switch.apply(&business(switch.net, "10.00"));
+    switch.ok(&["param", "set", "SS_MEDIAPROXYMODE", "Must On"]);
+    let a = ear(switch.net.customer());
+    let far = free_port(switch.net.ip(21));
+    let vendor = sipp("uas.xml", switch.net.vendor(1)).media(far.port()).listen();
+    let port = a.local_addr().unwrap().port();
+    let mut caller = caller(&switch, &["-m", "1", "-d", "10000"]).media(port).start();
+    let (to_a, to_b) = (caller.media_address("SIP/2.0 200"), vendor.media_address("INVITE"));
+    let faults = Faults { loss: 500, delay_max: Duration::from_millis(8), ..Faults::default() };
+    let wires = Wires { near: (switch.net.ip(61), 0).into(), far, target: to_b };
+    let relay = Relay::start(wires, faults, 5).unwrap();
+    let b = ear(switch.net.ip(62));
+    let mut heard = rtp::Listener::new(8000);
+    for n in 0..PACKETS {
+        let (sequence, timestamp) = (65_300u16.wrapping_add(n), u32::from(n) * 80);
+        b.send_to(&rtp::packet(sequence, timestamp, 7), relay.wires.near).unwrap();
+        a.send_to(&rtp::packet(n, timestamp, 8), to_a).unwrap();
+        std::thread::sleep(Duration::from_millis(10));
+        listen(&a, &mut heard);
+    }
+    std::thread::sleep(Duration::from_millis(200));
+    listen(&a, &mut heard);
+    let [truth, _] = relay.stop();
+    caller.assert_succeeded();
+    let id = switch.cdrs(1)[0]["id"].as_str().unwrap().to_string();
+    let figures = switch.json(&["cdr", "show", &id])["media_b"].clone();
+    eprintln!(
+        "RTP: {} of {} lost on the way, the CDR says {}; jitter {} µs before the switch, the CDR says {}",
+        truth.rtp_lost, truth.received, figures["lost"], truth.rtp_jitter_us, figures
+    );
+    assert_eq!(
+        (figures["packets_in"].as_u64(), figures["lost"].as_u64()),
+        (Some(truth.delivered), Some(truth.rtp_lost))
+    );
+    assert_eq!((heard.received(), heard.lost()), (truth.delivered, truth.rtp_lost));
+    assert!(truth.rtp_lost > 10, "{truth:?}");
+}
+
+/// packets of a stranger at the port of one call take nothing from another call.
+#[test]
+fn a_flood_on_one_media_port_leaves_other_calls_alone() {
+    let switch = Switch::start();
+    switch.apply(&business(switch.net, "10.00"));
+    switch.ok(&["param", "set", "SS_MEDIAPROXYMODE", "Must On"]);
+    let (a, b) = (ear(switch.net.customer()), ear(switch.net.ip(21)));
+    let port = |s: &UdpSocket| s.local_addr().unwrap().port();
+    let _vendor = sipp("uas.xml", switch.net.vendor(1)).media(port(&b)).listen();
+    let target = switch.sip("udp").to_string();
+    let call = |sip_port: u16, rtp_port: u16| {
+        let from = SocketAddr::from((switch.net.customer(), sip_port));
+        let args = ["-s", "8801712345678", "-m", "1", "-d", "8000", &target];
+        sipp("uac.xml", from).with(&args).media(rtp_port).start()
+    };
+    let (victim, mut other) = (call(5090, 9), call(5091, port(&a)));
+    let (to_victim, to_other) = (victim.media_address("SIP/2.0 200"), other.media_address("SIP/2.0 200"));
+    let stranger = switch.net.stranger();
+    let flood =
+        std::thread::spawn(move || rtp::flood(stranger, to_victim, 50_000, Duration::from_secs(4)).unwrap());
+    let mut heard = rtp::Listener::new(8000);
+    for n in 0..200u16 {
+        a.send_to(&rtp::packet(n, u32::from(n) * 160, 7), to_other).unwrap();
+        std::thread::sleep(Duration::from_millis(20));
+        listen(&b, &mut heard);
+    }
+    let sent = flood.join().unwrap();
+    std::thread::sleep(Duration::from_millis(200));
+    listen(&b, &mut heard);
+    heard.deviations_us.sort_unstable();
+    let p99 = heard.deviations_us[heard.deviations_us.len() * 99 / 100];
+    eprintln!(
+        "RTP flood: {sent} packets in 4 s; the other call: {} lost, p99 {p99} µs off its pace",
+        200 - heard.received()
+    );
+    assert_eq!((heard.received(), heard.lost()), (200, 0));
+    assert!(sent > 20_000, "that was no flood: {sent}");
+    other.assert_succeeded();
 }
