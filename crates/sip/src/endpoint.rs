@@ -17,6 +17,9 @@ use vocab::leg::{FromLeg, LegCommand, LegEvent, LegFailure, Placement, ReplyAddr
 use vocab::net::LocalAddresses;
 use vocab::{Flow, IdMap, LegId, ListenerId, Now, Random, SessionDescription, Tick, Transport};
 
+/// Extensions named in a 420: enough to tell why.
+const MAX_UNSUPPORTED: usize = 16;
+
 #[derive(Clone, Debug)]
 pub struct Config {
     /// User-Agent and Server; not written when empty.
@@ -294,7 +297,7 @@ impl Endpoint {
         if let Err(problem) = request.check() {
             self.core.statistics.malformed += 1;
             // Without a Via it is not even known what an answer should look like.
-            if known && method != Method::Ack && request.get(HeaderName::Via).is_some() {
+            if known && method != Method::Ack && request.is_answerable() {
                 let phrase = problem.to_string();
                 let answer = Reply { phrase: Some(&phrase), ..Reply::status(problem.status()) };
                 self.core.respond_statelessly(way, request, &answer);
@@ -428,8 +431,9 @@ impl Endpoint {
 
     /// RFC 3261 §8.2.2.3. True when the request was refused.
     fn refuse_extensions(&mut self, hop: &Hop<'_>, request: &Message) -> bool {
+        let required = request.list(HeaderName::Require);
         let unknown: Vec<&str> =
-            request.list(HeaderName::Require).filter(|t| !t.eq_ignore_ascii_case(SUPPORTED)).collect();
+            required.filter(|t| !t.eq_ignore_ascii_case(SUPPORTED)).take(MAX_UNSUPPORTED).collect();
         if unknown.is_empty() {
             return false;
         }

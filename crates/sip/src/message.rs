@@ -18,6 +18,12 @@ pub const MAX_BODY: usize = 65_536;
 /// Most header lines.
 pub const MAX_HEADERS: usize = 512;
 
+/// Longest From, To and Call-ID: they are kept as long as the dialog and stand in all its messages (`R-32`).
+const MAX_IDENTITY: usize = 4096;
+
+/// Most proxies that want to stay in the path of a dialog.
+const MAX_ROUTES: usize = 64;
+
 /// RFC 3261 §8.1.1.7: marks a branch as unique over the world.
 pub const MAGIC_COOKIE: &str = "z9hG4bK";
 
@@ -609,10 +615,26 @@ impl<'a> Message<'a> {
         if self.call_id().is_none_or(str::is_empty) {
             return Err(Problem::Bad("Call-ID"));
         }
+        if let Some((_, name)) = self.oversized_identity() {
+            return Err(Problem::Bad(name));
+        }
+        if self.list(HeaderName::RecordRoute).nth(MAX_ROUTES).is_some() {
+            return Err(Problem::Bad("Record-Route"));
+        }
         via.ok_or(Problem::Bad("Via"))?;
         // The first value of the first line was read above.
         let mut others = header::split_list(self.get(HeaderName::Via).unwrap_or_default()).skip(1);
         others.try_for_each(|v| Via::parse(v).map(|_| ())).ok_or(Problem::Bad("Via"))
+    }
+
+    fn oversized_identity(&self) -> Option<(HeaderName, &'static str)> {
+        let all = [(HeaderName::From, "From"), (HeaderName::To, "To"), (HeaderName::CallId, "Call-ID")];
+        all.into_iter().find(|(id, _)| self.get(*id).is_some_and(|value| value.len() > MAX_IDENTITY))
+    }
+
+    /// Can a response be written at all? It repeats these headers.
+    pub(crate) fn is_answerable(&self) -> bool {
+        self.get(HeaderName::Via).is_some() && self.oversized_identity().is_none()
     }
 
     fn check_request(&self, method: Method) -> Result<(), Problem> {

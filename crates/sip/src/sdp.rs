@@ -12,6 +12,9 @@ const MAX_MEDIA: usize = 32;
 /// Lines; a conference with many codecs has a few hundred.
 const MAX_LINES: usize = 2000;
 
+/// Payload numbers have seven bits.
+const MAX_FORMATS: usize = 128;
+
 pub const CONTENT_TYPE: &str = "application/sdp";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +48,11 @@ pub fn parse(body: &[u8]) -> Result<SessionDescription, SdpError> {
 fn take_line(session: &mut SessionDescription, kind: &str, value: &str) -> Result<(), SdpError> {
     if kind == "m" {
         let number = session.media.len() + 1;
-        session.media.push(parse_media(value).ok_or(SdpError::BadMedia(number))?);
+        let media = parse_media(value).ok_or(SdpError::BadMedia(number))?;
+        if media.formats.len() > MAX_FORMATS {
+            return Err(SdpError::TooLarge);
+        }
+        session.media.push(media);
         return Ok(());
     }
     let (address, direction, bandwidth, attributes) = match session.media.last_mut() {
@@ -93,7 +100,7 @@ fn parse_media(value: &str) -> Option<MediaDescription> {
         kind,
         port,
         protocol,
-        formats: words.map(SmolStr::from).collect(),
+        formats: words.take(MAX_FORMATS + 1).map(SmolStr::from).collect(),
         address: None,
         direction: None,
         bandwidth: Vec::new(),
