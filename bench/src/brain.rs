@@ -44,31 +44,50 @@ pub fn run(ground: &Ground) -> Outcome<Section> {
         found.sort_by(f64::total_cmp);
         found.get(found.len() / 2).copied().unwrap_or(0.0) / 1000.0
     };
-    let mut table =
-        Table::new(&["step", "messages in", "out", "records", "µs a call", "floor µs", "to the floor"]);
+    let mut table = Table::new(&[
+        "step",
+        "messages in",
+        "out",
+        "records",
+        "news",
+        "µs a call",
+        "floor µs",
+        "to the floor",
+    ]);
     let mut figures = Vec::new();
-    let mut sum = (0, 0, 0, 0.0, 0.0);
+    let (mut counted, mut sum) = ([0; 4], (0.0, 0.0));
     for (i, step) in first.iter().enumerate() {
         let (us, floor) = (middle(i, |s| s.ns), middle(i, |s| s.floor_ns));
-        let counts = [step.came, step.sent, step.records].map(|n| n / CALLS);
+        let counts = [step.came, step.sent, step.records, step.news].map(|n| n / CALLS);
         let counts_text = counts.map(|n| n.to_string());
-        let [came, sent, records] = counts_text;
-        table.row([step.name.to_owned(), came, sent, records, figure(us), figure(floor), times(us, floor)]);
+        let [came, sent, records, news] = counts_text;
+        table.row([
+            step.name.to_owned(),
+            came,
+            sent,
+            records,
+            news,
+            figure(us),
+            figure(floor),
+            times(us, floor),
+        ]);
         figures.push(json!({ "step": step.name, "us": us, "floor_us": floor }));
-        sum = (sum.0 + counts[0], sum.1 + counts[1], sum.2 + counts[2], sum.3 + us, sum.4 + floor);
+        counted.iter_mut().zip(counts).for_each(|(all, n)| *all += n);
+        sum = (sum.0 + us, sum.1 + floor);
     }
-    let (came, sent, records) = (sum.0.to_string(), sum.1.to_string(), sum.2.to_string());
+    let [came, sent, records, news] = counted.map(|n| n.to_string());
     table.row([
         "**complete call**".to_owned(),
         came,
         sent,
         records,
-        format!("**{}**", figure(sum.3)),
-        figure(sum.4),
-        times(sum.3, sum.4),
+        news,
+        format!("**{}**", figure(sum.0)),
+        figure(sum.1),
+        times(sum.0, sum.1),
     ]);
     section.tables.push(table);
-    section.figures = json!({ "us": sum.3, "floor_us": sum.4, "steps": figures });
+    section.figures = json!({ "us": sum.0, "floor_us": sum.1, "steps": figures });
     Ok(section)
 }
 

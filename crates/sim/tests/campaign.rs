@@ -3,7 +3,7 @@
 use sim::campaign;
 
 fn seeds() -> std::ops::Range<u64> {
-    let text = std::env::var("TANDEM_SEEDS").unwrap_or_else(|_| "200".into());
+    let text = std::env::var("TANDEM_SEEDS").unwrap_or_else(|_| "1000".into());
     let number = |t: &str| t.parse().unwrap_or_else(|_| panic!("TANDEM_SEEDS={text}"));
     match text.split_once("..") {
         Some((first, end)) => number(first)..number(end),

@@ -1,4 +1,5 @@
 //! Requests that are too long for a datagram, and responses from where nobody was asked.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
 

@@ -11,6 +11,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+use switch::OpenCall;
 use vocab::{CallId, Seq};
 
 const DATABASE: &str = "tandem.db";
@@ -77,7 +78,8 @@ pub fn restore(from: &Path, to: &Path, key: Option<&Path>) -> Result<Restored, R
     let before = store.applied()?;
     let (journal, recovered) = Journal::open(&to.join(JOURNAL), JournalOptions::default())?;
     let (state, _) = store.restore(&journal, recovered)?;
-    let open: Vec<CallId> = state.open_calls.iter().map(|cdr| cdr.call).collect();
+    let answered = state.open_calls.iter().filter(|call| call.answered.is_some());
+    let open: Vec<CallId> = answered.filter_map(OpenCall::id).collect();
     let mut findings = store.check()?;
     findings.extend(store.check_journal(journal.last(), &open)?);
     let replayed = store.applied()?.0.saturating_sub(before.0);

@@ -274,7 +274,8 @@ mod tests {
     /// `8 0 101` with the rtpmap lines that are needed, or `8@30` for a packet time.
     fn audio(text: &str) -> SessionDescription {
         let (formats, ptime) = text.split_once('@').unwrap_or((text, ""));
-        let text_attribute = |name: &str, value: String| Attribute { name: name.into(), value: Some(value.into()) };
+        let text_attribute =
+            |name: &str, value: String| Attribute { name: name.into(), value: Some(value.into()) };
         let mapped = |f: &str| match f {
             "101" => Some("telephone-event/8000"),
             "97" => Some("opus/48000/2"),
