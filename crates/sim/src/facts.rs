@@ -42,6 +42,10 @@ pub fn of_cdr(cdr: &Cdr, key: &str) -> Option<String> {
         "called" => cdr.called.received.clone(),
         "called_sent" => name(cdr.called.sent.as_deref()),
         "text" => name(cdr.end_text.as_deref()),
+        "clock" => {
+            let noted = cdr.route.steps.iter().find(|s| s.step == "clock").map(|s| s.detail.to_string());
+            name(noted.as_deref())
+        }
         "codec_a" => name(cdr.a.codec.as_deref()),
         "codec_b" => name(cdr.b.codec.as_deref()),
         "relayed" => if cdr.media_relayed { "yes" } else { "no" }.to_string(),

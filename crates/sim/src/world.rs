@@ -76,6 +76,8 @@ pub struct World {
     /// Dead until then.
     down_until: Option<Tick>,
     boot: u64,
+    /// How far the calendar clock is off.
+    clock_set_us: i64,
 }
 
 /// A running hash of everything the switch ever said, and when.
@@ -124,6 +126,7 @@ impl World {
             crashes: 0,
             down_until: None,
             boot: 1,
+            clock_set_us: 0,
         };
         world.drain();
         world.pay_in()?;
@@ -160,7 +163,8 @@ impl World {
     }
 
     fn clock(&self) -> Now {
-        Now { tick: self.now, utc: EPOCH + Duration::from_micros(self.now.0) }
+        let utc = EPOCH + Duration::from_micros(self.now.0);
+        Now { tick: self.now, utc: Utc(utc.0.saturating_add(self.clock_set_us)) }
     }
 
     pub fn switch(&self) -> &Switch {
@@ -364,6 +368,11 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// Somebody sets the calendar clock.
+    pub fn set_clock(&mut self, by_s: i64) {
+        self.clock_set_us = self.clock_set_us.saturating_add(by_s.saturating_mul(1_000_000));
     }
 
     /// The disk is full, or has room again.

@@ -86,6 +86,8 @@ pub enum Step {
     Reply(String),
     DiskFull(bool),
     Unreachable(String, bool),
+    /// The calendar clock is set by so many seconds.
+    Clock(i64),
     /// And no process for so long.
     Crash(Duration),
     State(Vec<Check>),
@@ -211,6 +213,7 @@ fn step(text: &str) -> Result<Step, String> {
         "cdr:" => Ok(Step::Cdr(checks(rest)?)),
         "ledger:" => Ok(Step::Ledger(checks(rest)?)),
         "state:" => Ok(Step::State(checks(rest)?)),
+        "clock" => Ok(Step::Clock(rest.parse().map_err(|_| format!("{rest:?} is no number of seconds"))?)),
         "crash" if rest.is_empty() => Ok(Step::Crash(Duration::ZERO)),
         "crash" => Ok(Step::Crash(seconds(rest)?)),
         "disk" if rest == "full" => Ok(Step::DiskFull(true)),

@@ -123,6 +123,10 @@ impl Runner {
                 Ok(())
             }
             Step::Unreachable(party, gone) => self.unreachable(party, *gone),
+            Step::Clock(by_s) => {
+                self.world.set_clock(*by_s);
+                Ok(())
+            }
             Step::Crash(gap) => {
                 self.rungs.push(format!("{} crash", self.stamp(self.world.now())));
                 self.world.crash(*gap);
