@@ -104,6 +104,7 @@ fn cell(value: &Value) -> String {
     match value {
         Value::Null => "-".into(),
         Value::String(s) if s.is_empty() => "-".into(),
+        Value::Array(list) if list.is_empty() => "-".into(),
         Value::String(s) => s.chars().filter(|c| !c.is_control()).collect(),
         Value::Bool(b) => if *b { "yes" } else { "no" }.into(),
         Value::Array(list) => list.iter().map(cell).collect::<Vec<_>>().join(", "),
@@ -498,6 +499,7 @@ mod tests {
         for (value, want) in [
             (json!(null), "-"),
             (json!(""), "-"),
+            (json!([]), "-"),
             (json!("a\u{1b}[31mb\n"), "a[31mb"),
             (json!(true), "yes"),
             (json!(["a", 1]), "a, 1"),

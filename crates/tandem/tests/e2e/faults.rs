@@ -26,8 +26,10 @@ impl Fault {
         let mut command = Command::new("strace");
         command.args(["-o", "/dev/null", "-e", &format!("trace={calls}")]);
         command.args(["-e", &format!("inject={calls}:{how}")]);
-        for tid in &tasks {
-            command.args(["-p", &tid.to_string()]);
+        if thread.is_empty() {
+            command.args(["-f", "-p", &pid.to_string()]);
+        } else {
+            command.args(tasks.iter().flat_map(|tid| ["-p".to_string(), tid.to_string()]));
         }
         let output = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         let Ok(mut child) = output else {
@@ -36,7 +38,9 @@ impl Fault {
         };
         let attached = eventually("strace is attached or has given up", || {
             let traced = tasks.iter().all(|tid| status_of(pid, *tid, "TracerPid:") != "0");
-            let given_up = child.try_wait().unwrap().is_some();
+            // A fault that kills may have struck already.
+            let alive = !matches!(status_of(pid, pid, "State:").get(..1), None | Some("Z"));
+            let given_up = child.try_wait().unwrap().is_some() && alive;
             (traced || given_up).then_some(traced && !given_up)
         });
         if !attached {
