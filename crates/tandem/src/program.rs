@@ -65,6 +65,14 @@ pub struct Addresses {
     pub media_ports: PortRange,
 }
 
+/// After a failed write the kernel may take for written what is not.
+fn end_when_the_disk_fails(store: &Store, fault: &mpsc::UnboundedSender<String>) {
+    let fault = fault.clone();
+    store.on_failure(move |line| {
+        let _ = fault.send(line.to_string());
+    });
+}
+
 impl Program {
     /// Opens everything and starts all threads. On an error nothing is left running.
     pub fn start(settings: &Settings, demo: bool) -> Result<Program, String> {
@@ -111,10 +119,7 @@ impl Program {
 
         // From here on there are threads: what can fail has been done, or ends them by dropping what they read from.
         let (fault, faults) = mpsc::unbounded_channel();
-        let disk_fault = fault.clone();
-        store.on_failure(move |line| {
-            let _ = disk_fault.send(line.to_string());
-        });
+        end_when_the_disk_fails(&store, &fault);
         let media_inbox = inbox.clone();
         let media = MediaEngine::start(media, move |event| media_inbox.media(event));
         let media = Arc::new(media.map_err(|e| format!("starting the media threads: {e}"))?);
