@@ -22,5 +22,5 @@ pub use contract::{
     Coding, Latch, MediaCommand, MediaEvent, SessionStatistics, Side, SideConfig, SideStatistics,
 };
 pub use lease::{PortLease, PortPool};
-pub use session::{DropReason, Relay, RelayEvent, Verdict};
+pub use session::{DropReason, OwnCompound, Relay, RelayEvent, Verdict};
 pub use transcode::{TICK as TRANSCODE_TICK, Transcoders};

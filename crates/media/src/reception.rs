@@ -120,6 +120,13 @@ impl Reception {
         self.lost_before.saturating_add(self.run.map_or(0, |run| run.lost()))
     }
 
+    /// For our report on the stream (RFC 3550 A.3): its name, highest number and jitter, and how many were expected.
+    pub fn heard(&self) -> Option<(u32, u32, u32, u64)> {
+        let run = self.run?;
+        let highest = u32::try_from(run.max & 0xffff_ffff).ok()?;
+        Some((run.ssrc, highest, self.jitter.scaled / 16, run.max - run.base + 1))
+    }
+
     pub fn jitter_us(&self, clock_rate: u32) -> u32 {
         microseconds(self.jitter.scaled, clock_rate)
     }

@@ -7,7 +7,7 @@ use crate::contract::{Coding, Latch, SessionStatistics, Side, SideConfig, SideSt
 use crate::latch::{Mark, Path};
 use crate::lease::PortLease;
 use crate::reception::Reception;
-use crate::rtcp;
+use crate::rtcp::{self, Heard, OWN_REPORT, OwnReport, name_of};
 use crate::rtp::{RtpHeader, is_rtcp};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -44,6 +44,22 @@ pub enum DropReason {
     Terminated,
 }
 
+/// A compound packet of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OwnCompound {
+    bytes: [u8; OWN_REPORT],
+    length: usize,
+    pub to: SocketAddr,
+    /// From the RTCP port, else from the RTP port.
+    pub rtcp: bool,
+}
+
+impl OwnCompound {
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.length.min(OWN_REPORT)]
+    }
+}
+
 /// What happened that the brain should know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RelayEvent {
@@ -73,6 +89,10 @@ struct SideState {
     invalid: u64,
     /// The last sender report passed on to this peer, and when: its receiver report will name it.
     report_sent: Option<(u32, Tick)>,
+    /// This peer's last sender report, and when it came.
+    report_heard: Option<(u32, Tick)>,
+    /// Expected and lost at our last report to this peer.
+    reported: (u64, u64),
     rtt_us: Option<u32>,
     reported_lost: Option<i32>,
     /// When media last came, or the watch began.
@@ -100,6 +120,8 @@ impl SideState {
             rejected: 0,
             invalid: 0,
             report_sent: None,
+            report_heard: None,
+            reported: (0, 0),
             rtt_us: None,
             reported_lost: None,
             heard: now,
@@ -195,7 +217,25 @@ impl SideState {
                 self.rtt_us = Some(u32::try_from(trip.as_micros()).unwrap_or(u32::MAX));
             }
         }
+        self.report_heard = reports.sender_time.map(|name| (name, now)).or(self.report_heard);
         reports.sender_time
+    }
+
+    /// What we heard of this peer since the last report to it.
+    fn heard(&mut self) -> Option<Heard> {
+        let (ssrc, highest, jitter, expected) = self.reception.heard()?;
+        let lost = self.reception.lost();
+        let since = (expected.saturating_sub(self.reported.0), lost.saturating_sub(self.reported.1));
+        self.reported = (expected, lost);
+        let fraction = since.1.saturating_mul(256).checked_div(since.0).unwrap_or(0).min(255);
+        Some(Heard {
+            ssrc,
+            fraction_lost: u8::try_from(fraction).unwrap_or(255),
+            lost: u32::try_from(lost).unwrap_or(u32::MAX),
+            highest,
+            jitter,
+            sender: self.report_heard,
+        })
     }
 
     fn send_media(&mut self, len: usize) -> Verdict {
@@ -376,6 +416,27 @@ impl Relay {
         };
         let (to, from) = (to?, from?);
         (to.config.receives && from.config.sends).then(|| to.rtp.destination()).flatten()
+    }
+
+    /// Our report to the peer on `side`, about the stream we make for it (its name, and its time now) and the one that
+    /// comes from it: bytes, their number, where to, and whether from the RTCP port. RFC 3550 §6.4.
+    pub fn report(&mut self, now: Tick, side: Side, stream: (u32, u32)) -> Option<OwnCompound> {
+        let peer = match side {
+            Side::A => &mut self.a,
+            Side::B => self.b.as_mut()?,
+        };
+        let low = |value: u64| u32::try_from(value & 0xffff_ffff).unwrap_or(0);
+        let report = OwnReport {
+            ssrc: stream.0,
+            now,
+            timestamp: stream.1,
+            packets: low(peer.packets_out),
+            bytes: low(peer.bytes_out.saturating_sub(12 * peer.packets_out)),
+            heard: peer.heard(),
+        };
+        let Verdict::Forward { to, rtcp } = peer.send_rtcp(now, Some(name_of(now))) else { return None };
+        let (bytes, length) = report.write();
+        Some(OwnCompound { bytes, length, to, rtcp })
     }
 
     /// A packet that was made for `side` was sent.

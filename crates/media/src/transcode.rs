@@ -49,6 +49,14 @@ impl Transcoders {
         self.directions[usize::from(side == Side::B)].handle_packet(now, packet, send);
     }
 
+    /// The stream made for `side`: its name, and its time now. `None` before it began.
+    pub fn stream(&self, now: Tick, side: Side) -> Option<(u32, u32)> {
+        let transcoder = &self.directions[usize::from(side == Side::A)];
+        let output = &transcoder.output;
+        let since = samples(now.since(transcoder.heard));
+        transcoder.expected.map(|_| (output.ssrc, output.timestamp.wrapping_add(since)))
+    }
+
     /// Goes on with what waits or is silent; packets are for the side named.
     pub fn handle_timeout(&mut self, now: Tick, send: &mut dyn FnMut(Side, &[u8])) {
         for (transcoder, to) in self.directions.iter_mut().zip([Side::B, Side::A]) {

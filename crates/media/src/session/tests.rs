@@ -497,3 +497,36 @@ proptest! {
         prop_assert_eq!(out, taken);
     }
 }
+
+/// `MED-8`: while speech is converted, reports end here and ours take their place.
+#[test]
+fn converted_streams_have_reports_of_their_own() {
+    let coding = |codec: codec::Kind| {
+        let payload_type = codec.static_payload_type();
+        Some(Coding { codec, payload_type, packet_ms: 20, events: None, gain_db: 0 })
+    };
+    let a = SideConfig { coding: coding(codec::Kind::Pcma), ..side(0, RIGHT, Latch::Fixed) };
+    let b = SideConfig { coding: coding(codec::Kind::G729), ..side(1, VENDOR, Latch::Fixed) };
+    let mut relay = Relay::new(ms(0), a, Some(b));
+    assert!(relay.codings().is_some());
+    for n in (0..10u16).filter(|n| *n != 4) {
+        let verdict = relay.handle_packet(ms(u64::from(n) * 20), Side::A, false, addr(RIGHT), &rtp(1, n));
+        assert_eq!(verdict, Verdict::Transcode { to: addr(VENDOR) });
+        relay.count_sent(Side::B, 32);
+    }
+    let theirs = relay.handle_packet(ms(200), Side::A, true, addr(RIGHT_RTCP), &sender_report(77));
+    assert_eq!(theirs, Verdict::Drop(DropReason::Terminated));
+    let ours = relay.report(ms(210), Side::A, (5, 160)).unwrap();
+    assert_eq!((ours.to, ours.rtcp), (addr(RIGHT_RTCP), true));
+    let read = rtcp::reports(ours.bytes());
+    let block = read.block.unwrap();
+    assert_eq!((block.lost, block.last_sender_report, block.delay), (1, 77, 655));
+    assert_eq!(ours.bytes()[32], 25, "a tenth of 256");
+    let answer = receiver_report(2, read.sender_time.unwrap(), 655);
+    relay.handle_packet(ms(250), Side::A, true, addr(RIGHT_RTCP), &answer);
+    let figures = relay.statistics(MediaSessionId(1)).a;
+    assert!(figures.rtt_us.is_some_and(|rtt| (29_000..31_000).contains(&rtt)), "{figures:?}");
+    assert_eq!((figures.reported_lost, figures.rtcp_in, figures.rtcp_out), (Some(2), 2, 1));
+    let again = relay.report(ms(300), Side::A, (5, 160)).unwrap();
+    assert_eq!(again.bytes()[32], 0, "nothing new was lost");
+}

@@ -6,21 +6,28 @@ use super::ports::PortPair;
 use media::{Coding, Relay, Side, Transcoders};
 use rustix::net::SendFlags;
 use std::net::SocketAddr;
+use std::time::Duration;
 use vocab::Tick;
 
 pub use media::TRANSCODE_TICK as TICK;
 
+/// Our reports go out this often (RFC 3550 §6.2: the least interval).
+const REPORTS: Duration = Duration::from_secs(5);
+
 /// The converter of a session, if it needs one. Made when both sides are agreed, not for a packet.
 #[derive(Default)]
-pub struct Speech(Option<Box<Transcoders>>);
+pub struct Speech {
+    transcoders: Option<Box<Transcoders>>,
+    next_report: Tick,
+}
 
 impl Speech {
     /// Follows what the sides agreed on; the same agreement again changes nothing. Says whether speech is converted.
     pub fn agree(&mut self, codings: Option<(Coding, Coding)>) -> bool {
-        if self.0.as_ref().map(|t| t.codings()) != codings {
-            self.0 = codings.map(|(a, b)| Box::new(Transcoders::new(a, b)));
+        if self.transcoders.as_ref().map(|t| t.codings()) != codings {
+            self.transcoders = codings.map(|(a, b)| Box::new(Transcoders::new(a, b)));
         }
-        self.0.is_some()
+        self.transcoders.is_some()
     }
 
     /// A packet came from `side`; what it becomes is sent `out` to the other one.
@@ -32,7 +39,7 @@ impl Speech {
         (out, to): (&PortPair, SocketAddr),
         relay: &mut Relay,
     ) {
-        let Some(transcoders) = &mut self.0 else { return };
+        let Some(transcoders) = &mut self.transcoders else { return };
         transcoders.handle_packet(now, side, packet, &mut |made| {
             if send(out, made, to) {
                 relay.count_sent(side.other(), made.len());
@@ -42,7 +49,7 @@ impl Speech {
 
     /// What is due without a packet.
     pub fn go_on(&mut self, now: Tick, ports: [Option<&PortPair>; 2], relay: &mut Relay) {
-        let Some(transcoders) = &mut self.0 else { return };
+        let Some(transcoders) = &mut self.transcoders else { return };
         transcoders.handle_timeout(now, &mut |side, made| {
             let port = ports[usize::from(side == Side::B)];
             if let (Some(port), Some(to)) = (port, relay.destination(side))
@@ -51,6 +58,19 @@ impl Speech {
                 relay.count_sent(side, made.len());
             }
         });
+        if now < self.next_report {
+            return;
+        }
+        self.next_report = now + REPORTS;
+        for (side, port) in [Side::A, Side::B].into_iter().zip(ports) {
+            let stream = transcoders.stream(now, side);
+            let report = stream.and_then(|stream| relay.report(now, side, stream));
+            if let (Some(report), Some(port)) = (report, port) {
+                // As with speech: what is refused is lost.
+                let socket = port.socket(report.rtcp);
+                let _ = rustix::net::sendto(socket, report.bytes(), SendFlags::DONTWAIT, &report.to);
+            }
+        }
     }
 }
 

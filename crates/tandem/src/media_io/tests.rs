@@ -407,8 +407,10 @@ fn speech_is_converted_between_codecs() {
     b.rtp.send_to(&silence, lease_b.local).unwrap();
     (0..3).for_each(|_| assert_eq!(received(&a.rtp).0.len(), 172));
     a.rtcp.send_to(&[0x80, 201, 0, 1, 0, 0, 0, 1], lease_a.rtcp_local()).unwrap();
-    nothing_comes(&b.rtcp);
+    // Reports of the peers end at the switch, which sends its own.
+    let (report, from) = received(&b.rtcp);
+    assert_eq!((report[1], report.len(), from), (200, 72, lease_b.rtcp_local()));
     let closed = world.close();
     assert_eq!((closed.b.packets_out, closed.b.bytes_out, closed.b.packets_in), (10, 320, 11));
-    assert!(closed.a.packets_out >= 13 && closed.b.rtcp_out == 0);
+    assert!(closed.a.packets_out >= 13 && closed.b.rtcp_out >= 1);
 }
