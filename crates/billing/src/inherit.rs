@@ -57,7 +57,8 @@ impl From<Percent> for String {
 }
 
 /// How a price is made from another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Making {
     /// price = cost / (1 − margin): the margin is a share of the price.
     Margin(Percent),

@@ -9,6 +9,7 @@
 //! | `config` | the documents, read and validated |
 //! | `store` | the handle that others use: changes, snapshots, queries |
 //! | `apply`, `export` | business files in and out |
+//! | `imports` | vendors' rates, and rates made from them: staged, looked at, applied, undone |
 //! | `snapshot` | the configuration as the brain wants it |
 //! | `applier` | journal records into ledger, balances and CDR partitions |
 //! | `cdrs`, `ledger` | queries |
@@ -26,6 +27,7 @@ pub mod config;
 mod edit;
 mod error;
 mod export;
+pub mod imports;
 pub mod journal;
 mod ledger;
 mod people;

@@ -100,24 +100,6 @@ impl Edit<'_> {
     }
 
     fn write_rate(&self, group: u32, rate: &Rate) -> Result<(), StoreError> {
-        let (variant, terms) = (rate.variant(), Terms::of(rate).text()?);
-        let mut row = vec![
-            group.into(),
-            Value::from(&rate.prefix),
-            Value::from(&rate.area),
-            rate.price_per_minute.to_string().into(),
-            rate.first_period.into(),
-            rate.cycle.into(),
-            rate.first_period_price.map(|p| p.to_string()).into(),
-            rate.connection_fee.to_string().into(),
-            rate.minimum_charge.to_string().into(),
-            rate.free_seconds.into(),
-            rate.locked.into(),
-            Value::from(&variant),
-            Value::from(&terms),
-        ];
-        let checked = if terms.is_empty() { PLAIN_COLUMNS } else { row.len() };
-        row.push(crc(row.iter().take(checked)));
         let sql = "INSERT INTO rate (group_id, prefix, area, price_per_minute, first_period, cycle, first_period_price,
                                      connection_fee, minimum_charge, free_seconds, locked, variant, terms, crc)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
@@ -127,8 +109,35 @@ impl Edit<'_> {
                      connection_fee = excluded.connection_fee, minimum_charge = excluded.minimum_charge,
                      free_seconds = excluded.free_seconds, locked = excluded.locked, terms = excluded.terms,
                      crc = excluded.crc";
-        self.db.run(sql, &row).map(|_| ())
+        with_row(group, rate, |row| self.db.run(sql, row).map(|_| ()))?
     }
+}
+
+/// A rate as the columns of its row, the checksum last.
+pub(crate) fn with_row<T>(
+    group: u32,
+    rate: &Rate,
+    use_row: impl FnOnce(&[Value<'_>]) -> T,
+) -> Result<T, StoreError> {
+    let (variant, terms) = (rate.variant(), Terms::of(rate).text()?);
+    let mut row = vec![
+        group.into(),
+        Value::from(&rate.prefix),
+        Value::from(&rate.area),
+        rate.price_per_minute.to_string().into(),
+        rate.first_period.into(),
+        rate.cycle.into(),
+        rate.first_period_price.map(|p| p.to_string()).into(),
+        rate.connection_fee.to_string().into(),
+        rate.minimum_charge.to_string().into(),
+        rate.free_seconds.into(),
+        rate.locked.into(),
+        Value::from(&variant),
+        Value::from(&terms),
+    ];
+    let checked = if terms.is_empty() { PLAIN_COLUMNS } else { row.len() };
+    row.push(crc(row.iter().take(checked)));
+    Ok(use_row(&row))
 }
 
 /// What is more to a rate than most have: JSON in the column `terms`.
@@ -231,13 +240,13 @@ fn differences(db: &Connection, group: u32, sorted: Vec<Rate>) -> Result<Vec<Rat
     Ok(changes)
 }
 
-const RATE_COLUMNS: &str =
+pub(crate) const RATE_COLUMNS: &str =
     "group_id, prefix, area, price_per_minute, first_period, cycle, first_period_price, connection_fee,
     minimum_charge, free_seconds, locked, variant, terms, crc";
 /// Columns that every rate has; the checksum of one without terms covers only these.
 const PLAIN_COLUMNS: usize = 11;
 
-fn read_rate(row: &Row<'_>) -> Result<Rate, StoreError> {
+pub(crate) fn read_rate(row: &Row<'_>) -> Result<Rate, StoreError> {
     let (variant, terms) = (row.text(11)?, row.text(12)?);
     row.verify_first(if terms.is_empty() { PLAIN_COLUMNS } else { 13 }, 13)?;
     let terms = Terms::read(terms)?;

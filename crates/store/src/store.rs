@@ -66,6 +66,7 @@ impl Store {
         options.open(&path).map_err(io("opening", &path))?;
         let writer = Connection::writer(&path)?;
         migrations::migrate(&writer, now_ms())?;
+        crate::imports::end_interrupted(&writer)?;
         let realm = realm(&writer)?;
         let secrets = Secrets::open_or_make(&dir.join("secret.key"), realm.clone())?;
         let config = Edit::load(&writer, realm)?;

@@ -16,6 +16,7 @@ pub(crate) mod mapping_gateways;
 pub(crate) mod overview;
 pub(crate) mod parameters;
 pub(crate) mod rate_groups;
+pub(crate) mod rate_imports;
 pub(crate) mod rates;
 pub(crate) mod roles;
 pub(crate) mod routing_gateways;
@@ -61,6 +62,11 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         ))
         .routes(routes!(rates::list_rates, rates::replace_rates))
         .routes(routes!(rates::put_rate, rates::delete_rate))
+        .routes(routes!(rate_imports::list_rate_imports, rate_imports::import_rates))
+        .routes(routes!(rate_imports::get_rate_import))
+        .routes(routes!(rate_imports::apply_rate_import))
+        .routes(routes!(rate_imports::undo_rate_import))
+        .routes(routes!(rate_imports::make_rates))
         .routes(routes!(mapping_gateways::list_mapping_gateways, mapping_gateways::create_mapping_gateway))
         .routes(routes!(
             mapping_gateways::get_mapping_gateway,

@@ -6,6 +6,7 @@ mod bad_input;
 mod console;
 mod documents;
 mod figures;
+mod imports;
 mod lists;
 mod live;
 mod openapi;

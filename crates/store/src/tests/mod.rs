@@ -4,6 +4,7 @@ mod calls;
 mod checks;
 mod documents;
 mod files;
+mod imports;
 mod rates;
 
 use crate::{Plan, SourceFile, Store};

@@ -59,6 +59,14 @@ impl Client {
         json(&self.finish(request.send_json(body))?)
     }
 
+    /// POSTs a file as it is.
+    pub fn send_file(&self, path: &str, query: &[(&str, String)], file: &[u8]) -> Result<Value, Failure> {
+        let request =
+            self.agent.post(self.url(path)).query_pairs(query.iter().map(|(k, v)| (*k, v.as_str())));
+        let request = self.authorised(request).header("X-Tandem", "1");
+        json(&self.finish(request.header("Content-Type", "application/octet-stream").send(file))?)
+    }
+
     fn url(&self, path: &str) -> String {
         format!("{}/api/v1{path}", self.base)
     }

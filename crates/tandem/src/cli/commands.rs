@@ -23,6 +23,7 @@ pub fn remote(command: Command) -> Result<(), Failure> {
         Command::Route { command: RouteCommand::Simulate { from, caller, called, client } } => {
             with(&client, |c, out| simulate(c, out, &from, &caller, &called))
         }
+        Command::Rates { command } => super::rates::rates(command),
         Command::Check { client } => with(&client, check),
         Command::Status { client } => with(&client, status),
         Command::Param { command } => param(command),
@@ -58,7 +59,10 @@ pub fn version(json: bool, out: &mut Out) -> Result<(), Failure> {
     out.text(&if json { json!({ "version": version }).to_string() } else { format!("tandem {version}") })
 }
 
-fn with(args: &ClientArgs, f: impl FnOnce(&Client, &mut Out) -> Result<(), Failure>) -> Result<(), Failure> {
+pub(super) fn with(
+    args: &ClientArgs,
+    f: impl FnOnce(&Client, &mut Out) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     f(&Client::new(args)?, &mut Out { json: args.json })
 }
 
@@ -69,7 +73,11 @@ impl Out {
     }
 
     /// The API's answer with `--json`, else what `words` makes of it.
-    fn answer(&mut self, answer: &Value, words: impl FnOnce(&Value) -> String) -> Result<(), Failure> {
+    pub(super) fn answer(
+        &mut self,
+        answer: &Value,
+        words: impl FnOnce(&Value) -> String,
+    ) -> Result<(), Failure> {
         let text = if self.json { serde_json::to_string_pretty(answer)? } else { words(answer) };
         self.text(&text)
     }

@@ -3,6 +3,7 @@
 mod client;
 mod commands;
 mod folders;
+mod rates;
 mod table;
 
 use crate::settings::{Listener, Overrides, PortRange};
@@ -64,6 +65,11 @@ enum Command {
     Account {
         #[command(subcommand)]
         command: AccountCommand,
+    },
+    /// Rates: vendors' files in, customers' rates made from them
+    Rates {
+        #[command(subcommand)]
+        command: RatesCommand,
     },
     /// Routing
     Route {
@@ -250,6 +256,107 @@ enum AccountCommand {
         #[command(flatten)]
         client: ClientArgs,
     },
+}
+
+#[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "made once in the life of the process")]
+enum RatesCommand {
+    /// Read a vendor's file (CSV or XLSX) for a rate group, and say what it would change
+    Import {
+        group: String,
+        file: PathBuf,
+        /// The file is the whole deck: what it does not name is gone
+        #[arg(long)]
+        replace: bool,
+        /// From when rates hold whose rows have no date, like 2026-12-01T00:00:00Z
+        #[arg(long)]
+        effective: Option<String>,
+        /// point or comma
+        #[arg(long)]
+        decimal_mark: Option<String>,
+        /// day_first or month_first
+        #[arg(long)]
+        date_order: Option<String>,
+        /// Prices of 0 are meant so
+        #[arg(long)]
+        free_is_meant: bool,
+        /// Increments of rows that have none, like 60/6
+        #[arg(long)]
+        increments: Option<String>,
+        /// A column by its heading, like codes=Nummer; all of them then
+        #[arg(long = "column")]
+        columns: Vec<String>,
+        #[command(flatten)]
+        then: Then,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Make the rates of a group from those of another
+    Make {
+        group: String,
+        /// The rate group with the costs
+        #[arg(long)]
+        from: String,
+        /// price = cost / (1 - margin), per cent
+        #[arg(long, allow_hyphen_values = true)]
+        margin: Option<String>,
+        /// price = cost * (1 + mark-up), per cent
+        #[arg(long, allow_hyphen_values = true)]
+        mark_up: Option<String>,
+        /// price = cost + amount
+        #[arg(long, allow_hyphen_values = true)]
+        amount: Option<String>,
+        /// Prices are rounded up to so many decimals
+        #[arg(long, default_value_t = 4)]
+        decimals: u32,
+        /// The lowest price
+        #[arg(long)]
+        floor: Option<String>,
+        /// Only prefixes that begin so
+        #[arg(long = "prefix")]
+        prefixes: Vec<String>,
+        /// Rates that are not made are gone
+        #[arg(long)]
+        replace: bool,
+        #[command(flatten)]
+        then: Then,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// List the latest imports of a rate group
+    Imports {
+        group: String,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Apply an import that was looked at
+    Apply {
+        group: String,
+        import: u32,
+        /// Leave rows with faults out
+        #[arg(long)]
+        skip_bad_rows: bool,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Put the rates back as they were before an import
+    Undo {
+        group: String,
+        import: u32,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+}
+
+/// What follows when the rates are read.
+#[derive(Clone, Copy, Debug, Default, Args)]
+struct Then {
+    /// Apply them at once
+    #[arg(long)]
+    apply: bool,
+    /// Leave rows with faults out
+    #[arg(long, requires = "apply")]
+    skip_bad_rows: bool,
 }
 
 #[derive(Debug, Subcommand)]
