@@ -440,6 +440,92 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/rate-groups/{id}/imports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the latest imports of a rate group, the newest first. */
+        get: operations["list_rate_imports"];
+        put?: never;
+        /** Reads a vendor's file (CSV or XLSX) for a rate group. Nothing changes until it is applied; ask again until it is `ready`. */
+        post: operations["import_rates"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rate-groups/{id}/imports/{import}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Reads an import: how far it is, what is wrong, what it would change. */
+        get: operations["get_rate_import"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rate-groups/{id}/imports/{import}/apply": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Makes the rates that were read those of the group, all at once. 412 when the group has changed since they were compared with it. */
+        post: operations["apply_rate_import"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rate-groups/{id}/imports/{import}/undo": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Puts the rates back as they were before an import. 412 when the group has changed since. */
+        post: operations["undo_rate_import"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rate-groups/{id}/made-rates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Makes rates from those of another group. Nothing changes until they are applied. */
+        post: operations["make_rates"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/rate-groups/{id}/rates": {
         parameters: {
             query?: never;
@@ -792,6 +878,10 @@ export interface components {
             /** @description The whole file, TOML. */
             text: string;
         };
+        ApplyImportInput: {
+            /** @description Rows with faults are left out; otherwise they stop the whole. */
+            skip_bad_rows?: boolean;
+        };
         ApplyInput: {
             /** @description Say what would change, and change nothing. */
             dry_run?: boolean;
@@ -1120,6 +1210,17 @@ export interface components {
             attempts: number;
             gateway: string;
         };
+        /** @description What is wrong with a row. */
+        ImportFault: {
+            /** @description As spreadsheets name them; empty: the row as a whole. */
+            column: string;
+            /**
+             * Format: int32
+             * @description 0: the file as a whole.
+             */
+            line: number;
+            reason: string;
+        };
         /** @enum {string} */
         JournalState: "writing" | "stopped";
         JournalStatus: {
@@ -1232,6 +1333,32 @@ export interface components {
             /** @description Columns with "asc" or "desc", most important first. */
             sort?: string[][];
             topic: components["schemas"]["LiveTopic"];
+        };
+        /** @description Customers' rates from those of another group. One of margin, mark-up and amount. */
+        MakeRatesInput: {
+            /** @description price = cost + amount. */
+            amount?: string | null;
+            /**
+             * Format: int32
+             * @description Prices are rounded up to so many decimals.
+             */
+            decimals?: number;
+            effective?: null | components["schemas"]["Timestamp"];
+            /** @description The lowest price. */
+            floor?: string | null;
+            /** @description The rate group with the costs. */
+            from: string;
+            /**
+             * @description price = cost / (1 − margin), in per cent.
+             * @example 25
+             */
+            margin?: string | null;
+            /** @description price = cost × (1 + mark-up), in per cent. */
+            mark_up?: string | null;
+            /** @description Only prefixes that begin so; none: all. */
+            prefixes?: string[];
+            /** @description Rates that are not made are gone. */
+            replace?: boolean;
         };
         /** @description A trunk on the customer's side, with its load of this moment. */
         MappingGateway: {
@@ -1807,6 +1934,13 @@ export interface components {
         };
         /** @enum {string} */
         PaymentTerms: "prepaid" | "postpaid";
+        /** @description A customer's price below what this group would charge. */
+        PriceBelowCost: {
+            cost: string;
+            prefix: string;
+            price: string;
+            rate_group: string;
+        };
         /**
          * @description What a call pays whose rate changes while it runs.
          * @enum {string}
@@ -1911,6 +2045,14 @@ export interface components {
             valid_from?: null | components["schemas"]["Timestamp"];
             valid_until?: null | components["schemas"]["Timestamp"];
         };
+        RateDifference: {
+            /** @description `null`: gone. */
+            after?: string | null;
+            area: string;
+            /** @description `null`: new. */
+            before?: string | null;
+            prefix: string;
+        };
         /** @description A named table of prefixes and prices. */
         RateGroup: {
             currency: string;
@@ -1951,6 +2093,68 @@ export interface components {
              * @example Europe/Berlin
              */
             time_zone?: string;
+        };
+        /** @description Rates on their way into a group. */
+        RateImport: {
+            applied_by?: string | null;
+            /** Format: int64 */
+            bad_rows: number;
+            /** @description At most 1,000. */
+            below_cost: components["schemas"]["PriceBelowCost"][];
+            /** Format: int64 */
+            below_cost_count: number;
+            /**
+             * Format: int64
+             * @description The same price with other terms.
+             */
+            changed: number;
+            /** Format: int64 */
+            cheaper: number;
+            /** Format: int64 */
+            codes: number;
+            /** @description Headings by field, as they were found: learned for the next file once this one is applied. */
+            columns: {
+                [key: string]: string;
+            };
+            date_order?: string | null;
+            /** Format: int64 */
+            dearer: number;
+            decimal_mark?: string | null;
+            /** @description At most 1,000. */
+            differences: components["schemas"]["RateDifference"][];
+            failure?: null | components["schemas"]["ImportFault"];
+            /** @description Of the rows; at most 1,000. */
+            faults: components["schemas"]["ImportFault"][];
+            /** Format: int64 */
+            gone: number;
+            /** Format: int64 */
+            good_rows: number;
+            /** Format: int32 */
+            heading_line: number;
+            id: string;
+            name: string;
+            /** Format: int64 */
+            new: number;
+            /**
+             * Format: int64
+             * @description Rows without codes and prices.
+             */
+            notes: number;
+            replace: boolean;
+            /**
+             * Format: int64
+             * @description So far.
+             */
+            rows_read: number;
+            /** Format: int64 */
+            same: number;
+            started_at: components["schemas"]["Timestamp"];
+            started_by: string;
+            /** @description `reading`, `ready`, `failed`, `applied` or `undone`. */
+            state: string;
+        };
+        RateImports: {
+            items: components["schemas"]["RateImport"][];
         };
         /** @description From this second of a call on, cycles that begin cost this. */
         RateSection: {
@@ -3458,6 +3662,224 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_rate_imports: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RateImports"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    import_rates: {
+        parameters: {
+            query?: {
+                /** @description Name of the file. */
+                name?: string;
+                /** @description The file is the whole deck: what it does not name is gone. */
+                replace?: boolean;
+                /** @description From when rates hold whose rows have no date. */
+                effective?: components["schemas"]["Timestamp"];
+                /** @description `point` or `comma`. */
+                decimal_mark?: string;
+                /** @description `day_first` or `month_first`. */
+                date_order?: string;
+                /** @description Prices of 0 are meant so. */
+                free_is_meant?: boolean;
+                /** @description Increments of rows that have none, like `60/6`. */
+                increments?: string;
+                /** @description Headings by field, as JSON: `{"codes": "Nummer", "price": "Netto"}`. */
+                columns?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Id or name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": number[];
+            };
+        };
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RateImport"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_rate_import: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or name */
+                id: string;
+                import: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RateImport"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    apply_rate_import: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or name */
+                id: string;
+                import: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ApplyImportInput"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RateImport"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    undo_rate_import: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or name */
+                id: string;
+                import: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RateImport"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    make_rates: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MakeRatesInput"];
+            };
+        };
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RateImport"];
+                };
             };
             /** @description Refused */
             default: {

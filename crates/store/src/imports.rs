@@ -2,6 +2,7 @@
 //! with a margin; staged in the database piece by piece, so that neither memory nor other writers are held; compared
 //! with what is there; applied in one transaction; undone as long as nobody has changed the group since.
 
+use crate::audit::{Author, Deed};
 use crate::config::{AccountKind, Rate, RateGroup, check_rate};
 use crate::edit::Edit;
 use crate::rates::{RATE_COLUMNS, each_rate, rate, read_rate, sheet_version, with_row};
@@ -300,9 +301,11 @@ impl Store {
         group: u32,
         id: u32,
         skip_bad_rows: bool,
-        by: &str,
+        by: impl Into<Author>,
     ) -> Result<DeckImport, ChangeError> {
-        self.change(by, |edit| {
+        let author = by.into();
+        let name = author.name.clone();
+        self.change(author, |edit| {
             let mut import = staged(edit, group, id, ImportState::Ready)?;
             let bad = import.body.summary.bad_rows;
             if bad > 0 && !skip_bad_rows {
@@ -320,14 +323,16 @@ impl Store {
                 let words = format!("{prefix:?} would have more than {MOST_TIMES} rates at different times");
                 return Err(vec![Problem::new("prefix", words)].into());
             }
-            finish(edit, &mut import, before, ImportState::Applied, by)?;
+            finish(edit, &mut import, before, ImportState::Applied, &name)?;
             Ok(import)
         })
     }
 
     /// Puts the rates back as they were before the import.
-    pub fn undo_import(&self, group: u32, id: u32, by: &str) -> Result<DeckImport, ChangeError> {
-        self.change(by, |edit| {
+    pub fn undo_import(&self, group: u32, id: u32, by: impl Into<Author>) -> Result<DeckImport, ChangeError> {
+        let author = by.into();
+        let name = author.name.clone();
+        self.change(author, |edit| {
             let mut import = staged(edit, group, id, ImportState::Applied)?;
             let before = count(edit.db, group)?;
             let keys = [group.into(), id.into()];
@@ -344,7 +349,7 @@ impl Store {
                  ON CONFLICT (group_id, prefix, variant) DO NOTHING"
             );
             edit.db.run(&sql, &keys)?;
-            finish(edit, &mut import, before, ImportState::Undone, by)?;
+            finish(edit, &mut import, before, ImportState::Undone, &name)?;
             Ok(import)
         })
     }
@@ -462,7 +467,12 @@ fn finish(
     import.body.sheet_version = sheet_version(edit.db, import.group)?;
     import.state = state;
     import.body.applied_by = Some(by.to_string());
-    write_import(edit.db, import)
+    write_import(edit.db, import)?;
+    let group =
+        edit.config.rate_groups.get(import.group).map(|g| g.document.name.clone()).unwrap_or_default();
+    let told = serde_json::json!({ "import": import.id, "file": import.name, "state": state, "counts": import.body.counts });
+    let (action, kind, after) = ("update", "rates", told.to_string());
+    edit.audit(&Deed { action, kind, object: &group, before: None, after: Some(&after) })
 }
 
 const IMPORT_COLUMNS: &str = "id, group_id, name, state, started_at, started_by, body";

@@ -276,8 +276,7 @@ pub(crate) async fn apply_rate_import(
     Body(input): Body<ApplyImportInput>,
 ) -> Answer<RateImport> {
     let group = documents::find::<config::RateGroup>(&api, &id)?.id;
-    let apply =
-        move |store: &store::Store| store.apply_import(group, import, input.skip_bad_rows, &caller.user);
+    let apply = move |store: &store::Store| store.apply_import(group, import, input.skip_bad_rows, &caller);
     Ok(Json(view(api.change(apply).await?)))
 }
 
@@ -289,7 +288,7 @@ pub(crate) async fn undo_rate_import(
     Path((id, import)): Path<(String, u32)>,
 ) -> Answer<RateImport> {
     let group = documents::find::<config::RateGroup>(&api, &id)?.id;
-    let undo = move |store: &store::Store| store.undo_import(group, import, &caller.user);
+    let undo = move |store: &store::Store| store.undo_import(group, import, &caller);
     Ok(Json(view(api.change(undo).await?)))
 }
 
