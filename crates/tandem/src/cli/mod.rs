@@ -259,7 +259,6 @@ enum AccountCommand {
 }
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "made once in the life of the process")]
 enum RatesCommand {
     /// Read a vendor's file (CSV or XLSX) for a rate group, and say what it would change
     Import {

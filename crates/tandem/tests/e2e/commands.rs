@@ -107,3 +107,42 @@ fn secrets_are_for_the_owner_only() {
         assert_eq!(mode & 0o077, 0, "{name}");
     }
 }
+
+#[test]
+fn a_deck_comes_in_and_goes_again() {
+    let switch = Switch::start();
+    switch.apply(&business(switch.net, "10.00"));
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("carrier.csv");
+    let file_name = file.to_str().unwrap();
+    std::fs::write(
+        &file,
+        "Dear partner;;\nDial code;Destination;Rate\n880;Bangladesh;0,0410\n33;France;0,0090\n",
+    )
+    .unwrap();
+    let looked = switch.ok(&["rates", "import", "retail", file_name]);
+    assert!(looked.contains("ready") && looked.contains("0.0410"), "{looked}");
+    assert!(!switch.ok(&["export"]).contains("0.0410"));
+    let id = switch.json(&["rates", "imports", "retail"])["items"][0]["id"].as_str().unwrap().to_string();
+    assert!(switch.ok(&["rates", "apply", "retail", &id]).contains("applied"));
+    assert!(switch.ok(&["export"]).contains("0.0410"));
+    let simulate = ["route", "simulate", "--from", "acme-pbx", "--caller", "1", "--called", "8809912345678"];
+    assert!(switch.ok(&simulate).contains("0.0410"), "calls are rated by it at once");
+    assert!(switch.ok(&["rates", "undo", "retail", &id]).contains("undone"));
+    assert!(!switch.ok(&["export"]).contains("0.0410"));
+    let made =
+        ["rates", "make", "retail", "--from", "vendor-a", "--margin", "25", "--prefix", "880", "--apply"];
+    assert!(switch.ok(&made).contains("applied"));
+
+    std::fs::write(&file, "Dial code,Rate\n880,0\n44,0.02\n").unwrap();
+    let refused = switch.tandem(&["rates", "import", "retail", file_name, "--apply"]);
+    assert!(!refused.status.success());
+    assert!(
+        String::from_utf8_lossy(&refused.stdout).contains("line 2, column B: the price is 0"),
+        "{refused:?}"
+    );
+    switch.ok(&["rates", "import", "retail", file_name, "--apply", "--skip-bad-rows"]);
+    std::fs::write(&file, "nothing of use\n").unwrap();
+    assert!(!switch.tandem(&["rates", "import", "retail", file_name]).status.success());
+    switch.check();
+}
