@@ -3,7 +3,7 @@
 
 use billing::ledger::{AccountTerms, PaymentMode};
 use billing::rate::{Rate, RateGroup, RateTable, RateTableBuilder, Validity};
-use routing::{Gateway, Guards};
+use routing::{Gateway, Guards, Rewriting};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use switch::snapshot::{Authentication, CalledSource, CallerSource};
@@ -191,6 +191,8 @@ pub fn routing_gateway(route: Arc<Gateway>) -> Arc<RoutingGateway> {
         credentials: None,
         failover_codes: None,
         follow_redirects: false,
+        rewriting: Rewriting::default(),
+        rate_rewritten: false,
         reply_address: ReplyAddress::Socket,
         request_address: RequestAddress::Socket,
         params: Arc::default(),
@@ -212,6 +214,7 @@ pub fn trunk() -> Arc<MappingGateway> {
         called_prefixes: Vec::new(),
         caller_source: CallerSource::From,
         called_source: CalledSource::RequestUri,
+        rewriting: Rewriting::default(),
         reply_address: ReplyAddress::Socket,
         request_address: RequestAddress::Socket,
         max_concurrency: Some(1_000_000),

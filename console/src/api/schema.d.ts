@@ -597,6 +597,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/route/rewrite": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Reads rules for numbers, says which are wrong and why, and tries them on a number. Nothing is changed. */
+        post: operations["try_rewrite"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/route/simulate": {
         parameters: {
             query?: never;
@@ -1374,7 +1391,9 @@ export interface components {
             authentication: components["schemas"]["Authentication"];
             call_level?: string | null;
             called_prefixes: string[];
+            called_rewrite: string[];
             called_source: components["schemas"]["CalledSource"];
+            caller_rewrite: string[];
             caller_source: components["schemas"]["CallerSource"];
             /**
              * Format: int32
@@ -1412,7 +1431,11 @@ export interface components {
             call_level?: string | null;
             /** @description Takes calls to these prefixes only, where several gateways share an address. */
             called_prefixes?: string[];
+            /** @description Rules that change the called number. */
+            called_rewrite?: string[];
             called_source?: components["schemas"]["CalledSource"];
+            /** @description Rules that change the caller's number, like `00:` or `025E11:8625`. */
+            caller_rewrite?: string[];
             caller_source?: components["schemas"]["CallerSource"];
             enabled?: boolean;
             /** Format: int32 */
@@ -1723,7 +1746,9 @@ export interface components {
                 authentication: components["schemas"]["Authentication"];
                 call_level?: string | null;
                 called_prefixes: string[];
+                called_rewrite: string[];
                 called_source: components["schemas"]["CalledSource"];
+                caller_rewrite: string[];
                 caller_source: components["schemas"]["CallerSource"];
                 /**
                  * Format: int32
@@ -1844,6 +1869,8 @@ export interface components {
                 address: string;
                 /** @description Answered of a hundred attempts since the start of the switch, with one decimal. */
                 asr?: string | null;
+                called_rewrite: string[];
+                caller_rewrite: string[];
                 /**
                  * Format: int32
                  * @description Calls in progress.
@@ -1872,6 +1899,7 @@ export interface components {
                 /** Format: int32 */
                 priority: number;
                 rate_group?: string | null;
+                rate_rewritten: boolean;
                 reply_address: components["schemas"]["ReplyAddress"];
                 request_address: components["schemas"]["RequestAddress"];
                 transport: components["schemas"]["Transport"];
@@ -2172,6 +2200,14 @@ export interface components {
             /** Format: int32 */
             rates_count: number;
         };
+        /** @description A rule that was read. */
+        ReadRule: {
+            /** @description What is wrong with it. */
+            error?: string | null;
+            /** @description From 1. */
+            line: number;
+            rule: string;
+        };
         /**
          * @description Where responses go.
          * @enum {string}
@@ -2182,6 +2218,31 @@ export interface components {
          * @enum {string}
          */
         RequestAddress: "socket" | "contact_port" | "contact";
+        Rewrite: {
+            results: components["schemas"]["RewriteResult"][];
+            rules: components["schemas"]["ReadRule"][];
+        };
+        RewriteInput: {
+            /** @description Leave out the rules that are wrong; otherwise nothing is tried when one is. */
+            good_only?: boolean;
+            /** @description A number to try them on. */
+            number?: string | null;
+            /**
+             * @description Rules as they stand in a file: one or more a line, with commas between.
+             * @example 00:
+             *     025E11:8625
+             */
+            rules: string;
+        };
+        /** @description What becomes of the number. */
+        RewriteResult: {
+            /** @description The number afterwards; as it was when no rule matches. */
+            number: string;
+            /** @description How often of a hundred it came out so, where the target is drawn. */
+            percent: number;
+            /** @description The rule that was applied. */
+            rule?: string | null;
+        };
         Role: {
             /** @description Comes with the program and cannot be changed. */
             built_in: boolean;
@@ -2220,6 +2281,8 @@ export interface components {
             address: string;
             /** @description Answered of a hundred attempts since the start of the switch, with one decimal. */
             asr?: string | null;
+            called_rewrite: string[];
+            caller_rewrite: string[];
             /**
              * Format: int32
              * @description Calls in progress.
@@ -2248,6 +2311,7 @@ export interface components {
             /** Format: int32 */
             priority: number;
             rate_group?: string | null;
+            rate_rewritten: boolean;
             reply_address: components["schemas"]["ReplyAddress"];
             request_address: components["schemas"]["RequestAddress"];
             transport: components["schemas"]["Transport"];
@@ -2263,6 +2327,10 @@ export interface components {
              * @example 192.0.2.10:5060
              */
             address: string;
+            /** @description Rules that change the called number. */
+            called_rewrite?: string[];
+            /** @description Rules that change the caller's number, like `00:` or `025E11:8625`. */
+            caller_rewrite?: string[];
             /** @description Leave the gateway out when its account has no rate for the number. */
             check_rate?: boolean;
             enabled?: boolean;
@@ -2291,6 +2359,8 @@ export interface components {
             priority?: number;
             /** @description The vendor's rates for this trunk, which stand before those of its account. */
             rate_group?: string | null;
+            /** @description The vendor charges for the number that it is sent, not for the one before these rules. */
+            rate_rewritten?: boolean;
             reply_address?: components["schemas"]["ReplyAddress"];
             request_address?: components["schemas"]["RequestAddress"];
             transport?: components["schemas"]["Transport"];
@@ -4120,6 +4190,38 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    try_rewrite: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RewriteInput"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rewrite"];
+                };
             };
             /** @description Refused */
             default: {

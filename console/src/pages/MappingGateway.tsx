@@ -14,6 +14,8 @@ const NEW: MappingGatewayInput = {
   username: null,
   password: null,
   called_prefixes: [],
+  caller_rewrite: [],
+  called_rewrite: [],
   caller_source: 'from',
   called_source: 'request_uri',
   reply_address: 'socket',
@@ -66,6 +68,8 @@ function sectionsOf(t: Messages, hasPassword: boolean): Section[] {
       title: g.sectionNumbers,
       fields: [
         { name: 'called_prefixes', label: g.calledPrefixes, kind: 'texts', help: g.calledPrefixesHelp },
+        { name: 'caller_rewrite', label: g.callerRewrite, kind: 'lines', help: g.rewriteHelp },
+        { name: 'called_rewrite', label: g.calledRewrite, kind: 'lines', help: g.rewriteHelp },
         { name: 'caller_source', label: g.callerSource, kind: 'choice', options: choices(g.callerSources) },
         { name: 'called_source', label: g.calledSource, kind: 'choice', options: choices(g.calledSources) },
       ],

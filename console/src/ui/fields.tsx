@@ -16,6 +16,7 @@ export interface Field {
   kind:
     | 'text'
     | 'longText'
+    | 'lines'
     | 'password'
     | 'whole'
     | 'decimal'
@@ -44,6 +45,7 @@ export function toForm(fields: Field[], document: Document): Document {
 
 function toField(field: Field, value: unknown): unknown {
   if (field.kind === 'wholes') return ((value as number[] | null) ?? []).map(String);
+  if (field.kind === 'lines') return ((value as string[] | null) ?? []).join('\n');
   if (field.kind === 'texts') return value ?? [];
   return value ?? undefined;
 }
@@ -52,12 +54,21 @@ export function fromForm(fields: Field[], values: Document, before: Document): D
   return Object.fromEntries(fields.map((f) => [f.name, f.readOnly ? before[f.name] : fromField(f, values[f.name])]));
 }
 
+/** A list with one entry a line. */
+const linesOf = (value: unknown) =>
+  String(value ?? '')
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '');
+
 function fromField(field: Field, value: unknown): unknown {
   switch (field.kind) {
     case 'wholes': {
       const list = ((value as string[] | undefined) ?? []).map(Number);
       return list.length === 0 && field.nullable ? null : list;
     }
+    case 'lines':
+      return linesOf(value);
     case 'texts':
       return value ?? [];
     case 'switch':
@@ -91,7 +102,7 @@ function rulesOf(field: Field, t: Messages): Rule[] {
 
 export function FieldInput({ field }: { field: Field }) {
   const t = useText();
-  const wide = field.kind === 'longText' || field.kind === 'parameters';
+  const wide = field.kind === 'longText' || field.kind === 'lines' || field.kind === 'parameters';
   return (
     <Form.Item
       name={field.name}
@@ -111,6 +122,8 @@ export function FieldInput({ field }: { field: Field }) {
 function Control({ field, ...given }: { field: Field }) {
   const t = useText();
   switch (field.kind) {
+    case 'lines':
+      return <Input.TextArea {...given} rows={3} className="mono" spellCheck={false} />;
     case 'longText':
       return <Input.TextArea {...given} rows={2} />;
     case 'password':

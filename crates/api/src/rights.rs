@@ -107,7 +107,7 @@ pub(crate) fn needed(method: &Method, path: &str) -> Need {
         ["session"] if method == Method::POST => return Need::Nothing,
         ["session", ..] | ["end-reasons"] => return Need::SignedIn,
         // Trying something out changes nothing.
-        ["route", "simulate"] => return Need::One(Right(Area::Routing, Action::View)),
+        ["route", "simulate" | "rewrite"] => return Need::One(Right(Area::Routing, Action::View)),
         ["check"] => return Need::One(Right(Area::System, Action::View)),
         ["export"] => return Need::One(Right(Area::System, Action::Export)),
         ["overview" | "status" | "live" | "calls", ..] => Area::Calls,

@@ -15,7 +15,7 @@ pub enum Kind {
     /// One of these texts.
     Choice(&'static [&'static str]),
     /// Printable ASCII of at most this length: it goes into a header, so no line ends.
-    Text { max_length: usize },
+    Text { min_length: usize, max_length: usize },
     /// An amount of money from 0 to `max`.
     Amount { max: Money },
     /// Waits in seconds, in order.
@@ -50,7 +50,9 @@ impl Kind {
                 Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
                 _ => choices.concat(),
             },
-            Kind::Text { max_length } => format!("1–{max_length} printable ASCII characters"),
+            Kind::Text { min_length, max_length } => {
+                format!("{min_length}–{max_length} printable ASCII characters")
+            }
             Kind::Amount { max } => format!("an amount from 0.00 to {max}"),
             Kind::Intervals => format!("1–{MAX_INTERVALS} waits of 0.1–32 s, separated by commas"),
             Kind::Dscp => "DSCP 0–63, or an old TOS byte 64–255 or 0x40–0xff".to_string(),
@@ -148,8 +150,8 @@ impl Value for Money {
 
 impl Value for Arc<str> {
     fn read(text: &str, kind: &Kind) -> Option<Arc<str>> {
-        let Kind::Text { max_length } = kind else { return None };
-        let fits = (1..=*max_length).contains(&text.len());
+        let Kind::Text { min_length, max_length } = kind else { return None };
+        let fits = (*min_length..=*max_length).contains(&text.len());
         (fits && text.bytes().all(|b| matches!(b, b' '..=b'~'))).then(|| text.into())
     }
 

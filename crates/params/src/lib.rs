@@ -23,6 +23,7 @@ pub enum Group {
     Protection,
     Media,
     Switching,
+    Routing,
     Billing,
 }
 
@@ -34,6 +35,7 @@ impl Group {
             Group::Protection => "Protection",
             Group::Media => "Media",
             Group::Switching => "Gateway switching",
+            Group::Routing => "Routing",
             Group::Billing => "Billing",
         }
     }

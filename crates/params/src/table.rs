@@ -174,7 +174,7 @@ parameters! {
     "No other gateway is tried once one has sent SDP.";
 
     sip_user_agent: Arc<str> = "Tandem".into();
-    "SS_SIP_USER_AGENT", Kind::Text { max_length: 64 }, "", Sip, switch,
+    "SS_SIP_USER_AGENT", Kind::Text { min_length: 1, max_length: 64 }, "", Sip, switch,
     "What the switch calls itself in User-Agent and Server.";
 
     sip_authentication_code: u16 = 407;
@@ -250,7 +250,7 @@ parameters! {
     "Auto: the peers agree on a codec and the list filters and orders; Specified: only the first of the list is used.";
 
     sip_codecs: Arc<str> = ANY_CODEC.into();
-    "SS_SIP_CODECS", Kind::Text { max_length: 100 }, "", Media, gateway,
+    "SS_SIP_CODECS", Kind::Text { min_length: 1, max_length: 100 }, "", Media, gateway,
     "Codecs in order, separated by commas (PCMA, PCMU, G729, G722, G723, GSM, iLBC, opus), or Any.";
 
     codec_conversion: bool = false;
@@ -296,6 +296,14 @@ parameters! {
     gateway_switch_stop_after_user_busy: bool = true;
     "SS_GATEWAY_SWITCH_STOP_AFTER_USER_BUSY", Kind::Switch, "", Switching, gateway,
     "No other gateway is tried once one has said that the user is busy.";
+
+    rewrite_caller: Arc<str> = "".into();
+    "SS_REWRITE_CALLER", Kind::Text { min_length: 0, max_length: 4000 }, "", Routing, switch,
+    "Rules that change every caller's number after those of the mapping gateway, like 00:,0E10:44.";
+
+    rewrite_called: Arc<str> = "".into();
+    "SS_REWRITE_CALLED", Kind::Text { min_length: 0, max_length: 4000 }, "", Routing, switch,
+    "Rules that change every called number after those of the mapping gateway, like 00:,0E10:44.";
 
     billing_free_time_s: u32 = 0;
     "SERVER_BILLING_FREE_TIME", Kind::whole(0, 60), "s", Billing, switch,

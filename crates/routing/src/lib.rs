@@ -5,6 +5,8 @@
 
 mod decide;
 mod plan;
+pub mod rewrite;
 
 pub use decide::{Candidate, Decision, Load, Market, Offer, Standing, decide, judge_load};
 pub use plan::{Gateway, Guards, Plan};
+pub use rewrite::{Rewriting, Rules};

@@ -94,10 +94,28 @@ struct CallerWords {
     max_calls: Option<u32>,
     max_cps: Option<u32>,
     prefixes: Vec<String>,
+    rewrites: Rewrites,
     params: Vec<(String, String)>,
     /// Rates of this trunk alone.
     own: Vec<Row>,
     level: Option<CallLevel>,
+}
+
+/// Rules that change numbers.
+#[derive(Clone, Debug, Default)]
+struct Rewrites {
+    caller: Vec<String>,
+    called: Vec<String>,
+}
+
+fn rules(words: &mut SplitWhitespace<'_>) -> Result<Vec<String>, String> {
+    let text: String = value(words)?;
+    Ok(routing::rewrite::split_text(&text).into_iter().map(|(_, rule)| rule).collect())
+}
+
+fn rewriting(rewrites: &Rewrites) -> Result<routing::Rewriting, String> {
+    let rules = |list: &[String]| routing::Rules::parse(list).map_err(|e| format!("{e:?}"));
+    Ok(routing::Rewriting { caller: rules(&rewrites.caller)?, called: rules(&rewrites.called)? })
 }
 
 #[derive(Clone, Debug)]
@@ -110,6 +128,8 @@ struct VendorWords {
     max_cps: Option<u32>,
     codes: Option<Vec<u16>>,
     redirects: bool,
+    rewrites: Rewrites,
+    rate_rewritten: bool,
     guards: routing::Guards,
     params: Vec<(String, String)>,
 }
@@ -192,6 +212,7 @@ impl Business {
             max_calls,
             max_cps,
             prefixes,
+            rewrites: Rewrites::default(),
             params,
             own: Vec::new(),
             level: None,
@@ -207,6 +228,8 @@ impl Business {
                 "takes" => caller.prefixes = list(&mut words)?,
                 "own" => caller.own.push(rate(&value::<String>(&mut words)?)?),
                 "level" => caller.level = Some(level(&value::<String>(&mut words)?)?),
+                "caller_rewrite" => caller.rewrites.caller = rules(&mut words)?,
+                "called_rewrite" => caller.rewrites.called = rules(&mut words)?,
                 other if other.contains('=') => caller.params.push(setting(other)?),
                 other => self.party_word(&name, Role::Caller, other, &mut words)?,
             }
@@ -231,6 +254,8 @@ impl Business {
             max_cps: None,
             codes: None,
             redirects: false,
+            rewrites: Rewrites::default(),
+            rate_rewritten: false,
             guards: routing::Guards::default(),
             params: Vec::new(),
         };
@@ -245,6 +270,9 @@ impl Business {
                 "max_cps" => vendor.max_cps = Some(value(&mut words)?),
                 "codes" => vendor.codes = Some(list(&mut words)?),
                 "redirects" => vendor.redirects = true,
+                "caller_rewrite" => vendor.rewrites.caller = rules(&mut words)?,
+                "called_rewrite" => vendor.rewrites.called = rules(&mut words)?,
+                "rate_rewritten" => vendor.rate_rewritten = true,
                 "lowest_profit" => vendor.guards.lowest_profit_per_minute = Some(value(&mut words)?),
                 "max_price" => vendor.guards.max_price_per_minute = Some(value(&mut words)?),
                 "check_rate" => vendor.guards.check_rate = true,
@@ -310,6 +338,11 @@ impl Business {
         let params = Arc::new(self.parameters()?);
         let mut snapshot = Snapshot::default();
         (snapshot.version, snapshot.params, snapshot.realm) = (self.version, params.clone(), REALM.into());
+        let words =
+            |rules: &str| routing::rewrite::split_text(rules).into_iter().map(|(_, rule)| rule).collect();
+        let system =
+            Rewrites { caller: words(&params.rewrite_caller), called: words(&params.rewrite_called) };
+        snapshot.rewriting = Arc::new(rewriting(&system)?);
         for (name, words) in &self.accounts {
             snapshot.accounts.insert(AccountId(words.id), Arc::new(words.account(name)));
             for group in [
@@ -359,6 +392,7 @@ impl Business {
             called_prefixes: words.prefixes.clone(),
             caller_source: Default::default(),
             called_source: Default::default(),
+            rewriting: rewriting(&words.rewrites)?,
             reply_address: ReplyAddress::Socket,
             request_address: RequestAddress::Socket,
             max_concurrency: words.max_calls,
@@ -398,6 +432,8 @@ impl Business {
             credentials: credentials.map(|(username, password)| PlainCredentials { username, password }),
             failover_codes: words.codes.clone(),
             follow_redirects: words.redirects,
+            rewriting: rewriting(&words.rewrites)?,
+            rate_rewritten: words.rate_rewritten,
             reply_address: ReplyAddress::Socket,
             request_address: RequestAddress::Socket,
             params: Arc::new(overridden(params, &words.params, true)?),

@@ -11,6 +11,7 @@
 //! | `apply`, `export` | business files in and out |
 //! | `imports` | vendors' rates, and rates made from them: staged, looked at, applied, undone |
 //! | `snapshot` | the configuration as the brain wants it |
+//! | `rewriting` | rules for numbers, for the brain and for trying out |
 //! | `applier` | journal records into ledger, balances and CDR partitions |
 //! | `cdrs`, `ledger` | queries |
 //! | `people`, `audit` | users, roles, tokens; who changed what |
@@ -33,6 +34,7 @@ mod ledger;
 mod people;
 mod rates;
 mod restore;
+mod rewriting;
 #[cfg(test)]
 mod samples;
 mod snapshot;
@@ -54,4 +56,5 @@ pub use journal::{Journal, JournalError, JournalOptions};
 pub use ledger::{LedgerLine, PendingPayment};
 pub use people::{Role, Token, TokenDetails, TokenKind, User, UserDetails};
 pub use restore::RestoreError;
+pub use rewriting::{ReadRule, read_rules, try_rules};
 pub use store::{Store, applied};

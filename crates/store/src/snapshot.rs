@@ -3,12 +3,13 @@
 
 use crate::config::{self, Authentication, CalledSource, CallerSource, Config, Document, Target};
 use crate::rates::{each_rate, sheet_version};
+use crate::rewriting::{self, rewriting};
 use crate::sql::Connection;
 use crate::store::lock;
 use crate::{Store, StoreError};
 use billing::rate::RateTableBuilder;
 use billing::{AccountTerms, Inherited, RateGroup, RateTable};
-use routing::{Gateway, Guards, Plan};
+use routing::{Gateway, Guards, Plan, Rewriting};
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -33,6 +34,9 @@ impl Store {
         snapshot.version = config.version;
         snapshot.params = config.params.clone();
         snapshot.realm = config.realm.clone();
+        let (caller, called) = (&config.params.rewrite_caller, &config.params.rewrite_called);
+        let rules = |text: &str| rewriting::from_text(text).unwrap_or_default();
+        snapshot.rewriting = Arc::new(Rewriting { caller: rules(caller), called: rules(called) });
         snapshot.accounts = config.accounts.iter().map(|a| account(&config, a)).collect();
         snapshot.rate_groups = self.rate_groups(&config)?;
         snapshot.routing_gateways = routing_gateways;
@@ -211,6 +215,7 @@ fn mapping_gateway(
             CalledSource::RequestUri => brain::CalledSource::RequestUri,
             CalledSource::To => brain::CalledSource::To,
         },
+        rewriting: rewriting(title, &document.name, &document.caller_rewrite, &document.called_rewrite)?,
         reply_address: document.reply_address,
         request_address: document.request_address,
         max_concurrency: document.max_concurrency,
@@ -279,6 +284,8 @@ fn routing_gateway(
         credentials,
         failover_codes: document.failover_codes.clone(),
         follow_redirects: document.follow_redirects,
+        rewriting: rewriting(title, &document.name, &document.caller_rewrite, &document.called_rewrite)?,
+        rate_rewritten: document.rate_rewritten,
         reply_address: document.reply_address,
         request_address: document.request_address,
         params: params_of(config, title, &document.name, &document.parameters)?,

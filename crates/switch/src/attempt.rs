@@ -4,6 +4,7 @@ use crate::brain::Switch;
 use crate::call::{Call, Current, Deadline, Ending, Phase};
 use crate::codecs;
 use crate::media_plan::{self, MediaPlan, NoPorts, Party};
+use crate::rewriting::{self, Parties};
 use crate::settle;
 use crate::snapshot::RoutingGateway;
 use crate::tariff;
@@ -30,6 +31,8 @@ enum NotPlaced {
     Ports,
     /// Nothing may be offered that both sides' settings let through (`MED-10`).
     Codecs,
+    /// In words, what speaks against it.
+    Skipped(String),
 }
 
 fn mapping_params(call: &Call) -> &Params {
@@ -71,6 +74,10 @@ impl Switch {
                     let text = format!("{}: no codec in common", candidate.gateway.name);
                     call.explanation.step("skipped", false, text);
                     call.last_failure = Some((EndReason::CodecMismatch, Refusal::status(488)));
+                }
+                Err(NotPlaced::Skipped(why)) => {
+                    let words = format!("{}: {why}", candidate.gateway.name);
+                    call.explanation.step("skipped", false, words);
                 }
                 Err(NotPlaced::Ports) => {
                     let end = self.ending(now, EndReason::NoMediaPorts, EndedBy::Switch);
@@ -122,14 +129,22 @@ impl Switch {
     fn attempt(&mut self, now: Now, call: &mut Call, candidate: &Candidate) -> Result<(), NotPlaced> {
         let snapshot = call.snapshot.clone();
         let Some(gateway) = snapshot.routing_gateways.get(&candidate.gateway.id).cloned() else {
-            return Ok(());
+            return Err(NotPlaced::Skipped("it is gone".into()));
         };
         let (Some(target), Some(vendor)) = (gateway.target, snapshot.accounts.get(&gateway.route.account))
         else {
-            return Ok(());
+            return Err(NotPlaced::Skipped("it cannot be reached".into()));
         };
-        let parties = parties(call, &gateway, target);
-        call.relayed = relayed(call, &gateway, parties);
+        let Some(called) = call.called.clone() else { return Err(NotPlaced::Skipped("no number".into())) };
+        let numbers = Parties { caller: call.caller.clone(), called };
+        let name = gateway.route.name.clone();
+        let tell = |step, words| call.explanation.step(step, true, format!("for {name}: {words}"));
+        let sent = match rewriting::outgoing(&gateway, &numbers, call.pick, tell) {
+            Ok(sent) => sent,
+            Err(error) => return Err(NotPlaced::Skipped(error.to_string())),
+        };
+        let sides = parties(call, &gateway, target);
+        call.relayed = relayed(call, &gateway, sides);
         let offered = match &call.setup.session {
             Some(offer) => {
                 let sides = [codecs::Rules::of(mapping_params(call)), codecs::Rules::of(&gateway.params)];
@@ -140,11 +155,11 @@ impl Switch {
             }
             None => None,
         };
-        self.plan_media(call, parties).map_err(|NoPorts| NotPlaced::Ports)?;
-        let called = call.called.as_ref();
-        let cost = called.and_then(|c| tariff::cost_of(&snapshot, &gateway, vendor, c, call.start.utc));
-        let leg = self.place(now, call, &gateway, target, None, offered.as_ref());
-        let record = self.attempt_record(now, call, &gateway, &vendor.name, leg, target);
+        self.plan_media(call, sides).map_err(|NoPorts| NotPlaced::Ports)?;
+        let priced = if gateway.rate_rewritten { &sent.called } else { &numbers.called };
+        let cost = tariff::cost_of(&snapshot, &gateway, vendor, priced, call.start.utc);
+        let leg = self.place(now, call, &gateway, target, &sent, offered.as_ref());
+        let record = self.attempt_record(now, &gateway, &vendor.name, leg, target, sent);
         self.meters.enter_routing(gateway.route.id, now.tick);
         let wait = Duration::from_secs(gateway.params.sip_timeout_invite_s.into());
         call.current = Some(Current {
@@ -215,19 +230,18 @@ impl Switch {
         call: &mut Call,
         gateway: &RoutingGateway,
         target: SocketAddr,
-        called: Option<String>,
+        numbers: &Parties,
         offer: Option<&SessionDescription>,
     ) -> vocab::LegId {
         let session = offer.map(|offer| self.toward(call, media::Side::B, target.ip(), offer));
-        let called = called.or(call.called.as_ref().map(|c| c.as_str().to_owned())).unwrap_or_default();
         let placement = Placement {
             target,
             transport: gateway.transport,
             listener: self.listener_for(gateway, target),
             host: gateway.host.clone(),
-            called,
+            called: numbers.called.as_str().to_owned(),
             to: None,
-            caller: call.caller.clone(),
+            caller: numbers.caller.clone(),
             caller_display: call.setup.numbers.from_display.clone(),
             session,
             max_forwards: call.setup.max_forwards.min(MOST_HOPS).saturating_sub(1),
@@ -258,17 +272,17 @@ impl Switch {
     fn attempt_record(
         &self,
         now: Now,
-        call: &Call,
         gateway: &RoutingGateway,
         vendor: &Arc<str>,
         leg: vocab::LegId,
         target: SocketAddr,
+        sent: Parties,
     ) -> Attempt {
         Attempt {
             gateway: Named { id: gateway.route.id, name: gateway.route.name.clone() },
             account: Named { id: gateway.route.account, name: vendor.clone() },
-            called: call.called.as_ref().map(|c| c.as_str().to_owned()).unwrap_or_default(),
-            caller: call.caller.clone(),
+            called: sent.called.as_str().to_owned(),
+            caller: sent.caller,
             call_id: self.endpoint.call_id(leg).unwrap_or_default().to_owned(),
             remote: Some(target),
             start: now.utc,
@@ -393,6 +407,7 @@ impl Switch {
     fn follow_redirect(&mut self, now: Now, call: &mut Call, refusal: &Refusal) -> bool {
         let Some(current) = &call.current else { return false };
         let (gateway, redirects) = (current.gateway.clone(), current.redirects + 1);
+        let caller = current.record.caller.clone();
         let Some(target) = gateway.target else { return false };
         if !gateway.follow_redirects || redirects > MAX_REDIRECTS {
             return false;
@@ -408,7 +423,8 @@ impl Switch {
         let rules = self.rules(call);
         let offer = call.setup.session.as_ref();
         let offer = offer.and_then(|offer| self.sides(call, &rules, Side::A).offer(offer).ok());
-        let leg = self.place(now, call, &gateway, place, Some(number.as_str().to_owned()), offer.as_ref());
+        let sent = Parties { caller, called: number.clone() };
+        let leg = self.place(now, call, &gateway, place, &sent, offer.as_ref());
         let wait = Duration::from_secs(gateway.params.sip_timeout_invite_s.into());
         let call_id = self.endpoint.call_id(leg).unwrap_or_default().to_owned();
         let snapshot = call.snapshot.clone();

@@ -59,6 +59,8 @@ pub struct Switch {
     pub(crate) last_call_id: CallId,
     next_media_session: u64,
     pub(crate) guard: Guard,
+    /// For what rules draw.
+    pub(crate) random: Random,
 }
 
 /// What waits for a record to be on disk.
@@ -98,6 +100,7 @@ impl Switch {
             last_call_id: CallId(0),
             next_media_session: 0,
             guard: Guard::new(random.next_u64()),
+            random,
             config,
             snapshot: snapshot.clone(),
         };

@@ -1,6 +1,7 @@
 //! One call: its two legs, where it stands, and what it holds.
 
 use crate::media_plan::MediaPlan;
+use crate::rewriting::Parties;
 use crate::snapshot::{Account, MappingGateway, RoutingGateway, Snapshot};
 use billing::ledger::ReservationId;
 use billing::pricing::Rounding;
@@ -126,8 +127,12 @@ pub(crate) struct Call {
     pub snapshot: Arc<Snapshot>,
     pub gateway: Option<Arc<MappingGateway>>,
     pub account: Option<Arc<Account>>,
+    /// The numbers as received; rules may change them.
+    pub received: Option<Parties>,
     pub caller: String,
     pub called: Option<DialString>,
+    /// What is drawn for this call follows from it.
+    pub pick: u64,
     pub sale: Option<Applied>,
     pub rounding: Rounding,
     pub reservation: Option<ReservationId>,
@@ -178,8 +183,10 @@ impl Call {
             snapshot,
             gateway: None,
             account: None,
+            received: None,
             caller: String::new(),
             called: None,
+            pick: 0,
             sale: None,
             rounding: Rounding::default(),
             reservation: None,

@@ -5,14 +5,18 @@
 use crate::brain::Switch;
 use crate::call::{Applied, Call, Ending};
 use crate::interface::Simulation;
+use crate::rewriting::{self, Parties};
 use crate::settle;
-use crate::snapshot::{Account, Authentication, CalledSource, CallerSource, MappingGateway, Snapshot};
+use crate::snapshot::{
+    Account, Authentication, CalledSource, CallerSource, MappingGateway, RoutingGateway, Snapshot,
+};
 use crate::tariff;
 use routing::{Candidate, Gateway, Load, Market, Offer, Standing};
 use std::sync::Arc;
 use std::time::Duration;
 use vocab::explain::{Detail, RouteExplanation, Verdict};
 use vocab::leg::{CredentialsVerdict, LegCommand, Setup};
+use vocab::number::NumberError;
 use vocab::prefix::Packed;
 use vocab::{AccountId, Currency, DialString, EndReason, EndedBy, MappingGatewayId, Now, Price, Utc};
 
@@ -120,14 +124,12 @@ impl Switch {
     fn admit(&mut self, now: Now, call: &mut Call, gateway: &Arc<MappingGateway>) -> Result<(), Rejection> {
         call.caller = caller_of(gateway, &call.setup);
         let called = called_of(gateway, &call.setup).to_owned();
-        let number = DialString::parse(&called).map_err(|error| Rejection {
-            reason: EndReason::NumberUnknown,
-            sip: Some(484),
-            text: Some(error.to_string()),
-        })?;
+        let number = DialString::parse(&called).map_err(no_number)?;
         let numbers = Detail::Numbers { caller: call.caller.clone(), called: number.clone() };
         call.explanation.step("numbers", true, numbers);
+        call.received = Some(Parties { caller: call.caller.clone(), called: number.clone() });
         call.called = Some(number.clone());
+        call.pick = self.random.next_u64();
         call.rounding = settle::rounding(&gateway.params);
         let source = call.setup.flow.remote.ip();
         let offer = call.setup.session.as_ref();
@@ -154,7 +156,12 @@ impl Switch {
             });
         }
         let snapshot = call.snapshot.clone();
-        let route = self.evaluate(now, &snapshot, gateway, &number, &mut call.explanation)?;
+        let parties = Parties { caller: std::mem::take(&mut call.caller), called: number };
+        let parties = rewritten(&snapshot, gateway, parties, call.pick, &mut call.explanation)?;
+        call.caller.clone_from(&parties.caller);
+        call.called = Some(parties.called.clone());
+        let route =
+            self.evaluate(now, &snapshot, gateway, &parties.called, call.pick, &mut call.explanation)?;
         call.candidates = route.ranked.into();
         self.reserve_first(call, &route.account, &route.sale)?;
         call.sale = Some(route.sale);
@@ -170,6 +177,7 @@ impl Switch {
         snapshot: &Snapshot,
         gateway: &MappingGateway,
         called: &DialString,
+        pick: u64,
         why: &mut RouteExplanation,
     ) -> Result<Route, Rejection> {
         self.check_limits(now, snapshot, gateway, why)?;
@@ -193,7 +201,7 @@ impl Switch {
             return Err(EndReason::CallLevelTooLow.into());
         }
         let currency = account.terms.currency;
-        let market = LiveMarket { snapshot, sale: &sale, currency, called, number, at: now.utc };
+        let market = LiveMarket { snapshot, sale: &sale, currency, called, number, at: now.utc, pick };
         let load = LiveLoad { switch: self, snapshot, now };
         let decision = routing::decide(&snapshot.plan, called, &load, &market);
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
@@ -265,13 +273,20 @@ impl Switch {
         explanation.step("mapping gateway", gateway.enabled, gateway.name.clone());
         let numbers = Detail::Numbers { caller: caller.to_owned(), called: number.clone() };
         explanation.step("numbers", true, numbers);
+        // Nothing is changed by a simulation, so what would be drawn follows from the moment.
+        let pick = now.tick.0;
         let outcome = if gateway.enabled {
-            self.evaluate(now, &snapshot, gateway, &number, &mut explanation)
+            let parties = Parties { caller: caller.to_owned(), called: number };
+            rewritten(&snapshot, gateway, parties, pick, &mut explanation).and_then(|parties| {
+                let route =
+                    self.evaluate(now, &snapshot, gateway, &parties.called, pick, &mut explanation)?;
+                Ok((route, parties))
+            })
         } else {
             Err(EndReason::UnknownSource.into())
         };
-        let route = match outcome {
-            Ok(route) => route,
+        let (route, parties) = match outcome {
+            Ok(found) => found,
             Err(rejection) => {
                 return Ok(Simulation {
                     failure: Some(rejection.reason),
@@ -284,6 +299,15 @@ impl Switch {
         let rounding = settle::rounding(&gateway.params);
         let affordable = self.affordable_first(&route.account, &route.sale, &rounding);
         explanation.step("money", affordable.is_ok(), self.money_words(&route.account));
+        for candidate in &route.ranked {
+            let Some(vendor) = snapshot.routing_gateways.get(&candidate.gateway.id) else { continue };
+            let tell = |step, words| {
+                explanation.step(step, true, format!("for {}: {words}", candidate.gateway.name))
+            };
+            if let Err(error) = rewriting::outgoing(vendor, &parties, pick, tell) {
+                explanation.step("skipped", false, format!("{}: {error}", candidate.gateway.name));
+            }
+        }
         Ok(Simulation {
             failure: affordable.err(),
             explanation,
@@ -299,6 +323,24 @@ impl Switch {
         end.text = rejection.text;
         self.end_call(now, call, end);
     }
+}
+
+fn no_number(error: NumberError) -> Rejection {
+    Rejection { reason: EndReason::NumberUnknown, sip: Some(484), text: Some(error.to_string()) }
+}
+
+/// The numbers after the rules of the way in.
+fn rewritten(
+    snapshot: &Snapshot,
+    gateway: &MappingGateway,
+    parties: Parties,
+    pick: u64,
+    why: &mut RouteExplanation,
+) -> Result<Parties, Rejection> {
+    rewriting::incoming(snapshot, gateway, parties, pick, why).map_err(|error| {
+        why.step("rewritten number", false, error.to_string());
+        no_number(error)
+    })
 }
 
 /// One limit, with its explanation. `counted`: the call itself is already in `used`.
@@ -384,6 +426,7 @@ struct LiveMarket<'a> {
     /// The same, packed once.
     number: Packed,
     at: Utc,
+    pick: u64,
 }
 
 impl Market for LiveMarket<'_> {
@@ -391,7 +434,7 @@ impl Market for LiveMarket<'_> {
         let account = self.snapshot.accounts.get(&gateway.account);
         let parties = self.snapshot.routing_gateways.get(&gateway.id).zip(account);
         let found = parties.and_then(|(gateway, vendor)| {
-            let number = tariff::billed_number(self.snapshot, gateway, self.called, self.number);
+            let number = self.billed_number(gateway);
             tariff::cost(self.snapshot, gateway, vendor, number, self.at)
         });
         let Some(found) = found else { return Offer::NoRate };
@@ -401,6 +444,18 @@ impl Market for LiveMarket<'_> {
         }
         let margin = Price(self.sale.rate.price_per_minute.0.saturating_sub(cost.0));
         Offer::PerMinute { cost, margin }
+    }
+}
+
+impl LiveMarket<'_> {
+    /// The number that the vendor charges for.
+    fn billed_number(&self, gateway: &RoutingGateway) -> Packed {
+        if gateway.rate_rewritten
+            && let Ok(sent) = rewriting::outgoing_called(gateway, self.called, self.pick, |_| ())
+        {
+            return tariff::billed_number(self.snapshot, gateway, &sent, Packed::of(sent.digits()));
+        }
+        tariff::billed_number(self.snapshot, gateway, self.called, self.number)
     }
 }
 

@@ -21,6 +21,7 @@ mod load;
 mod media_plan;
 pub mod record;
 mod restore;
+mod rewriting;
 mod settle;
 mod show;
 pub mod snapshot;

@@ -203,6 +203,7 @@ fn mark_clock(now: Now, call: &mut Call) {
 /// The CDR of a call as far as it is known; what ends it is filled in later.
 pub(crate) fn draft(now: Now, call: &Call) -> Cdr {
     let current = call.current.as_ref();
+    let received = call.received.as_ref();
     let named = |g: &crate::snapshot::RoutingGateway| Named { id: g.route.id, name: g.route.name.clone() };
     let mut attempts = call.attempts.clone();
     attempts.extend(current.filter(|c| c.slot_held).map(|c| c.record.clone()));
@@ -215,9 +216,12 @@ pub(crate) fn draft(now: Now, call: &Call) -> Cdr {
         end: now.utc,
         pdd_ms: call.pdd.map(millis),
         talk_ms: 0,
-        caller: Numbers { received: call.caller.clone(), sent: current.map(|c| c.record.caller.clone()) },
+        caller: Numbers {
+            received: received.map_or(&call.caller, |r| &r.caller).clone(),
+            sent: current.map(|c| c.record.caller.clone()),
+        },
         called: Numbers {
-            received: match &call.called {
+            received: match received.map(|r| &r.called).or(call.called.as_ref()) {
                 Some(called) => called.as_str().to_owned(),
                 None => call.setup.numbers.requested.clone(),
             },

@@ -4,7 +4,7 @@
 use billing::ledger::AccountTerms;
 use billing::rate::RateGroup;
 use params::Params;
-use routing::Plan;
+use routing::{Plan, Rewriting};
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -73,6 +73,8 @@ pub struct MappingGateway {
     pub called_prefixes: Vec<String>,
     pub caller_source: CallerSource,
     pub called_source: CalledSource,
+    /// Changes both numbers before anything else looks at them.
+    pub rewriting: Rewriting,
     pub reply_address: ReplyAddress,
     pub request_address: RequestAddress,
     pub max_concurrency: Option<u32>,
@@ -101,6 +103,10 @@ pub struct RoutingGateway {
     /// Statuses after which the next gateway is tried; `None`: by the table of end reasons.
     pub failover_codes: Option<Vec<u16>>,
     pub follow_redirects: bool,
+    /// Changes both numbers as they are sent to this gateway.
+    pub rewriting: Rewriting,
+    /// The vendor charges for the number after these rules, not for the one before.
+    pub rate_rewritten: bool,
     pub reply_address: ReplyAddress,
     pub request_address: RequestAddress,
     pub params: Arc<Params>,
@@ -114,6 +120,8 @@ pub struct Snapshot {
     pub params: Arc<Params>,
     /// Digest realm.
     pub realm: Arc<str>,
+    /// Rules for the numbers of every call, after those of its mapping gateway.
+    pub rewriting: Arc<Rewriting>,
     pub accounts: BTreeMap<AccountId, Arc<Account>>,
     pub rate_groups: BTreeMap<RateGroupId, Arc<RateGroup>>,
     pub routing_gateways: BTreeMap<RoutingGatewayId, Arc<RoutingGateway>>,

@@ -105,6 +105,12 @@ pub struct MappingGatewayInput {
     pub caller_source: CallerSource,
     #[serde(default)]
     pub called_source: CalledSource,
+    /// Rules that change the caller's number, like `00:` or `025E11:8625`.
+    #[serde(default)]
+    pub caller_rewrite: Vec<String>,
+    /// Rules that change the called number.
+    #[serde(default)]
+    pub called_rewrite: Vec<String>,
     #[serde(default)]
     pub reply_address: ReplyAddress,
     #[serde(default)]
@@ -141,6 +147,8 @@ pub struct MappingGateway {
     pub called_prefixes: Vec<String>,
     pub caller_source: CallerSource,
     pub called_source: CalledSource,
+    pub caller_rewrite: Vec<String>,
+    pub called_rewrite: Vec<String>,
     pub reply_address: ReplyAddress,
     pub request_address: RequestAddress,
     pub max_cps: Option<u32>,
@@ -285,6 +293,8 @@ fn view(stored: &Stored<config::MappingGateway>, load: &BTreeMap<u32, Load>) -> 
         called_prefixes: document.called_prefixes,
         caller_source: document.caller_source.into(),
         called_source: document.called_source.into(),
+        caller_rewrite: document.caller_rewrite,
+        called_rewrite: document.called_rewrite,
         reply_address: document.reply_address.into(),
         request_address: document.request_address.into(),
         max_cps: document.max_cps,
@@ -315,6 +325,8 @@ impl From<MappingGatewayInput> for config::MappingGateway {
             called_prefixes: input.called_prefixes,
             caller_source: input.caller_source.into(),
             called_source: input.called_source.into(),
+            caller_rewrite: input.caller_rewrite,
+            called_rewrite: input.called_rewrite,
             reply_address: input.reply_address.into(),
             request_address: input.request_address.into(),
             max_cps: input.max_cps,

@@ -18,6 +18,7 @@ pub(crate) mod parameters;
 pub(crate) mod rate_groups;
 pub(crate) mod rate_imports;
 pub(crate) mod rates;
+pub(crate) mod rewrite;
 pub(crate) mod roles;
 pub(crate) mod routing_gateways;
 pub(crate) mod session;
@@ -85,6 +86,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(cdrs::list_cdrs))
         .routes(routes!(cdrs::get_cdr))
         .routes(routes!(simulate::simulate_route))
+        .routes(routes!(rewrite::try_rewrite))
         .routes(routes!(parameters::list_parameters))
         .routes(routes!(parameters::set_parameter))
         .routes(routes!(end_reasons::list_end_reasons))

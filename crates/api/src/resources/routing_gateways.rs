@@ -85,6 +85,15 @@ pub struct RoutingGatewayInput {
     /// The vendor's rates for this trunk, which stand before those of its account.
     #[serde(default)]
     pub rate_group: Option<String>,
+    /// Rules that change the caller's number, like `00:` or `025E11:8625`.
+    #[serde(default)]
+    pub caller_rewrite: Vec<String>,
+    /// Rules that change the called number.
+    #[serde(default)]
+    pub called_rewrite: Vec<String>,
+    /// The vendor charges for the number that it is sent, not for the one before these rules.
+    #[serde(default)]
+    pub rate_rewritten: bool,
     #[serde(default)]
     pub reply_address: ReplyAddress,
     #[serde(default)]
@@ -119,6 +128,9 @@ pub struct RoutingGateway {
     pub max_price_per_minute: Option<Price>,
     pub check_rate: bool,
     pub rate_group: Option<String>,
+    pub caller_rewrite: Vec<String>,
+    pub called_rewrite: Vec<String>,
+    pub rate_rewritten: bool,
     pub reply_address: ReplyAddress,
     pub request_address: RequestAddress,
     pub parameters: BTreeMap<String, String>,
@@ -270,6 +282,9 @@ fn view(stored: &Stored<config::RoutingGateway>, load: &BTreeMap<u32, Load>) -> 
         max_price_per_minute: document.max_price_per_minute,
         check_rate: document.check_rate,
         rate_group: document.rate_group.clone(),
+        caller_rewrite: document.caller_rewrite,
+        called_rewrite: document.called_rewrite,
+        rate_rewritten: document.rate_rewritten,
         reply_address: document.reply_address.into(),
         request_address: document.request_address.into(),
         parameters: document.parameters,
@@ -303,6 +318,9 @@ impl From<RoutingGatewayInput> for config::RoutingGateway {
             max_price_per_minute: input.max_price_per_minute,
             check_rate: input.check_rate,
             rate_group: input.rate_group,
+            caller_rewrite: input.caller_rewrite,
+            called_rewrite: input.called_rewrite,
+            rate_rewritten: input.rate_rewritten,
             reply_address: input.reply_address.into(),
             request_address: input.request_address.into(),
             parameters: input.parameters,

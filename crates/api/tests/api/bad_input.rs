@@ -154,6 +154,7 @@ const TABLE: &[(&str, &str, &str, u16, &str)] = &[
     ("PUT", "/rate-groups/none/rates/1", r#"{"prefix":"1","price_per_minute":"1"}"#, 404, ""),
     ("POST", "/route/simulate", r#"{"gateway":"none","caller":"1","called":"2"}"#, 422, "gateway"),
     ("POST", "/route/simulate", r#"{"gateway":"acme-pbx","caller":"1"}"#, 422, "called"),
+    ("POST", "/route/rewrite", r#"{"number":"1"}"#, 422, "rules"),
     ("POST", "/calls/77/disconnect", r#"{"reason":"x"}"#, 404, ""),
     ("POST", "/calls/77/disconnect", r#"{}"#, 422, "reason"),
     ("POST", "/calls/x/disconnect", r#"{"reason":"x"}"#, 404, ""),

@@ -101,3 +101,38 @@ async fn simulation() {
     let told = ask("999").await.expect(200).json;
     assert_eq!((&told["outcome"], &told["rate"]), (&json!("no_matching_rate"), &Value::Null));
 }
+
+#[tokio::test]
+async fn rules_are_tried() {
+    let world = World::with_business();
+    let ask = |body: Value| world.post("/route/rewrite", body);
+    let told = ask(json!({"rules": "00:\n025E11:8625", "number": "0044207"})).await.expect(200).json;
+    assert_eq!(told["results"], json!([{"number": "44207", "rule": "00:", "percent": 100}]));
+    let told = ask(json!({"rules": "0:1\n88x:1,9:2", "number": "05"})).await.expect(200).json;
+    assert_eq!(told["results"], json!([]), "one of the rules is wrong");
+    assert_eq!((&told["rules"][1]["line"], &told["rules"][1]["rule"]), (&json!(2), &json!("88x:1")));
+    assert!(told["rules"][1]["error"].as_str().unwrap().contains("'X'"), "{told}");
+    let told = ask(json!({"rules": "0:1\n88x:1", "number": "05", "good_only": true})).await.expect(200).json;
+    assert_eq!(told["results"][0]["number"], "15");
+    let told = ask(json!({"rules": "*:7;8", "number": "05"})).await.expect(200).json;
+    assert_eq!(told["results"].as_array().unwrap().len(), 2, "{told}");
+    let told = ask(json!({"rules": "9:1", "number": "05"})).await.expect(200).json;
+    assert_eq!(told["results"], json!([{"number": "05", "rule": null, "percent": 100}]));
+
+    // Stored with a gateway, and refused with the place of the rule.
+    let read = world.get("/mapping-gateways/acme-pbx").await.expect(200);
+    assert_eq!(read.json["called_rewrite"], json!([]));
+    let gateway = |rules: Value| {
+        json!({"name": "new", "account": "acme", "authentication": "ip", "addresses": ["192.0.2.77"],
+            "called_rewrite": rules})
+    };
+    let told = world.post("/mapping-gateways", gateway(json!(["0:1", "*:"]))).await.expect(422).json;
+    assert!(told.to_string().contains("called_rewrite[1]"), "{told}");
+    let told = world.post("/mapping-gateways", gateway(json!(["0:1"]))).await.expect(201).json;
+    assert_eq!(told["called_rewrite"], json!(["0:1"]));
+    let told =
+        world.ask("PUT", "/parameters/SS_REWRITE_CALLED").json(&json!({"value": "0:1,5"})).send().await;
+    assert_eq!(told.status.as_u16(), 200, "a piece without a colon is one more target");
+    let told = world.ask("PUT", "/parameters/SS_REWRITE_CALLED").json(&json!({"value": "0:a"})).send().await;
+    assert!(told.expect(422).json.to_string().contains("'a' cannot stand there"));
+}

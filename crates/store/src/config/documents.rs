@@ -175,6 +175,12 @@ pub struct MappingGateway {
     pub caller_source: CallerSource,
     #[serde(default)]
     pub called_source: CalledSource,
+    /// Rules that change the caller's number (`RTE-2`).
+    #[serde(default)]
+    pub caller_rewrite: Vec<String>,
+    /// Rules that change the called number.
+    #[serde(default)]
+    pub called_rewrite: Vec<String>,
     #[serde(default)]
     pub reply_address: ReplyAddress,
     #[serde(default)]
@@ -235,6 +241,15 @@ pub struct RoutingGateway {
     /// The vendor's rates for this trunk, which stand before those of its account.
     #[serde(default)]
     pub rate_group: Option<String>,
+    /// Rules that change the caller's number as this gateway gets it (`RTE-2`).
+    #[serde(default)]
+    pub caller_rewrite: Vec<String>,
+    /// Rules that change the called number as this gateway gets it.
+    #[serde(default)]
+    pub called_rewrite: Vec<String>,
+    /// The vendor charges for the number that it is sent, not for the one before these rules.
+    #[serde(default)]
+    pub rate_rewritten: bool,
     #[serde(default)]
     pub reply_address: ReplyAddress,
     #[serde(default)]
@@ -410,6 +425,8 @@ impl Document for MappingGateway {
             called_prefixes: Vec::new(),
             caller_source: CallerSource::From,
             called_source: CalledSource::RequestUri,
+            caller_rewrite: Vec::new(),
+            called_rewrite: Vec::new(),
             reply_address: ReplyAddress::Socket,
             request_address: RequestAddress::Socket,
             max_cps: None,
@@ -490,6 +507,9 @@ impl Document for RoutingGateway {
             max_price_per_minute: None,
             check_rate: false,
             rate_group: None,
+            caller_rewrite: Vec::new(),
+            called_rewrite: Vec::new(),
+            rate_rewritten: false,
             reply_address: ReplyAddress::Socket,
             request_address: RequestAddress::Socket,
             parameters: BTreeMap::new(),

@@ -4,6 +4,8 @@ use super::{Account, Authentication, Config, Document, MappingGateway, Rate, Rat
 use crate::Problem;
 use billing::rate::RateError;
 use params::{ParamError, Params};
+use routing::Rules;
+use routing::rewrite::RuleError;
 use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 use vocab::net::Cidr;
@@ -162,6 +164,8 @@ pub(super) fn mapping_gateway(gateway: &MappingGateway, id: u32, config: &Config
     }
     group_of_gateway(gateway.rate_group.as_ref(), &gateway.account, config, &mut problems);
     prefixes("called_prefixes", &gateway.called_prefixes, &mut problems);
+    rules("caller_rewrite", &gateway.caller_rewrite, &mut problems);
+    rules("called_rewrite", &gateway.called_rewrite, &mut problems);
     gateway_parameters(&gateway.parameters, &config.params, &mut problems);
     problems
 }
@@ -245,6 +249,8 @@ pub(super) fn routing_gateway(gateway: &RoutingGateway, config: &Config) -> Prob
     }
     group_of_gateway(gateway.rate_group.as_ref(), &gateway.account, config, &mut problems);
     prefixes("prefixes", &gateway.prefixes, &mut problems);
+    rules("caller_rewrite", &gateway.caller_rewrite, &mut problems);
+    rules("called_rewrite", &gateway.called_rewrite, &mut problems);
     let codes = gateway.failover_codes.as_deref().unwrap_or_default();
     bounded("failover_codes", codes.len(), &mut problems);
     for (i, code) in codes.iter().enumerate().filter(|(_, code)| !(300..=699).contains(*code)) {
@@ -310,9 +316,24 @@ fn prefixes(field: &str, list: &[String], problems: &mut Problems) {
     }
 }
 
+fn rules(field: &str, list: &[String], problems: &mut Problems) {
+    if let Err(errors) = Rules::parse(list) {
+        let problem = |e: RuleError| Problem::new(format!("{field}[{}]", e.rule), e.to_string());
+        problems.extend(errors.into_iter().map(problem));
+    }
+}
+
 /// What is wrong with these values of system parameters.
 pub(crate) fn check_parameters(values: &BTreeMap<String, String>) -> Result<Params, Problems> {
-    overridden(&Params::default(), values, false, "")
+    let params = overridden(&Params::default(), values, false, "")?;
+    let mut problems = Vec::new();
+    for (name, text) in
+        [("SS_REWRITE_CALLER", &params.rewrite_caller), ("SS_REWRITE_CALLED", &params.rewrite_called)]
+    {
+        let wrong = crate::rewriting::from_text(text).err().unwrap_or_default();
+        problems.extend(wrong.into_iter().map(|e| Problem::new(name, e.to_string())));
+    }
+    if problems.is_empty() { Ok(params) } else { Err(problems) }
 }
 
 fn gateway_parameters(values: &BTreeMap<String, String>, base: &Params, problems: &mut Problems) {

@@ -5,7 +5,7 @@ use super::client::{Client, segment};
 use super::table::{fields, table};
 use super::{
     AccountCommand, CallsCommand, CdrCommand, CdrFilter, ClientArgs, Command, Failure, Out, ParamCommand,
-    RouteCommand,
+    RewriteCommand, RouteCommand,
 };
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -24,6 +24,7 @@ pub fn remote(command: Command) -> Result<(), Failure> {
             with(&client, |c, out| simulate(c, out, &from, &caller, &called))
         }
         Command::Rates { command } => super::rates::rates(command),
+        Command::Rewrite { command } => rewrite(&command),
         Command::Check { client } => with(&client, check),
         Command::Status { client } => with(&client, status),
         Command::Param { command } => param(command),
@@ -434,6 +435,61 @@ fn simulate(client: &Client, out: &mut Out, from: &str, caller: &str, called: &s
         };
         format!("{}: {plan}\n\n{}", cell(&answer["outcome"]), show_route(answer))
     })
+}
+
+fn rewrite(command: &RewriteCommand) -> Result<(), Failure> {
+    let read = |file: &PathBuf| {
+        std::fs::read_to_string(file).map_err(|e| Failure::new(format!("{}: {e}", file.display())))
+    };
+    match command {
+        RewriteCommand::Test { number, rules, file, mapping_gateway, routing_gateway, caller, client } => {
+            with(client, |c, out| {
+                let gateway = mapping_gateway.as_ref().map(|name| ("mapping-gateways", name));
+                let gateway = gateway.or(routing_gateway.as_ref().map(|name| ("routing-gateways", name)));
+                let rules = match (rules, file, gateway) {
+                    (Some(rules), _, _) => rules.clone(),
+                    (_, Some(file), _) => read(file)?,
+                    (_, _, Some((kind, name))) => {
+                        let gateway = c.get(&format!("/{kind}/{}", segment(name)), &[])?;
+                        let field = if *caller { "caller_rewrite" } else { "called_rewrite" };
+                        let list = gateway[field].as_array().into_iter().flatten();
+                        list.filter_map(Value::as_str).collect::<Vec<_>>().join("\n")
+                    }
+                    (None, None, None) => String::new(),
+                };
+                let answer =
+                    c.send("POST", "/route/rewrite", &json!({ "rules": rules, "number": number }), None)?;
+                out.answer(&answer, show_rewrites)?;
+                refuse_wrong_rules(&answer)
+            })
+        }
+        RewriteCommand::Read { file, good_only, client } => with(client, |c, out| {
+            let answer = c.send("POST", "/route/rewrite", &json!({ "rules": read(file)? }), None)?;
+            out.answer(&answer, |answer| {
+                let good = answer["rules"].as_array().into_iter().flatten().filter(|r| r["error"].is_null());
+                let lines = good.map(|r| format!("  {},\n", r["rule"]));
+                format!("called_rewrite = [\n{}]", lines.collect::<String>())
+            })?;
+            if *good_only { Ok(()) } else { refuse_wrong_rules(&answer) }
+        }),
+    }
+}
+
+fn show_rewrites(answer: &Value) -> String {
+    let results = answer["results"].as_array().into_iter().flatten();
+    let lines = results.map(|r| match r["rule"].as_str() {
+        Some(rule) if r["percent"] == 100 => format!("{}  by {rule}\n", cell(&r["number"])),
+        Some(rule) => format!("{}  by {rule}, {} %\n", cell(&r["number"]), cell(&r["percent"])),
+        None => format!("{}  no rule matches\n", cell(&r["number"])),
+    });
+    lines.collect::<String>().trim_end().to_string()
+}
+
+fn refuse_wrong_rules(answer: &Value) -> Result<(), Failure> {
+    let rules = answer["rules"].as_array().into_iter().flatten().filter(|r| !r["error"].is_null());
+    let wrong: Vec<String> =
+        rules.map(|r| format!("line {}, {:?}: {}", r["line"], cell(&r["rule"]), cell(&r["error"]))).collect();
+    if wrong.is_empty() { Ok(()) } else { Err(Failure::new(wrong.join("\n"))) }
 }
 
 fn check(client: &Client, out: &mut Out) -> Result<(), Failure> {

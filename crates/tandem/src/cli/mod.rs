@@ -76,6 +76,11 @@ enum Command {
         #[command(subcommand)]
         command: RouteCommand,
     },
+    /// Rules that change numbers
+    Rewrite {
+        #[command(subcommand)]
+        command: RewriteCommand,
+    },
     /// Verify the stored data: balances are the sums of their entries, each answered call has one CDR
     Check {
         #[command(flatten)]
@@ -369,6 +374,37 @@ enum RouteCommand {
         caller: String,
         #[arg(long)]
         called: String,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum RewriteCommand {
+    /// Try rules on a number: those given, of a file, or of a gateway
+    Test {
+        number: String,
+        /// Rules like "00:" or "025E11:8625", with commas between
+        #[arg(long, required_unless_present_any = ["file", "mapping_gateway", "routing_gateway"])]
+        rules: Option<String>,
+        #[arg(long, conflicts_with = "rules")]
+        file: Option<PathBuf>,
+        #[arg(long, conflicts_with_all = ["rules", "file"])]
+        mapping_gateway: Option<String>,
+        #[arg(long, conflicts_with_all = ["rules", "file", "mapping_gateway"])]
+        routing_gateway: Option<String>,
+        /// The gateway's rules for the caller's number instead of those for the called one
+        #[arg(long)]
+        caller: bool,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Read rules from a file of the older system and print them as they stand in a business file
+    Read {
+        file: PathBuf,
+        /// Leave out the rules that are wrong
+        #[arg(long)]
+        good_only: bool,
         #[command(flatten)]
         client: ClientArgs,
     },

@@ -35,7 +35,10 @@ fn numeric(rows: &[Vec<String>], column: usize) -> bool {
 /// `name  value` lines, aligned.
 pub fn fields(fields: &[(&str, String)]) -> String {
     let width = fields.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
-    fields.iter().map(|(name, value)| format!("{name:width$}  {value}\n")).collect()
+    fields
+        .iter()
+        .map(|(name, value)| format!("{name:width$}  {value}").trim_end().to_owned() + "\n")
+        .collect()
 }
 
 #[cfg(test)]

@@ -18,6 +18,8 @@ fn every_command_has_words_and_json() {
         (&["cdr", "list"], "vendor-a-1"),
         (&["cdr", "show", &id], "Attempts"),
         (&simulate, "vendor-a-1"),
+        (&["rewrite", "test", "0044207", "--rules", "00:,0:44"], "44207  by 00:"),
+        (&["rewrite", "test", "0044207", "--mapping-gateway", "acme-pbx"], "no rule matches"),
         (&["param", "list", "ringing"], "SS_SIP_TIMEOUT_RINGING"),
         (&["param", "set", "SS_SIP_TIMEOUT_RINGING", "60"], "60"),
         (&["param", "list", "--changed"], "SS_SIP_TIMEOUT_RINGING"),
