@@ -341,7 +341,9 @@ impl MediaPlan {
     }
 
     /// Ends all sessions and gives up all ports.
-    pub fn close(&mut self, pool: &mut PortPool, out: &mut dyn FnMut(MediaCommand)) {
+    /// Of sessions that the media threads never heard of there will be no figures: their names are given back.
+    pub fn close(&mut self, pool: &mut PortPool, out: &mut dyn FnMut(MediaCommand)) -> Vec<MediaSessionId> {
+        let mut unheard = Vec::new();
         for stream in self.streams.drain(..).flatten() {
             if stream.opened {
                 pool.retire(stream.a.lease);
@@ -351,8 +353,10 @@ impl MediaPlan {
             } else {
                 pool.put_back(stream.a.lease);
                 pool.put_back(stream.b.lease);
+                unheard.push(stream.session);
             }
         }
+        unheard
     }
 
     fn is_v6(&self, side: Side) -> bool {

@@ -55,7 +55,10 @@ impl Switch {
         let mut ports = std::mem::take(&mut self.ports);
         let mut awaited = 0;
         if let Some(plan) = &mut call.media {
-            plan.close(&mut ports, &mut |command| self.emit(crate::Output::Media(command)));
+            let unheard = plan.close(&mut ports, &mut |command| self.emit(crate::Output::Media(command)));
+            for session in unheard {
+                self.media_sessions.remove(&session);
+            }
             awaited = plan.closing;
         }
         self.ports = ports;
