@@ -7,7 +7,7 @@ use crate::harness::*;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use vocab::Random;
 
 /// A strace at work; ends, and lets the threads go, when dropped.
@@ -36,13 +36,14 @@ impl Fault {
             eprintln!("SKIPPED: strace is not there");
             return None;
         };
-        let attached = eventually("strace is attached or has given up", || {
-            let traced = tasks.iter().all(|tid| status_of(pid, *tid, "TracerPid:") != "0");
-            // A fault that kills may have struck already.
-            let alive = !matches!(status_of(pid, pid, "State:").get(..1), None | Some("Z"));
-            let given_up = child.try_wait().unwrap().is_some() && alive;
-            (traced || given_up).then_some(traced && !given_up)
-        });
+        let attached =
+            eventually_within(Duration::from_secs(60), "strace is attached or has given up", || {
+                let traced = tasks.iter().all(|tid| status_of(pid, *tid, "TracerPid:") != "0");
+                // A fault that kills may have struck already.
+                let alive = !matches!(status_of(pid, pid, "State:").get(..1), None | Some("Z"));
+                let given_up = child.try_wait().unwrap().is_some() && alive;
+                (traced || given_up).then_some(traced && !given_up)
+            });
         if !attached {
             eprintln!("SKIPPED: tracing is not permitted here");
         }
@@ -74,7 +75,8 @@ fn runs(few: u64, all: u64) -> u64 {
 
 /// Each of these calls has exactly one record, and nothing else is wrong.
 fn assert_recorded(switch: &Switch, answered: &std::collections::BTreeSet<String>) {
-    eventually("every answered call has a record", || {
+    // Calls that were up are picked up; those whose peers are gone end after 20 s of silence.
+    eventually_within(Duration::from_secs(60), "every answered call has a record", || {
         let list = switch.json(&["cdr", "list", "--answered", "true", "--limit", "5000"]);
         let mut records: BTreeMap<String, usize> = BTreeMap::new();
         for cdr in list["items"].as_array().unwrap() {

@@ -94,7 +94,8 @@ impl Switch {
         let net = Net::new();
         let listen = format!("udp:{0}:0,tcp:{0}:0", net.switch());
         // Media on an address of its own too, so that no other switch has its ports.
-        let settings = format!("[media]\naddresses = [\"{}\"]\n", net.switch());
+        let v6 = if extra.iter().any(|word| word.contains("[::1]")) { ", \"::1\"" } else { "" };
+        let settings = format!("[media]\naddresses = [\"{}\"{v6}]\n", net.switch());
         std::fs::write(log_path(&data).with_file_name("tandem.toml"), settings).unwrap();
         let extra: Vec<String> = extra.iter().map(|s| s.to_string()).collect();
         let child = serve(&data, &listen, "127.0.0.1:0", &extra);

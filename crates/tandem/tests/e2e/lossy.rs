@@ -58,8 +58,12 @@ fn run(name: &str, faults: Faults, count: usize, rate: usize, percent: f64) {
     eventually_within(Duration::from_secs(60), "all calls have ended", || {
         (switch.calls() == 0).then_some(())
     });
-    let cdrs = all_cdrs(&switch);
-    let answered = cdrs.iter().filter(|c| c["answer"].is_string()).count();
+    // Records reach the database a little after their calls have ended.
+    let answered_of = |cdrs: &[serde_json::Value]| cdrs.iter().filter(|c| c["answer"].is_string()).count();
+    let cdrs = eventually("the records of all answered calls", || {
+        Some(all_cdrs(&switch)).filter(|cdrs| answered_of(cdrs) >= succeeded)
+    });
+    let answered = answered_of(&cdrs);
     let counted = |d: &[Direction; 2]| {
         let sum = |f: fn(&Direction) -> u64| f(&d[0]) + f(&d[1]);
         format!(
