@@ -175,7 +175,7 @@ fn cells_with_nonsense_are_told_with_line_and_column() {
         ("88x,0.01", "A", "is no code"),
         ("8.80171E+11,0.01", "A", "is no code"),
         ("880 171 172,0.01", "A", "blanks"),
-        ("8801-88,0.01", "A", "turned"),
+        ("8809-1,0.01", "A", "turned"),
         ("1-999999999,0.01", "A", "more digits"),
         ("100000000-999999999,0.01", "A", "too many"),
         ("1234567890123456789012345678901234567890,0.01", "A", "longer than 31"),
