@@ -3,6 +3,7 @@ import { useState } from 'react';
 import { type ApiKey, keys } from '../api/resources';
 import { type Messages, useText } from '../i18n';
 import { NONE, time } from '../lib/format';
+import { rightsInWords } from '../lib/rights';
 import { useMay } from '../lib/session';
 import { EditorDrawer } from '../ui/EditorDrawer';
 import type { Column } from '../ui/Grid';
@@ -95,7 +96,13 @@ function columnsOf(t: Messages): Column<ApiKey>[] {
   return [
     { key: 'name', title: t.common.name, width: 160, grow: true, cell: (k) => k.name },
     { key: 'user', title: t.signIn.user, width: 130, cell: (k) => k.user },
-    { key: 'rights', title: u.rights, width: 240, grow: true, cell: (k) => k.rights?.join(', ') ?? t.common.all },
+    {
+      key: 'rights',
+      title: u.rights,
+      width: 240,
+      grow: true,
+      cell: (k) => (k.rights ? rightsInWords(t, k.rights) : t.common.all),
+    },
     { key: 'networks', title: u.networks, width: 180, cell: (k) => k.networks.join(', ') || t.common.all },
     { key: 'created', title: u.created, width: 170, cell: (k) => time(k.created_at) },
     { key: 'expires', title: u.expires, width: 170, cell: (k) => (k.expires_at ? time(k.expires_at) : NONE) },

@@ -4,6 +4,7 @@ import { useState } from 'react';
 import { type Role, roles } from '../api/resources';
 import { type Messages, useText, wordFor } from '../i18n';
 import { NONE } from '../lib/format';
+import { rightsInWords } from '../lib/rights';
 import { useMay } from '../lib/session';
 import type { Column } from '../ui/Grid';
 import { ListView } from '../ui/ListView';
@@ -143,7 +144,7 @@ function columnsOf(t: Messages): Column<Role>[] {
   return [
     { key: 'name', title: t.common.name, width: 160, cell: (r) => r.name },
     { key: 'built', title: t.users.builtIn, width: 120, cell: (r) => (r.built_in ? t.common.yes : t.common.no) },
-    { key: 'rights', title: t.users.rights, width: 320, grow: true, cell: (r) => r.rights.join(', ') || NONE },
+    { key: 'rights', title: t.users.rights, width: 320, grow: true, cell: (r) => rightsInWords(t, r.rights) || NONE },
     { key: 'note', title: t.common.notes, width: 200, grow: true, cell: (r) => r.note || NONE },
   ];
 }
