@@ -54,6 +54,7 @@ pub(crate) struct Caller {
     pub source: IpAddr,
     /// Hash of the token in use.
     pub token: String,
+    pub kind: TokenKind,
 }
 
 impl Caller {
@@ -339,6 +340,7 @@ async fn caller_of(api: &Inner, hash: String, source: IpAddr) -> Result<Option<C
             account: user.details.account.map(AccountId),
             source,
             token: hash,
+            kind: token.details.kind,
         }))
     })
     .await
@@ -361,6 +363,23 @@ pub(crate) fn within_own<'a>(
     match rights.into_iter().find(|right| !caller.may(**right)) {
         None => Ok(()),
         Some(right) => Err(forbidden(&format!("You lack the right {right} yourself."))),
+    }
+}
+
+/// Who changes a user's password can act as that user; who changes a role, as all who have it.
+pub(crate) async fn outranks(api: &Inner, caller: &Caller, role: &str) -> Result<(), Problem> {
+    let role = role.to_string();
+    let rights = api.store(move |store| rights_of(store, &role)).await?;
+    within_own(caller, &rights)
+}
+
+/// Passwords and second factors are people's: a key for a program changes neither.
+pub(crate) fn in_person(caller: &Caller) -> Result<(), Problem> {
+    match caller.kind {
+        TokenKind::Key => {
+            Err(forbidden("A key cannot change the password or the second factor of its user."))
+        }
+        TokenKind::Session | TokenKind::Local => Ok(()),
     }
 }
 

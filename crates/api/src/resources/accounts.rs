@@ -158,7 +158,14 @@ pub(crate) async fn list_accounts(
     let config = api.store.config();
     let now = api.now();
     let seen = config.accounts.iter().filter(|stored| caller.sees(AccountId(stored.id)));
-    let all = seen.map(|stored| view(stored, money.get(&stored.id), now));
+    // Notes are the operator's own.
+    let hide = |mut account: Account| {
+        if caller.account.is_some() {
+            account.notes.clear();
+        }
+        account
+    };
+    let all = seen.map(|stored| hide(view(stored, money.get(&stored.id), now)));
     let asked = query
         .list()
         .with("kind", query.kind.map(AccountKind::key))
@@ -188,7 +195,11 @@ pub(crate) async fn get_account(
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let stored = seen(&api, &caller, &id)?;
-    Ok(versioned(StatusCode::OK, stored.version, read(&api, &stored).await?))
+    let mut account = read(&api, &stored).await?;
+    if caller.account.is_some() {
+        account.notes.clear();
+    }
+    Ok(versioned(StatusCode::OK, stored.version, account))
 }
 
 /// Replaces an account.

@@ -142,6 +142,16 @@ pub(crate) async fn list_calls(
         .with("caller", query.caller.as_ref())
         .with("callee", query.callee.as_ref());
     let held = held(&api, &caller);
+    if let Some(held) = &held {
+        let given = [
+            ("vendor", query.vendor.is_some()),
+            ("routing_gateway", query.routing_gateway.is_some()),
+            ("account", query.account.is_some()),
+            ("mapping_gateway", query.mapping_gateway.is_some()),
+            ("q", query.q.is_some()),
+        ];
+        held.refuse_probing(&given, query.sort.as_deref())?;
+    }
     let mut calls = api.board.calls();
     if let Some(held) = &held {
         calls.retain(|entry| held.owns_call(&entry.call));

@@ -203,8 +203,18 @@ pub(crate) async fn list_cdrs(
     let asked = query.list();
     asked.only_sort("-start")?;
     let limit = asked.limit()?;
-    let mut filter = filter(&api, query)?;
     let held = held(&api, &caller);
+    if let Some(held) = &held {
+        let given = [
+            ("vendor", query.vendor.is_some()),
+            ("routing_gateway", query.routing_gateway.is_some()),
+            ("account", query.account.is_some()),
+            ("mapping_gateway", query.mapping_gateway.is_some()),
+            ("q", query.q.is_some()),
+        ];
+        held.refuse_probing(&given, query.sort.as_deref())?;
+    }
+    let mut filter = filter(&api, query)?;
     if let Some(held) = &held {
         held.narrow(&mut filter);
     }

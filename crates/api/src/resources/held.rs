@@ -3,6 +3,7 @@
 
 use super::calls::{Call, CallLeg};
 use super::cdrs::{Cdr, CdrDetail, MediaFigures};
+use crate::problem::Problem;
 use crate::server::Inner;
 use crate::sign_in::Caller;
 use store::config::AccountKind;
@@ -39,6 +40,24 @@ impl Held {
         match self.side {
             Side::Customer => filter.account = Some(self.account),
             Side::Vendor => filter.vendor = Some(self.account),
+        }
+    }
+
+    /// What is not shown must not be found out by filtering, searching or sorting either.
+    pub fn refuse_probing(&self, asked: &[(&str, bool)], sort: Option<&str>) -> Result<(), Problem> {
+        let hidden: &[&str] = match self.side {
+            Side::Customer => &["vendor", "routing_gateway", "q"],
+            Side::Vendor => &["account", "mapping_gateway", "q"],
+        };
+        let filtered = asked.iter().find(|(field, given)| *given && hidden.contains(field));
+        if let Some((field, _)) = filtered {
+            return Err(Problem::field(*field, "is not open to users who are held to one account"));
+        }
+        match sort {
+            None | Some("" | "start" | "-start") => Ok(()),
+            Some(_) => {
+                Err(Problem::field("sort", "users who are held to one account can sort by start only"))
+            }
         }
     }
 

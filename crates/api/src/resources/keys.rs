@@ -113,6 +113,10 @@ pub(crate) async fn delete_key(
     let tokens = api.store(|store| store.all_tokens()).await?;
     let is_meant = |t: &Token| t.details.kind == TokenKind::Key && t.hash.get(..ID) == Some(&id);
     let found = tokens.into_iter().find(is_meant).ok_or_else(|| Problem::not_found("key", &id))?;
+    let owner = found.user.clone();
+    if let Some(owner) = api.store(move |store| store.user(&owner)).await? {
+        sign_in::outranks(&api, &caller, &owner.role).await?;
+    }
     api.store(move |store| store.delete_token(&found.hash, &caller)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -62,6 +62,7 @@ pub(crate) async fn put_role(
         return Err(Problem::field("role", "expected 1–64 letters, digits, blanks, dashes and underscores"));
     }
     check(&input.rights)?;
+    sign_in::outranks(&api, &caller, &name).await?;
     sign_in::within_own(&caller, &input.rights.iter().filter_map(|r| Right::parse(r)).collect::<Vec<_>>())?;
     let role = store::Role { name, rights: input.rights, note: input.note };
     let stored = role.clone();
@@ -77,6 +78,7 @@ pub(crate) async fn delete_role(
     Path(name): Path<String>,
 ) -> Result<StatusCode, Problem> {
     changeable(&name)?;
+    sign_in::outranks(&api, &caller, &name).await?;
     let users = api.store(|store| store.users()).await?;
     let holders: Vec<String> = users.into_iter().filter(|u| u.role == name).map(|u| u.name).collect();
     if !holders.is_empty() {

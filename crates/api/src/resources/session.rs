@@ -122,6 +122,7 @@ pub(crate) async fn change_password(
     caller: Caller,
     Body(input): Body<OwnPasswordInput>,
 ) -> Result<StatusCode, Problem> {
+    sign_in::in_person(&caller)?;
     if !sign_in::may_try(&api, &caller) {
         return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "Too many tries; wait a little."));
     }
@@ -135,6 +136,7 @@ pub(crate) async fn change_password(
 /// Proposes a second factor for whoever is signed in.
 #[utoipa::path(post, path = "/session/second-factor", tag = "session", responses((status = 200, body = SecondFactor)))]
 pub(crate) async fn propose_second_factor(caller: Caller) -> Result<Json<SecondFactor>, Problem> {
+    sign_in::in_person(&caller)?;
     let secret = totp::new_secret().ok_or_else(|| Problem::internal("the system gives no random numbers"))?;
     Ok(Json(SecondFactor { uri: totp::uri(&caller.user, &secret), secret }))
 }
@@ -146,6 +148,7 @@ pub(crate) async fn set_second_factor(
     caller: Caller,
     Body(input): Body<SecondFactorInput>,
 ) -> Result<StatusCode, Problem> {
+    sign_in::in_person(&caller)?;
     let Some(step) = totp::step_of(&input.secret, input.code.trim(), api.now()) else {
         return Err(Problem::field("code", "is not the present code of this secret"));
     };
@@ -165,6 +168,7 @@ pub(crate) async fn drop_second_factor(
     State(api): State<Api>,
     caller: Caller,
 ) -> Result<StatusCode, Problem> {
+    sign_in::in_person(&caller)?;
     users::change(&api, &caller, &caller.user, |user| user.details.totp = None).await?;
     Ok(StatusCode::NO_CONTENT)
 }

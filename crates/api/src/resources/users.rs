@@ -110,7 +110,7 @@ pub(crate) async fn update_user(
     Body(input): Body<UserInput>,
 ) -> Answer<ConsoleUser> {
     let before = find(&api, &name).await?;
-    outranks(&api, &caller, &before.role).await?;
+    sign_in::outranks(&api, &caller, &before.role).await?;
     check_role(&api, &caller, &input.role).await?;
     let account = account(&api, input.account.as_deref())?;
     let stays = input.role == ADMINISTRATOR && !input.disabled && account.is_none();
@@ -148,7 +148,7 @@ pub(crate) async fn delete_user(
     Path(name): Path<String>,
 ) -> Result<StatusCode, Problem> {
     let user = find(&api, &name).await?;
-    outranks(&api, &caller, &user.role).await?;
+    sign_in::outranks(&api, &caller, &user.role).await?;
     spare_last_administrator(&api, &user).await?;
     if user.name == caller.user {
         return Err(Problem::new(
@@ -215,14 +215,7 @@ async fn check_role(api: &Inner, caller: &Caller, role: &str) -> Result<(), Prob
             format!("there is no such role; expected {known} or one of your own"),
         ));
     }
-    outranks(api, caller, role).await
-}
-
-/// Who changes a user's password can act as that user.
-async fn outranks(api: &Inner, caller: &Caller, role: &str) -> Result<(), Problem> {
-    let role = role.to_string();
-    let rights = api.store(move |store| sign_in::rights_of(store, &role)).await?;
-    sign_in::within_own(caller, &rights)
+    sign_in::outranks(api, caller, role).await
 }
 
 fn account(api: &Inner, key: Option<&str>) -> Result<Option<u32>, Problem> {

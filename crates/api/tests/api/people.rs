@@ -115,6 +115,11 @@ async fn nobody_gives_away_more_than_they_have() {
     let wider = json!({"rights": ["money.edit"]});
     as_guard("PUT", "/roles/guard").json(&wider).send().await.refused(403, "");
     as_guard("POST", "/keys").json(&json!({"name": "k", "user": "admin"})).send().await.refused(403, "");
+    world.ask("PUT", "/roles/cashier").json(&json!({"rights": ["money.edit"]})).send().await.expect(200);
+    as_guard("PUT", "/roles/cashier").json(&json!({"rights": []})).send().await.refused(403, "");
+    as_guard("DELETE", "/roles/cashier").send().await.refused(403, "");
+    let id = world.post("/keys", json!({"name": "k"})).await.expect(201).json["id"].clone();
+    as_guard("DELETE", &format!("/keys/{}", id.as_str().unwrap())).send().await.refused(403, "");
     as_guard("POST", "/users").json(&new("guard")).send().await.expect(201);
     world.ask("DELETE", "/roles/guard").send().await.refused(409, "");
 }
@@ -147,6 +152,11 @@ async fn keys_open_only_what_they_are_for() {
     let made = world.post("/keys", json!({"name": "second"})).await.expect(201).json;
     let key = made["token"].as_str().unwrap().to_string();
     by(&world, &key, "GET", "/accounts").send().await.expect(200);
+    // A key that leaked must not lock its user out or take the user over.
+    by(&world, &key, "POST", "/session/second-factor").send().await.refused(403, "");
+    by(&world, &key, "DELETE", "/session/second-factor").send().await.refused(403, "");
+    let change = json!({"old": world.password, "new": "another long password"});
+    by(&world, &key, "PUT", "/session/password").json(&change).send().await.refused(403, "");
     world.ask("DELETE", &format!("/keys/{}", made["id"].as_str().unwrap())).send().await.expect(204);
     by(&world, &key, "GET", "/accounts").send().await.refused(401, "");
     world.ask("DELETE", "/keys/0000").send().await.refused(404, "");
@@ -276,6 +286,16 @@ async fn who_is_held_to_one_account_sees_nothing_of_others() {
             .map(|i| i["name"].as_str().or(i["account"].as_str()).unwrap().to_string())
             .collect::<Vec<_>>()
     };
+    for (probe, field) in [
+        ("/cdrs?vendor=vendor-a", "vendor"),
+        ("/cdrs?routing_gateway=vendor-a-1", "routing_gateway"),
+        ("/cdrs?q=vendor-a", "q"),
+        ("/calls?vendor=vendor-a", "vendor"),
+        ("/calls?q=vendor-a", "q"),
+        ("/calls?sort=cost_rate", "sort"),
+    ] {
+        get(probe).await.refused(422, field);
+    }
     for list in ["/accounts", "/calls", "/cdrs", "/cdrs?account=other", "/calls?account=other"] {
         let told = get(list).await.expect(200);
         assert!(names(&told).iter().all(|n| n == "acme"), "{list}: {}", told.json);
