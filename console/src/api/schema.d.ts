@@ -212,6 +212,74 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/changes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the versions of the configuration, the newest first. */
+        get: operations["list_changes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/changes/compare": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What is different between two versions. */
+        get: operations["compare_changes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/changes/{version}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Shows one version. */
+        get: operations["get_change"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/changes/{version}/undo": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Takes a version back: all that it changed is as it was before, in one new version. */
+        post: operations["undo_change"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/check": {
         parameters: {
             query?: never;
@@ -1155,6 +1223,32 @@ export interface components {
             findings: components["schemas"]["Finding"][];
             ok: boolean;
         };
+        /** @description One version of the configuration. */
+        ConfigChange: {
+            at: components["schemas"]["Timestamp"];
+            author: string;
+            items: components["schemas"]["ConfigDifference"][];
+            /** @description Address that the request came from; empty: the switch itself. */
+            source: string;
+            /** @description The version that this one takes back. */
+            undoes?: string | null;
+            version: string;
+        };
+        ConfigComparison: {
+            from: string;
+            items: components["schemas"]["ConfigDifference"][];
+            to: string;
+        };
+        /** @description One thing that is different. */
+        ConfigDifference: {
+            /** @description As it became; `null`: it is gone. */
+            after?: unknown;
+            /** @description As it was, with secrets hidden; `null`: it was not there. Rates with neither side came by file. */
+            before?: unknown;
+            /** @description `account`, `routing_gateway`, `parameter`, `rates`, … */
+            kind: string;
+            name: string;
+        };
         /** @description Somebody who may sign in. */
         ConsoleUser: {
             /** @description Sees nothing but this account's part. */
@@ -1700,6 +1794,26 @@ export interface components {
                 user_agent_a?: string | null;
                 user_agent_b?: string | null;
                 vendor?: string | null;
+            }[];
+            /** @description Ask with it for the next page; `null` on the last. */
+            next_cursor?: string | null;
+            /**
+             * Format: int64
+             * @description Rows on all pages; `null` where counting would cost too much.
+             */
+            total?: number | null;
+        };
+        /** @description One page of a list. */
+        Page_ConfigChange: {
+            items: {
+                at: components["schemas"]["Timestamp"];
+                author: string;
+                items: components["schemas"]["ConfigDifference"][];
+                /** @description Address that the request came from; empty: the switch itself. */
+                source: string;
+                /** @description The version that this one takes back. */
+                undoes?: string | null;
+                version: string;
             }[];
             /** @description Ask with it for the next page; `null` on the last. */
             next_cursor?: string | null;
@@ -2494,6 +2608,16 @@ export interface components {
         };
         /** @enum {string} */
         Transport: "udp" | "tcp";
+        UndoInput: {
+            /** @description Say whether it could be done, and change nothing. */
+            dry_run?: boolean;
+        };
+        UndoResult: {
+            /** @description False for a dry run. */
+            applied: boolean;
+            /** @description The version that is in force now. */
+            version: string;
+        };
         /** @description Who is signed in. */
         User: {
             /** @description Sees nothing but this account's part. */
@@ -3094,6 +3218,145 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["CdrDetail"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_changes: {
+        parameters: {
+            query?: {
+                /** @description Rows on a page, 1 to 500; 100 when absent. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description Columns, most important first, `-` for descending: `-start` or `name,-balance`. */
+                sort?: string;
+                /** @description Text to search for. */
+                q?: string;
+                author?: string;
+                /** @description Changes of something of this kind. */
+                kind?: string;
+                /** @description Changes of something of this name. */
+                name?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_ConfigChange"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    compare_changes: {
+        parameters: {
+            query: {
+                /** @description The state after this version; 0: nothing. */
+                from: number;
+                /** @description The state after this one; the present when absent. */
+                to?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConfigComparison"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_change: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                version: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConfigChange"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    undo_change: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                version: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UndoInput"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UndoResult"];
                 };
             };
             /** @description Refused */

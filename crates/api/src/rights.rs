@@ -116,7 +116,7 @@ pub(crate) fn needed(method: &Method, path: &str) -> Need {
         ["accounts", ..] => Area::Accounts,
         ["rate-groups", ..] => Area::Rates,
         ["mapping-gateways" | "routing-gateways", ..] => Area::Routing,
-        ["parameters" | "apply", ..] => Area::System,
+        ["parameters" | "apply" | "changes", ..] => Area::System,
         ["users" | "roles" | "keys" | "access" | "audit", ..] => Area::Security,
         _ => return Need::All,
     };

@@ -77,12 +77,6 @@ const SECTIONS: [&str; 5] =
     [Account::KIND, RateGroup::KIND, MappingGateway::KIND, RoutingGateway::KIND, "parameters"];
 const RATES: &str = "rates";
 
-/// Ends the transaction of a dry run, with what it found.
-enum End {
-    DryRun(Plan),
-    Failed(ChangeError),
-}
-
 impl Store {
     /// Applies files. They may refer to each other and to what is there already.
     pub fn apply(
@@ -92,30 +86,9 @@ impl Store {
         by: impl Into<crate::Author>,
     ) -> Result<Plan, ChangeError> {
         let parsed = parse(files)?;
-        let mut end = None;
-        let done = self.change(by, |edit| {
-            let changes = carry_out(edit, files, &parsed)?;
-            let plan = Plan { applied: !dry_run, changes, payments: Vec::new() };
-            if dry_run {
-                // Any error rolls back; this one is taken out again below.
-                end = Some(End::DryRun(plan));
-                return Err(ChangeError::NotFound);
-            }
-            Ok(plan)
-        });
-        let end = end.unwrap_or_else(|| match done {
-            Ok(plan) => End::DryRun(plan),
-            Err(e) => End::Failed(e),
-        });
-        match end {
-            End::DryRun(mut plan) => {
-                if plan.applied {
-                    plan.payments = self.pending_payments()?;
-                }
-                Ok(plan)
-            }
-            End::Failed(e) => Err(e),
-        }
+        let changes = self.try_change(by, dry_run, |edit| carry_out(edit, files, &parsed))?;
+        let payments = if dry_run { Vec::new() } else { self.pending_payments()? };
+        Ok(Plan { applied: !dry_run, changes, payments })
     }
 }
 

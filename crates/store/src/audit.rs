@@ -156,7 +156,7 @@ fn read(row: &Row<'_>) -> Result<AuditEntry, StoreError> {
 const SECRET: [&str; 5] = ["password", "secret", "sealed_password", "password_hash", "totp"];
 
 /// The same JSON, with a changed secret recognisable as changed but not to be read.
-fn without_secrets(json: &str) -> String {
+pub(crate) fn without_secrets(json: &str) -> String {
     fn hide(value: &mut serde_json::Value) {
         match value {
             serde_json::Value::Object(map) => {

@@ -2,9 +2,10 @@
 //! the transaction that [`crate::Store`] holds open.
 
 use crate::audit::{self, Author, Deed};
+use crate::changes;
+use crate::changes::Item;
 use crate::config::{
-    Account, Config, Document, MappingGateway, RateGroup, RoutingGateway, Secrets, Sheet, Stored,
-    check_parameters, refers_to,
+    Account, Config, Document, RateGroup, Secrets, Sheet, Stored, check_parameters, each_kind, refers_to,
 };
 use crate::sql::{Connection, Value, crc};
 use crate::{ChangeError, Problem, StoreError};
@@ -17,6 +18,10 @@ pub(crate) struct Edit<'a> {
     by: &'a Author,
     at: i64,
     changed: bool,
+    /// What is different, for the list of changes.
+    items: Vec<Item>,
+    /// The change that this one takes back.
+    undoes: Option<u64>,
 }
 
 impl<'a> Edit<'a> {
@@ -27,16 +32,13 @@ impl<'a> Edit<'a> {
         by: &'a Author,
         at: i64,
     ) -> Edit<'a> {
-        Edit { db, config, secrets, by, at, changed: false }
+        Edit { db, config, secrets, by, at, changed: false, items: Vec::new(), undoes: None }
     }
 
     /// The whole configuration as it is stored.
     pub fn load(db: &Connection, realm: Arc<str>) -> Result<Config, StoreError> {
         let mut config = Config { realm, ..Config::default() };
-        load_table::<Account>(db, &mut config)?;
-        load_table::<RateGroup>(db, &mut config)?;
-        load_table::<MappingGateway>(db, &mut config)?;
-        load_table::<RoutingGateway>(db, &mut config)?;
+        each_kind!(T => load_table::<T>(db, &mut config)?);
         db.each("SELECT name, body, crc FROM parameter ORDER BY name", &[], |row| {
             row.verify(2)?;
             config.parameters.insert(row.text(0)?.to_string(), row.text(1)?.to_string());
@@ -60,8 +62,19 @@ impl<'a> Edit<'a> {
     pub fn finish(&mut self) -> Result<(), StoreError> {
         if self.changed {
             self.config.version = self.count_up("version")?;
+            changes::write(self.db, self.config.version, self.by, self.at, self.undoes, &self.items)?;
         }
         Ok(())
+    }
+
+    /// Says which change this one takes back.
+    pub(crate) fn undoing(&mut self, change: u64) {
+        self.undoes = Some(change);
+    }
+
+    /// Notes a difference for the list of changes.
+    pub(crate) fn differs(&mut self, item: Item) {
+        self.items.push(item);
     }
 
     fn count_up(&self, counter: &str) -> Result<u64, StoreError> {
@@ -156,7 +169,7 @@ impl<'a> Edit<'a> {
         Ok(())
     }
 
-    fn has_money(&self, account: u32) -> Result<bool, StoreError> {
+    pub(crate) fn has_money(&self, account: u32) -> Result<bool, StoreError> {
         let book = format!("account:{account}");
         let entries =
             self.db.first("SELECT 1 FROM ledger_entry WHERE book = ?1", &[book.into()], |_| Ok(()))?;
@@ -182,15 +195,12 @@ impl<'a> Edit<'a> {
         }
         if let Some(before) = before.filter(|b| b.document.name() != after.document.name()) {
             let (old, new) = (before.document.name(), after.document.name());
-            self.rename_in::<RateGroup>(T::KIND, old, new)?;
-            self.rename_in::<Account>(T::KIND, old, new)?;
-            self.rename_in::<MappingGateway>(T::KIND, old, new)?;
-            self.rename_in::<RoutingGateway>(T::KIND, old, new)?;
+            each_kind!(U => self.rename_in::<U>(T::KIND, old, new)?);
         }
         Ok(())
     }
 
-    fn write_row(
+    pub(crate) fn write_row(
         &mut self,
         kind: &str,
         id: u32,
@@ -232,6 +242,13 @@ impl<'a> Edit<'a> {
         let before = before.flatten();
         let after = body.map(String::as_str);
         self.audit(&Deed { action, kind, object: name, before: before.as_deref(), after })?;
+        self.differs(Item {
+            kind: kind.to_string(),
+            id,
+            name: name.to_string(),
+            before,
+            after: after.map(str::to_string),
+        });
         let by = Value::from(&self.by.name);
         let row = [kind.into(), id.into(), version.into(), body.into(), self.at.into(), by];
         let sql = "INSERT INTO document_history (kind, id, version, body, changed_at, changed_by)
@@ -288,14 +305,29 @@ impl<'a> Edit<'a> {
             return Err(ChangeError::Referenced { by });
         }
         if T::KIND == RateGroup::KIND {
-            self.db.run("DELETE FROM rate WHERE group_id = ?1", &[id.into()])?;
-            self.db.run("DELETE FROM rate_sheet WHERE group_id = ?1", &[id.into()])?;
-            self.config.sheets.remove(&id);
+            self.empty_group(id, stored.document.name())?;
         }
-        self.db.run("DELETE FROM document WHERE kind = ?1 AND id = ?2", &[T::KIND.into(), id.into()])?;
-        self.write_history(T::KIND, id, stored.version + 1, stored.document.name(), None)?;
+        self.remove_row(T::KIND, id, stored.version + 1, stored.document.name())?;
         T::table_mut(self.config).remove(id);
         Ok(())
+    }
+
+    pub(crate) fn remove_row(
+        &mut self,
+        kind: &str,
+        id: u32,
+        version: u64,
+        name: &str,
+    ) -> Result<(), StoreError> {
+        self.db.run("DELETE FROM document WHERE kind = ?1 AND id = ?2", &[kind.into(), id.into()])?;
+        self.write_history(kind, id, version, name, None)
+    }
+
+    /// The last version of a document, gone or not.
+    pub(crate) fn last_version(&self, kind: &str, id: u32) -> Result<u64, StoreError> {
+        let sql = "SELECT MAX(version) FROM document_history WHERE kind = ?1 AND id = ?2";
+        let found = self.db.first(sql, &[kind.into(), id.into()], |row| row.optional_unsigned(0))?;
+        Ok(found.flatten().unwrap_or(0))
     }
 
     /// A new version of the group's rates, with so many more.
@@ -327,7 +359,14 @@ impl<'a> Edit<'a> {
         let json = |value: Option<&String>| value.map(|v| serde_json::Value::from(v.as_str()).to_string());
         let (before, after) = (json(self.config.parameters.get(&known)), json(wanted.as_ref()));
         let (before, after) = (before.as_deref(), after.as_deref());
-        self.audit(&Deed { action: "update", kind: "parameter", object: &known, before, after })?;
+        self.audit(&Deed { action: "update", kind: changes::PARAMETER, object: &known, before, after })?;
+        self.differs(Item {
+            kind: changes::PARAMETER.to_string(),
+            id: 0,
+            name: known.clone(),
+            before: self.config.parameters.get(&known).cloned(),
+            after: wanted.clone(),
+        });
         match wanted {
             Some(text) => {
                 let mut row = vec![Value::from(&known), Value::from(&text)];

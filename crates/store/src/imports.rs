@@ -3,6 +3,7 @@
 //! with what is there; applied in one transaction; undone as long as nobody has changed the group since.
 
 use crate::audit::{Author, Deed};
+use crate::changes::{self, Item};
 use crate::config::{AccountKind, Rate, RateGroup, check_rate};
 use crate::edit::Edit;
 use crate::rates::{RATE_COLUMNS, each_rate, rate, read_rate, sheet_version, with_row};
@@ -470,6 +471,9 @@ fn finish(
     write_import(edit.db, import)?;
     let group =
         edit.config.rate_groups.get(import.group).map(|g| g.document.name.clone()).unwrap_or_default();
+    // Too many to keep twice: the import itself can be undone.
+    let (name, id) = (group.clone(), import.group);
+    edit.differs(Item { kind: changes::RATES.to_string(), id, name, before: None, after: None });
     let told = serde_json::json!({ "import": import.id, "file": import.name, "state": state, "counts": import.body.counts });
     let (action, kind, after) = ("update", "rates", told.to_string());
     edit.audit(&Deed { action, kind, object: &group, before: None, after: Some(&after) })

@@ -14,6 +14,7 @@
 //! | `rewriting` | rules for numbers, for the brain and for trying out |
 //! | `applier` | journal records into ledger, balances and CDR partitions |
 //! | `cdrs`, `ledger` | queries |
+//! | `changes` | versions of the configuration, compared and taken back |
 //! | `people`, `audit` | users, roles, tokens; who changed what |
 //! | `backup` | copies of a data folder, and putting them back |
 //! | `check`, `restore` | is it all consistent; what the brain must know at the start |
@@ -23,6 +24,7 @@ mod apply;
 mod audit;
 mod backup;
 mod cdrs;
+mod changes;
 mod check;
 pub mod config;
 mod edit;
@@ -49,6 +51,7 @@ pub use apply::{Change, ChangeAction, FieldChange, Plan, SourceFile};
 pub use audit::{AuditEntry, AuditFilter, Author, Deed};
 pub use backup::{Backup, Restored, backup, restore};
 pub use cdrs::{CdrFilter, Page};
+pub use changes::{ChangeFilter, Item, Version};
 pub use check::Finding;
 pub use config::{Config, Document, Stored};
 pub use error::{ChangeError, Problem, StoreError};

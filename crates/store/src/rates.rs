@@ -1,13 +1,14 @@
 //! The rates of a group in the database: rows of a sheet, each told from the others by its prefix and its variant.
 
 use crate::audit::Deed;
+use crate::changes::{self, Item};
 use crate::config::{Rate, RateGroup, check_rate};
 use crate::edit::Edit;
 use crate::sql::{Connection, Row, Value, crc, like_literal};
 use crate::{ChangeError, Problem, StoreError};
 use billing::rate::{MOST_TIMES, RateError};
 use serde::{Deserialize, Serialize};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use vocab::{CallLevel, RateSection, Utc};
 
 impl Edit<'_> {
@@ -25,7 +26,11 @@ impl Edit<'_> {
         }
         self.write_rate(group, rate)?;
         let more = if before.is_none() { 1 } else { 0 };
-        self.audit_rates(group, &[RateChange { before, after: Some(rate.clone()) }])?;
+        self.audit_rates(
+            group,
+            &self.group_name(group),
+            &[RateChange { before, after: Some(rate.clone()) }],
+        )?;
         Ok(self.count_rates(group, more)?)
     }
 
@@ -35,7 +40,11 @@ impl Edit<'_> {
             return Err(ChangeError::NotFound);
         };
         self.remove_rate(group, prefix, variant)?;
-        self.audit_rates(group, &[RateChange { before: Some(before), after: None }])?;
+        self.audit_rates(
+            group,
+            &self.group_name(group),
+            &[RateChange { before: Some(before), after: None }],
+        )?;
         Ok(self.count_rates(group, -1)?)
     }
 
@@ -57,8 +66,30 @@ impl Edit<'_> {
         }
         rates.sort_by_cached_key(key);
         let changes = differences(self.db, group, rates)?;
+        self.write_changes(group, &self.group_name(group), &changes)?;
+        Ok(changes)
+    }
+
+    /// Removes all rates of a group that is to go, and may be gone from the draft already.
+    pub(crate) fn empty_group(&mut self, group: u32, name: &str) -> Result<(), StoreError> {
+        if self.config.sheets.get(&group).is_some_and(|sheet| sheet.count <= MOST_RATES_KEPT as u64) {
+            let changes = differences(self.db, group, Vec::new())?;
+            self.write_changes(group, name, &changes)?;
+        } else {
+            self.db.run("DELETE FROM rate WHERE group_id = ?1", &[group.into()])?;
+        }
+        self.db.run("DELETE FROM rate_sheet WHERE group_id = ?1", &[group.into()])?;
+        self.config.sheets.remove(&group);
+        Ok(())
+    }
+
+    fn group_name(&self, group: u32) -> String {
+        self.config.rate_groups.get(group).map(|g| g.document.name.clone()).unwrap_or_default()
+    }
+
+    fn write_changes(&mut self, group: u32, name: &str, changes: &[RateChange]) -> Result<(), StoreError> {
         let mut count = 0;
-        for change in &changes {
+        for change in changes {
             match change {
                 RateChange { after: Some(rate), before } => {
                     self.write_rate(group, rate)?;
@@ -72,16 +103,16 @@ impl Edit<'_> {
             }
         }
         if !changes.is_empty() {
-            self.audit_rates(group, &changes)?;
+            self.audit_rates(group, name, changes)?;
             self.count_rates(group, count)?;
         }
-        Ok(changes)
+        Ok(())
     }
 
     /// Rates have no documents: their changes are noted one by one when there are few, else counted.
-    fn audit_rates(&self, group: u32, changes: &[RateChange]) -> Result<(), StoreError> {
+    fn audit_rates(&mut self, group: u32, name: &str, changes: &[RateChange]) -> Result<(), StoreError> {
         const SHOWN: usize = 50;
-        let name = self.config.rate_groups.get(group).map(|g| g.document.name.clone()).unwrap_or_default();
+        self.differs_in_rates(group, name, changes)?;
         let all = |of: fn(&RateChange) -> Option<&Rate>| changes.iter().filter_map(of).collect::<Vec<_>>();
         let (before, after) = (all(|c| c.before.as_ref()), all(|c| c.after.as_ref()));
         let text = |rates: &[&Rate]| match changes.len() {
@@ -92,11 +123,55 @@ impl Edit<'_> {
         let deed = Deed {
             action: "update",
             kind: "rates",
-            object: &name,
+            object: name,
             before: Some(&before),
             after: Some(&after),
         };
         self.audit(&deed)
+    }
+
+    /// For undo: every rate before and after, unless there are too many to keep twice.
+    fn differs_in_rates(&mut self, group: u32, name: &str, changes: &[RateChange]) -> Result<(), StoreError> {
+        let kept = changes.len() <= MOST_RATES_KEPT;
+        let text = |of: fn(&RateChange) -> Option<&Rate>| match kept {
+            true => serde_json::to_string(&changes.iter().filter_map(of).collect::<Vec<_>>()).map(Some),
+            false => Ok(None),
+        };
+        let (before, after) = (text(|c| c.before.as_ref())?, text(|c| c.after.as_ref())?);
+        let (kind, name) = (changes::RATES.to_string(), name.to_string());
+        self.differs(Item { kind, id: group, name, before, after });
+        Ok(())
+    }
+
+    /// Puts single rates back as they were: those of `undone` go, those of `restored` come.
+    pub(crate) fn restore_rates(
+        &mut self,
+        group: u32,
+        undone: &[Rate],
+        restored: Vec<Rate>,
+    ) -> Result<(), ChangeError> {
+        let mut changes: BTreeMap<(String, String), RateChange> = BTreeMap::new();
+        for rate in undone {
+            let now = self::rate(self.db, group, &rate.prefix, &rate.variant())?;
+            if now.as_ref() != Some(rate) {
+                let words =
+                    format!("the rate of {:?} was changed since; undo the later change first", rate.prefix);
+                return Err(vec![Problem::new("rates", words)].into());
+            }
+            changes.insert(key(rate), RateChange { before: now, after: None });
+        }
+        for rate in restored {
+            let entry = changes.entry(key(&rate)).or_insert(RateChange { before: None, after: None });
+            if entry.before.is_none() && self::rate(self.db, group, &rate.prefix, &rate.variant())?.is_some()
+            {
+                let words =
+                    format!("there is a rate of {:?} again; undo the later change first", rate.prefix);
+                return Err(vec![Problem::new("rates", words)].into());
+            }
+            entry.after = Some(rate);
+        }
+        let changes: Vec<RateChange> = changes.into_values().collect();
+        Ok(self.write_changes(group, &self.group_name(group), &changes)?)
     }
 
     fn write_rate(&self, group: u32, rate: &Rate) -> Result<(), StoreError> {
@@ -178,6 +253,9 @@ impl Terms {
         serde_json::from_str(text).map_err(|e| StoreError::corrupt(format!("terms of a rate: {e}")))
     }
 }
+
+/// So many rates of one change are kept for undo; larger ones come by file, and an import has an undo of its own.
+const MOST_RATES_KEPT: usize = 20_000;
 
 /// One rate, different before and after.
 pub(crate) struct RateChange {

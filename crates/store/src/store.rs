@@ -197,6 +197,26 @@ impl Store {
         Ok(value)
     }
 
+    /// The same; with `dry_run` only tried: everything is checked and nothing kept.
+    pub(crate) fn try_change<T>(
+        &self,
+        by: impl Into<Author>,
+        dry_run: bool,
+        work: impl FnOnce(&mut Edit<'_>) -> Result<T, ChangeError>,
+    ) -> Result<T, ChangeError> {
+        let mut tried = None;
+        let done = self.change(by, |edit| {
+            let value = work(edit)?;
+            if dry_run {
+                tried = Some(value);
+                // Any error rolls back; this one is taken out again below.
+                return Err(ChangeError::NotFound);
+            }
+            Ok(value)
+        });
+        tried.map_or(done, Ok)
+    }
+
     /// Runs a query on a connection of its own.
     pub(crate) fn read<T>(
         &self,

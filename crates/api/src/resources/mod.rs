@@ -6,6 +6,7 @@ pub(crate) mod apply;
 pub(crate) mod audit;
 pub(crate) mod calls;
 pub(crate) mod cdrs;
+pub(crate) mod changes;
 pub(crate) mod check;
 pub(crate) mod end_reasons;
 pub(crate) mod held;
@@ -92,6 +93,10 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(end_reasons::list_end_reasons))
         .routes(routes!(apply::apply_files))
         .routes(routes!(apply::export))
+        .routes(routes!(changes::list_changes))
+        .routes(routes!(changes::compare_changes))
+        .routes(routes!(changes::get_change))
+        .routes(routes!(changes::undo_change))
         .routes(routes!(check::check))
         .routes(routes!(live::open_live))
 }

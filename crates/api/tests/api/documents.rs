@@ -177,3 +177,28 @@ async fn files_are_applied_and_written_back() {
         world.post("/apply", json!({"files": [{"name": "export.toml", "text": text}]})).await.expect(200);
     assert_eq!(same.json["changes"], json!([]));
 }
+
+#[tokio::test]
+async fn a_change_is_listed_and_taken_back() {
+    let world = World::with_business();
+    let set = |value: &str| json!({ "value": value });
+    world.ask("PUT", "/parameters/SS_MAX_CPS").json(&set("40")).send().await.expect(200);
+    let told = world.get("/changes?limit=1").await.expect(200);
+    let change = &told.json["items"][0];
+    let want = json!([{"kind": "parameter", "name": "SS_MAX_CPS", "before": null, "after": "40"}]);
+    assert_eq!((&change["items"], &change["undoes"]), (&want, &json!(null)));
+    let version: u64 = change["version"].as_str().unwrap().parse().unwrap();
+    let undo = format!("/changes/{version}/undo");
+    let told = world.post(&undo, json!({"dry_run": true})).await.expect(200);
+    assert_eq!(told.json, json!({"applied": false, "version": version.to_string()}));
+    world.post(&undo, json!({})).await.expect(200);
+    assert_eq!(world.get("/changes").await.json["items"][0]["undoes"], json!(version.to_string()));
+    world.post(&undo, json!({})).await.expect(422);
+    let told = world.get(&format!("/changes/compare?from={}&to={version}", version - 1)).await.expect(200);
+    assert_eq!(told.json["items"], want);
+    let told = world.get(&format!("/changes/compare?from={}", version - 1)).await.expect(200);
+    assert_eq!(told.json["items"], json!([]));
+    world.get(&format!("/changes/compare?from=9&to={}", 1)).await.refused(422, "from");
+    world.get("/changes/x").await.expect(404);
+    world.post("/changes/99999/undo", json!({})).await.expect(404);
+}

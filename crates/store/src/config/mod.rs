@@ -159,10 +159,7 @@ impl Config {
     /// Who refers to the document of this kind and name, in words.
     pub(crate) fn references_to(&self, kind: &str, name: &str) -> Vec<String> {
         let mut all = Vec::new();
-        collect_references(&self.rate_groups, kind, name, &mut all);
-        collect_references(&self.accounts, kind, name, &mut all);
-        collect_references(&self.mapping_gateways, kind, name, &mut all);
-        collect_references(&self.routing_gateways, kind, name, &mut all);
+        each_kind!(T => collect_references(T::table(self), kind, name, &mut all));
         all
     }
 
@@ -176,6 +173,29 @@ impl Config {
         unique.into_iter().collect()
     }
 }
+
+/// Does the same for every kind of document, in the order of their references: the one list of kinds.
+macro_rules! each_kind {
+    ($kind:ident => $do:expr) => {{
+        {
+            type $kind = $crate::config::RateGroup;
+            $do
+        }
+        {
+            type $kind = $crate::config::Account;
+            $do
+        }
+        {
+            type $kind = $crate::config::MappingGateway;
+            $do
+        }
+        {
+            type $kind = $crate::config::RoutingGateway;
+            $do
+        }
+    }};
+}
+pub(crate) use each_kind;
 
 /// Does this document refer to the one of this kind and name?
 pub(crate) fn refers_to<T: Document>(document: &T, kind: &str, name: &str) -> bool {

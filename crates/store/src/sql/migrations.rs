@@ -14,6 +14,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 2, name: "rates at times", ddl: include_str!("0002.sql") },
     Migration { version: 3, name: "people and audit", ddl: include_str!("0003.sql") },
     Migration { version: 4, name: "imports of rates", ddl: include_str!("0004.sql") },
+    Migration { version: 5, name: "versions of the configuration", ddl: include_str!("0005.sql") },
 ];
 
 /// Brings the database to the version of this program; each step is one transaction.

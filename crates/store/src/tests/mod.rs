@@ -1,6 +1,7 @@
 //! The crate as its users see it, on real files.
 
 mod calls;
+mod changes;
 mod checks;
 mod documents;
 mod files;

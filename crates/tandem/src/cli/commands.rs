@@ -28,6 +28,7 @@ pub fn remote(command: Command) -> Result<(), Failure> {
         Command::Check { client } => with(&client, check),
         Command::Status { client } => with(&client, status),
         Command::Param { command } => param(command),
+        Command::Changes { command } => super::changes::changes(command),
         Command::Serve(_)
         | Command::Demo(_)
         | Command::Openapi
@@ -85,7 +86,12 @@ impl Out {
 }
 
 /// Every page of a list, or the first `limit` rows.
-fn all(client: &Client, path: &str, query: &[(&str, String)], limit: usize) -> Result<Value, Failure> {
+pub(super) fn all(
+    client: &Client,
+    path: &str,
+    query: &[(&str, String)],
+    limit: usize,
+) -> Result<Value, Failure> {
     let (mut items, mut cursor) = (Vec::new(), None::<String>);
     let mut total = Value::Null;
     loop {
@@ -104,12 +110,12 @@ fn all(client: &Client, path: &str, query: &[(&str, String)], limit: usize) -> R
     }
 }
 
-fn items(list: &Value) -> &[Value] {
+pub(super) fn items(list: &Value) -> &[Value] {
     list["items"].as_array().or(list.as_array()).map(Vec::as_slice).unwrap_or_default()
 }
 
 /// A value as it stands in a cell.
-fn cell(value: &Value) -> String {
+pub(super) fn cell(value: &Value) -> String {
     match value {
         Value::Null => "-".into(),
         Value::String(s) if s.is_empty() => "-".into(),

@@ -1,5 +1,6 @@
 //! The command line. `serve` and `demo` are the switch; everything else talks to a running one through its API.
 
+mod changes;
 mod client;
 mod commands;
 mod folders;
@@ -125,6 +126,11 @@ enum Command {
     Param {
         #[command(subcommand)]
         command: ParamCommand,
+    },
+    /// Versions of the configuration: what was changed, and taking it back
+    Changes {
+        #[command(subcommand)]
+        command: changes::ChangesCommand,
     },
     /// Print the OpenAPI document of the API
     Openapi,

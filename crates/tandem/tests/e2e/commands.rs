@@ -23,6 +23,10 @@ fn every_command_has_words_and_json() {
         (&["param", "list", "ringing"], "SS_SIP_TIMEOUT_RINGING"),
         (&["param", "set", "SS_SIP_TIMEOUT_RINGING", "60"], "60"),
         (&["param", "list", "--changed"], "SS_SIP_TIMEOUT_RINGING"),
+        (&["changes", "list"], "parameter SS_SIP_TIMEOUT_RINGING"),
+        (&["changes", "show", "2"], "- -> 60"),
+        (&["changes", "compare", "0"], "account acme: created"),
+        (&["changes", "undo", "2", "--dry-run"], "can be taken back"),
         (&["check"], "ok"),
         (&["export"], "acme"),
         (&["version"], env!("CARGO_PKG_VERSION")),
@@ -38,6 +42,8 @@ fn every_command_has_words_and_json() {
         assert!(words.lines().all(|l| l == l.trim_end()), "{args:?}: {words:?}");
         switch.json(args);
     }
+    assert!(switch.ok(&["changes", "undo", "2"]).contains("version 3"));
+    assert!(!switch.ok(&["param", "list", "--changed"]).contains("RINGING"));
     let openapi: serde_json::Value = serde_json::from_str(&switch.ok(&["openapi"])).unwrap();
     assert!(openapi["paths"]["/api/v1/accounts"].is_object());
 }
