@@ -1,8 +1,8 @@
 //! The allocator of the program, with a count of what is in use.
 
-use mimalloc::MiMalloc;
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
+use tikv_jemallocator::Jemalloc;
 
 /// Counts for each thread, so that counting costs next to nothing; the parts that ask have one thread.
 pub struct Counted;
@@ -31,23 +31,23 @@ pub fn kept<T>(work: impl FnOnce() -> T) -> (T, u64) {
 unsafe impl GlobalAlloc for Counted {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size(), 1);
-        unsafe { MiMalloc.alloc(layout) }
+        unsafe { Jemalloc.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         count(layout.size(), 1);
-        unsafe { MiMalloc.alloc_zeroed(layout) }
+        unsafe { Jemalloc.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         count(layout.size(), -1);
         count(size, 1);
-        unsafe { MiMalloc.realloc(at, layout, size) }
+        unsafe { Jemalloc.realloc(at, layout, size) }
     }
 
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
         count(layout.size(), -1);
-        unsafe { MiMalloc.dealloc(at, layout) }
+        unsafe { Jemalloc.dealloc(at, layout) }
     }
 }
 

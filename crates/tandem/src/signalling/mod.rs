@@ -32,18 +32,23 @@ use vocab::{Flow, Seq, Tick, Transport};
 
 /// Event number of the bell; the others are positions in the list of UDP listeners.
 const BELL: u64 = u64::MAX;
-/// Batches of datagrams taken from one socket in one turn: 256,000 a second at the pace of [`REST`].
+/// Batches of datagrams taken from one socket in one turn: 256,000 a second at the pace of [`SHORT_REST`].
 const BATCHES: usize = 16;
 /// Messages of connections handled in one turn, so that a peer that sends thousands at once keeps nobody waiting.
 const STREAM_EVENTS: usize = 256;
 /// Reports taken from one socket's error queue in one turn.
 const ERRORS: usize = 64;
-/// With more inputs than this in a window, turns are spaced out: falling asleep and waking up costs more than handling
-/// a message, so that many should share it.
-const BUSY: usize = 15;
+/// Inputs are counted for this long, to know how busy the next ones are.
 const WINDOW: Duration = Duration::from_millis(10);
+/// With more inputs than this in a window, turns are spaced out: falling asleep, waking up and finding code and tables in
+/// no cache costs more than handling a message, so that many should share it.
+const BUSY: usize = 15;
 /// Between turns when busy. No message waits longer for its turn.
-const REST: Duration = Duration::from_millis(2);
+const REST: Duration = Duration::from_millis(5);
+/// With more inputs than this, turns are long enough with a shorter rest, and the kernel may have no room for what comes
+/// in a longer one.
+const VERY_BUSY: usize = 100;
+const SHORT_REST: Duration = Duration::from_millis(2);
 /// Between tellings of what has changed.
 const NEWS: Duration = Duration::from_millis(100);
 
@@ -77,7 +82,8 @@ pub struct Signalling {
 /// How much there is to do.
 #[derive(Default)]
 struct Pace {
-    busy: bool,
+    /// Between turns; `None`: as soon as there is something.
+    rest: Option<Duration>,
     inputs: usize,
     window_ends: Tick,
 }
@@ -85,7 +91,9 @@ struct Pace {
 impl Pace {
     fn turn(&mut self, now: Tick) {
         if now >= self.window_ends {
-            *self = Pace { busy: self.inputs > BUSY, inputs: 0, window_ends: now + WINDOW };
+            let rest = if self.inputs > VERY_BUSY { SHORT_REST } else { REST };
+            let rest = (self.inputs > BUSY).then_some(rest);
+            *self = Pace { rest, inputs: 0, window_ends: now + WINDOW };
         }
     }
 }
@@ -202,7 +210,10 @@ impl Signalling {
                 continue;
             }
             for _ in 0..BATCHES {
-                let count = self.arrivals.receive(socket);
+                let count = self.arrivals.receive(socket).unwrap_or_else(|_| {
+                    *failing = true;
+                    0
+                });
                 self.pace.inputs += count;
                 for (remote, bytes) in (0..count).filter_map(|i| self.arrivals.get(i)) {
                     self.brain.handle_input(now, Input::Message { flow: flow(remote), bytes });
@@ -270,8 +281,11 @@ impl Signalling {
     /// Sleeps until a datagram comes, the bell rings, or the brain's next timer is due; not at all when there is more
     /// to be done.
     fn wait(&mut self, more: bool) -> io::Result<()> {
-        if self.pace.busy {
-            std::thread::sleep(REST);
+        if let Some(rest) = self.pace.rest {
+            std::thread::sleep(rest);
+            // Trying to read costs less than asking whether there is something.
+            self.listeners.iter_mut().for_each(|l| l.readable = true);
+            return Ok(());
         }
         let sleep =
             if !more && self.inbox.may_sleep(self.journaled) { self.until_timer() } else { Some(NOT_AT_ALL) };

@@ -156,8 +156,8 @@ impl Default for Arrivals {
 }
 
 impl Arrivals {
-    /// Takes up to a batch from the socket; says how many came.
-    pub fn receive(&mut self, listener: &UdpListener) -> usize {
+    /// Takes up to a batch from the socket; says how many came. An error means that the error queue has something to tell.
+    pub fn receive(&mut self, listener: &UdpListener) -> io::Result<usize> {
         let size = libc::socklen_t::try_from(size_of::<SockAddrStorage>()).unwrap_or(0);
         let mut pieces: [libc::iovec; BATCH] = std::array::from_fn(|i| match self.buffers.get_mut(i) {
             Some(b) => libc::iovec { iov_base: b.as_mut_ptr().cast(), iov_len: LONGEST },
@@ -176,11 +176,14 @@ impl Arrivals {
         let count = unsafe {
             libc::recvmmsg(fd, headers.as_mut_ptr(), BATCH_U32, libc::MSG_DONTWAIT, std::ptr::null_mut())
         };
-        let count = usize::try_from(count).unwrap_or(0);
+        let Ok(count) = usize::try_from(count) else {
+            let error = io::Error::last_os_error();
+            return if error.kind() == io::ErrorKind::WouldBlock { Ok(0) } else { Err(error) };
+        };
         for (length, header) in self.lengths.iter_mut().zip(headers.iter().take(count)) {
             *length = (header.msg_len as usize, header.msg_hdr.msg_namelen);
         }
-        count
+        Ok(count)
     }
 
     /// Datagram `i` of the last batch, and where it came from.
@@ -300,7 +303,7 @@ mod tests {
             let mut got = Vec::new();
             while got.len() < sent.len() {
                 wait_for(&b);
-                let count = arrivals.receive(&b);
+                let count = arrivals.receive(&b).unwrap();
                 assert!(count > 0, "only {} of {} came", got.len(), sent.len());
                 for i in 0..count {
                     let (from, bytes) = arrivals.get(i).unwrap();
@@ -309,7 +312,7 @@ mod tests {
                 }
             }
             assert_eq!((got, a.dropped), (sent, 0));
-            assert_eq!(arrivals.receive(&b), 0);
+            assert_eq!(arrivals.receive(&b).unwrap(), 0);
         }
     }
 
@@ -332,7 +335,7 @@ mod tests {
             let mut arrivals = Arrivals::default();
             b.socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
             wait_for(&b);
-            assert_eq!((arrivals.receive(&b), arrivals.get(0).unwrap().1), (1, &b"y"[..]));
+            assert_eq!((arrivals.receive(&b).unwrap(), arrivals.get(0).unwrap().1), (1, &b"y"[..]));
         }
     }
 
@@ -344,6 +347,6 @@ mod tests {
         a.flush();
         wait_for(&b);
         let mut arrivals = Arrivals::default();
-        assert_eq!((arrivals.receive(&b), arrivals.get(0).unwrap().1), (1, &b"after"[..]));
+        assert_eq!((arrivals.receive(&b).unwrap(), arrivals.get(0).unwrap().1), (1, &b"after"[..]));
     }
 }
