@@ -75,11 +75,6 @@ impl LegState {
         &self.call_id
     }
 
-    /// The same leg with its INVITE answered and acknowledged.
-    pub fn answered(self) -> LegState {
-        LegState { invite: Invite::Answered, ..self }
-    }
-
     /// The same leg as of now, but with the INVITE of `earlier`, which had not been answered then.
     pub fn with_invite_of(self, earlier: &LegState) -> LegState {
         LegState { invite: earlier.invite.clone(), ..self }
@@ -97,17 +92,26 @@ pub struct PeerTerms {
 impl Endpoint {
     /// What is to be written down of a leg.
     pub fn leg_state(&self, leg: LegId) -> Option<LegState> {
+        self.state_of(leg, false)
+    }
+
+    /// The same, as if its INVITE had been answered and acknowledged.
+    pub fn answered_leg_state(&self, leg: LegId) -> Option<LegState> {
+        self.state_of(leg, true)
+    }
+
+    fn state_of(&self, leg: LegId, answered: bool) -> Option<LegState> {
         let leg = self.legs.get(leg.0)?;
         let invite = match &leg.phase {
-            Phase::Established | Phase::Ending => Invite::Answered,
-            Phase::Incoming(incoming) => Invite::Arrived {
+            Phase::Incoming(incoming) if !answered => Invite::Arrived {
                 head: self.core.server_head(incoming.server)?.into(),
                 reply: self.core.server_flow(incoming.server)?,
                 complete: incoming.complete(),
             },
-            Phase::Calling(calling) => {
+            Phase::Calling(calling) if !answered => {
                 Invite::Placed { branch: self.core.client_branch(calling.client)?, cseq: calling.cseq() }
             }
+            _ => Invite::Answered,
         };
         Some(leg.state(invite))
     }

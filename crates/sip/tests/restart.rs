@@ -152,7 +152,7 @@ fn an_answer_that_was_never_acknowledged_is_given_again() {
     // The 200 is lost with its process.
     world.lose.insert(world.sent + 1);
     world.command(B, b, Answer { session: session(5000) });
-    let b = world.restart(B, b, |state| state.answered().with_invite_of(&arrived));
+    let b = world.restart(B, b, |state| state.with_invite_of(&arrived));
     world.command(B, b, Answer { session: session(5000) });
     world.run_for(2000);
     assert_eq!(

@@ -99,8 +99,8 @@ impl Switch {
 
     /// What is written down of an answered call.
     pub(crate) fn answered_record(&self, call: &Call, answer: Option<SessionDescription>) -> Option<Record> {
-        let a = self.endpoint.leg_state(call.a)?.answered();
-        let b = self.endpoint.leg_state(call.b()?)?.answered();
+        let a = self.endpoint.answered_leg_state(call.a)?;
+        let b = self.endpoint.answered_leg_state(call.b()?)?;
         let cost = call.current.as_ref().and_then(|c| c.cost.as_ref());
         Some(Record::Answered(Box::new(Answered {
             call: call.id,

@@ -12,6 +12,7 @@
 //! | `journal` | records to disk and into the database |
 //! | `configuration`, `operator`, `live` | between brain and API: configuration, requests, live updates |
 //! | `clock`, `interfaces` | the outside facts: time, our addresses |
+//! | `priority` | which threads go before others |
 
 pub mod cli;
 mod clock;
@@ -23,6 +24,7 @@ mod journal;
 mod live;
 pub mod media_io;
 mod operator;
+mod priority;
 pub mod program;
 mod serve;
 pub mod settings;

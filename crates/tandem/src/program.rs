@@ -255,6 +255,7 @@ struct BrainStart {
 
 impl BrainStart {
     fn run(self, inbox: Arc<Inbox>) -> Result<(), Fault> {
+        crate::priority::go_first();
         let brain = Switch::new(self.clock.now(), self.config, self.restore, self.snapshot);
         let signalling = Signalling::new(brain, self.clock, inbox, self.sockets, self.outlets);
         signalling.and_then(Signalling::run).map_err(|e| format!("signalling: {e}"))

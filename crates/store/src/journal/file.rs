@@ -5,7 +5,6 @@
 //! batch ended is written again with the next one; what stood in it stays byte for byte the same, so that a torn
 //! write cannot harm it.
 
-use rustix::fs::OFlags;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -73,12 +72,10 @@ impl SegmentFile {
 
 /// Not every file system has direct writes; those that are only durable do as well.
 fn open_durable(path: &Path) -> io::Result<File> {
-    let open = |flags: OFlags| {
-        let flags = i32::try_from(flags.bits()).unwrap_or(0);
-        OpenOptions::new().read(true).write(true).custom_flags(flags).open(path)
-    };
-    match open(OFlags::DSYNC | OFlags::DIRECT) {
-        Err(e) if e.kind() == ErrorKind::InvalidInput => open(OFlags::DSYNC),
+    // Of libc, because `rustix` calls by this name what syncs the file's times too, which is a second write.
+    let open = |flags| OpenOptions::new().read(true).write(true).custom_flags(flags).open(path);
+    match open(libc::O_DSYNC | libc::O_DIRECT) {
+        Err(e) if e.kind() == ErrorKind::InvalidInput => open(libc::O_DSYNC),
         other => other,
     }
 }

@@ -165,6 +165,7 @@ impl Handle {
         let line = thread::CommandLine { doorbell: Arc::clone(&doorbell), commands: receiver };
         let epoll = thread::epoll_with(&doorbell)?;
         let join = std::thread::Builder::new().name(format!("media-{number}")).spawn(move || {
+            crate::priority::go_first();
             thread::MediaThread::new(number, settings, started, epoll, events).run(&line);
         })?;
         Ok(Handle { commands: Some(sender), doorbell, join: Some(join) })

@@ -39,15 +39,15 @@ const STREAM_EVENTS: usize = 256;
 /// Reports taken from one socket's error queue in one turn.
 const ERRORS: usize = 64;
 /// Inputs are counted for this long, to know how busy the next ones are.
-const WINDOW: Duration = Duration::from_millis(10);
+const WINDOW: Duration = Duration::from_millis(50);
 /// With more inputs than this in a window, turns are spaced out: falling asleep, waking up and finding code and tables in
 /// no cache costs more than handling a message, so that many should share it.
-const BUSY: usize = 15;
+const BUSY: usize = 50;
 /// Between turns when busy. No message waits longer for its turn.
 const REST: Duration = Duration::from_millis(5);
 /// With more inputs than this, turns are long enough with a shorter rest, and the kernel may have no room for what comes
 /// in a longer one.
-const VERY_BUSY: usize = 100;
+const VERY_BUSY: usize = 500;
 const SHORT_REST: Duration = Duration::from_millis(2);
 /// Between tellings of what has changed.
 const NEWS: Duration = Duration::from_millis(100);
