@@ -21,6 +21,7 @@ mod clock;
 mod console;
 mod documents;
 mod grid;
+mod http;
 mod listing;
 mod live;
 mod openapi;

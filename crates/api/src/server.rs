@@ -7,14 +7,13 @@ use crate::live::pulse::Pulse;
 use crate::live::view::Orders;
 use crate::problem::{self, FieldProblem, Problem};
 use crate::sign_in::{self, SetUpError, SignIn};
-use crate::{console, openapi};
+use crate::{console, http, openapi};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use billing::ledger::PostingKind;
-use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -33,6 +32,8 @@ pub struct Settings {
     pub secure_cookies: bool,
     /// How long a browser stays signed in.
     pub session_length: Duration,
+    /// For the headers of a request, and between two requests on a connection.
+    pub header_time: Duration,
 }
 
 impl Default for Settings {
@@ -42,6 +43,7 @@ impl Default for Settings {
             live_interval: Duration::from_secs(1),
             secure_cookies: false,
             session_length: Duration::from_secs(12 * 3600),
+            header_time: Duration::from_secs(30),
         }
     }
 }
@@ -105,7 +107,7 @@ impl ApiServer {
         sign_in::create_local_token(&self.0)
     }
 
-    /// Everything: API and console. Serve it with connect info ([`SocketAddr`]), by which sign-ins are counted.
+    /// Everything: API and console. Serve it with connect info (the peer's address), by which sign-ins are counted.
     pub fn router(&self) -> Router {
         let (api, document) = openapi::router_and_document();
         let document = openapi::text(&document);
@@ -125,9 +127,8 @@ impl ApiServer {
         &self,
         listener: tokio::net::TcpListener,
         stop: impl Future<Output = ()> + Send + 'static,
-    ) -> std::io::Result<()> {
-        let service = self.router().into_make_service_with_connect_info::<SocketAddr>();
-        axum::serve(listener, service).with_graceful_shutdown(stop).await
+    ) {
+        http::serve(listener, self.router(), self.0.settings.header_time, stop).await;
     }
 }
 

@@ -365,12 +365,11 @@ async fn serve_api(
     let stopped = async {
         let _ = stop.await;
     };
-    let outcome = match tokio::net::TcpListener::from_std(listener) {
+    match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => server.serve(listener, stopped).await,
-        Err(error) => Err(error),
-    };
-    if let Err(error) = outcome {
-        let _ = fault.send(format!("the API: {error}"));
+        Err(error) => {
+            let _ = fault.send(format!("the API: {error}"));
+        }
     }
 }
 

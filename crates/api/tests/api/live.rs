@@ -16,7 +16,7 @@ struct Tab {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
 }
 
-async fn serve(world: &World) -> SocketAddr {
+pub async fn serve(world: &World) -> SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let server = world.server.clone();

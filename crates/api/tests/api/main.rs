@@ -15,3 +15,4 @@ mod people;
 mod rates;
 mod sign_in;
 mod support;
+mod wire;

@@ -91,6 +91,7 @@ impl World {
         let settings = Settings {
             clock: Arc::new(move || Utc(hand.load(Ordering::SeqCst))),
             live_interval: Duration::from_millis(20),
+            header_time: Duration::from_millis(500),
             ..Settings::default()
         };
         let server = ApiServer::new(store.clone(), brain.clone(), board.clone(), settings);

@@ -381,7 +381,7 @@ impl Journal {
 
     /// Is the space of the next segment reserved? While it is not, the brain should take no new calls.
     pub fn room(&self) -> bool {
-        self.spare.is_reserved()
+        self.spare.has_room()
     }
 
     /// The next segment, to be kept made by a thread. Without one it is made when it is needed.

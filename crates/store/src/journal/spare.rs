@@ -40,7 +40,10 @@ struct Shared {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
+    /// It could not be made.
     Absent,
+    /// The one before has just become the current segment; the next is being made.
+    Wanted,
     /// Its space is taken; being filled.
     Reserved,
     Ready,
@@ -58,9 +61,13 @@ impl Spare {
         Spare(Arc::new(Inner { dir: dir.to_path_buf(), bytes, shared, changed: Condvar::new() }))
     }
 
-    /// Is there space for another segment?
-    pub(super) fn is_reserved(&self) -> bool {
+    /// Is there space for another segment, as far as is known?
+    pub(super) fn has_room(&self) -> bool {
         self.lock().state != State::Absent
+    }
+
+    fn is_reserved(&self) -> bool {
+        matches!(self.lock().state, State::Reserved | State::Ready)
     }
 
     pub(super) fn is_ready(&self) -> bool {
@@ -77,7 +84,7 @@ impl Spare {
     /// Gives it a new name.
     pub(super) fn take(&self, name: &Path) -> io::Result<()> {
         fs::rename(spare_path(&self.0.dir), name)?;
-        self.set(State::Absent);
+        self.set(State::Wanted);
         Ok(())
     }
 

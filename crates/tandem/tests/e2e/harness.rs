@@ -77,9 +77,17 @@ pub struct Switch {
     child: Child,
     pub run: Value,
     extra: Vec<String>,
+    environment: Vec<(String, String)>,
 }
 
 impl Switch {
+    /// With these variables in its environment.
+    pub fn start_in_environment(environment: &[(&str, String)]) -> Switch {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data");
+        Switch::begin(dir, data, &[], environment)
+    }
+
     pub fn start() -> Switch {
         Switch::start_with(&[])
     }
@@ -91,6 +99,15 @@ impl Switch {
     }
 
     pub fn start_in(dir: tempfile::TempDir, data: PathBuf, extra: &[&str]) -> Switch {
+        Switch::begin(dir, data, extra, &[])
+    }
+
+    fn begin(
+        dir: tempfile::TempDir,
+        data: PathBuf,
+        extra: &[&str],
+        environment: &[(&str, String)],
+    ) -> Switch {
         let net = Net::new();
         let listen = format!("udp:{0}:0,tcp:{0}:0", net.switch());
         // Media on an address of its own too, so that no other switch has its ports.
@@ -98,8 +115,9 @@ impl Switch {
         let settings = format!("[media]\naddresses = [\"{}\"{v6}]\n", net.switch());
         std::fs::write(log_path(&data).with_file_name("tandem.toml"), settings).unwrap();
         let extra: Vec<String> = extra.iter().map(|s| s.to_string()).collect();
-        let child = serve(&data, &listen, "127.0.0.1:0", &extra);
-        let mut switch = Switch { net, dir, data, child, run: Value::Null, extra };
+        let environment: Vec<_> = environment.iter().map(|(n, v)| (n.to_string(), v.clone())).collect();
+        let child = serve(&data, &listen, "127.0.0.1:0", &extra, &environment);
+        let mut switch = Switch { net, dir, data, child, run: Value::Null, extra, environment };
         switch.run = switch.wait_until_up();
         switch
     }
@@ -238,7 +256,7 @@ impl Switch {
 
     pub fn restart(&mut self) {
         let listen = format!("udp:{},tcp:{}", self.sip("udp"), self.sip("tcp"));
-        self.child = serve(&self.data, &listen, "127.0.0.1:0", &self.extra);
+        self.child = serve(&self.data, &listen, "127.0.0.1:0", &self.extra, &self.environment);
         self.run = self.wait_until_up();
     }
 
@@ -276,10 +294,10 @@ fn log(data: &Path) -> String {
     std::fs::read_to_string(log_path(data)).unwrap_or_default()
 }
 
-fn serve(data: &Path, listen: &str, api: &str, extra: &[String]) -> Child {
+fn serve(data: &Path, listen: &str, api: &str, extra: &[String], environment: &[(String, String)]) -> Child {
     let log = std::fs::File::options().create(true).append(true).open(log_path(data)).unwrap();
     let mut command = tandem(&["serve", "--api", api, "--listen", listen, "--media-ports", "20000-39999"]);
-    command.arg("--data").arg(data).args(extra);
+    command.arg("--data").arg(data).args(extra).envs(environment.iter().cloned());
     // Away from a tandem.toml that may lie around.
     command.current_dir(log_path(data).parent().unwrap());
     command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "the whole crate is tests: a panic is a failure")]
 
+mod abuse;
 mod apply;
 mod balance;
 mod calls;

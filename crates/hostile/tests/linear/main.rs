@@ -2,6 +2,8 @@
 //! of many runs, and doubling compared within one run: what else the machine does is not measured.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a panic is a failure")]
 
+mod storm;
+
 use sip::framing::{Frame, Framer};
 use sip::{Config, Endpoint, ListenerConfig, PeerPolicy};
 use std::alloc::{GlobalAlloc, Layout, System};
