@@ -116,6 +116,7 @@ pub(crate) fn needed(method: &Method, path: &str) -> Need {
         ["accounts", ..] => Area::Accounts,
         ["rate-groups", ..] => Area::Rates,
         ["mapping-gateways" | "routing-gateways", ..] => Area::Routing,
+        ["phones" | "registrations" | "keep-alive", ..] => Area::Routing,
         ["parameters" | "apply" | "changes", ..] => Area::System,
         ["users" | "roles" | "keys" | "access" | "audit", ..] => Area::Security,
         _ => return Need::All,

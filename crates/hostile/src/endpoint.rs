@@ -67,6 +67,20 @@ impl Bench {
                     continue;
                 }
                 Output::Event(event) => event,
+                Output::Register(asked) => {
+                    if let Some(credentials) = &asked.credentials {
+                        let _ =
+                            credentials.verify(&stored_secret(credentials.username(), "tandem", "secret"));
+                    }
+                    let contacts = match asked.contacts {
+                        sip::Contacts::Update(contacts) => contacts,
+                        sip::Contacts::Query | sip::Contacts::RemoveAll => Vec::new(),
+                    };
+                    let answer = sip::RegistrationAnswer::Accepted { contacts, path: asked.path };
+                    self.end.answer_registration(self.clock(), asked.id, &answer);
+                    continue;
+                }
+                Output::Errand(..) => continue,
             };
             self.legs.insert(leg);
             let clock = self.clock();
@@ -176,6 +190,8 @@ fn placement() -> Placement {
         transport: Transport::Udp,
         listener: ListenerId(0),
         host: None,
+            uri: None,
+            routes: Vec::new(),
         called: "8801712345678".into(),
         to: None,
         caller: "4930123456".into(),

@@ -188,6 +188,7 @@ impl Play {
                 }
                 Record::Posted(_) | Record::Alive { .. } | Record::Placed(_) => {}
                 Record::Confirmed(_) | Record::Figures { .. } | Record::Dropped(_) => {}
+                Record::Registered(_) => {}
             }
         }
         assert!(open.is_empty(), "I2: answered, and no CDR: {open:?}");

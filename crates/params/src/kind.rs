@@ -63,7 +63,9 @@ impl Kind {
     fn number(&self, text: &str) -> Option<u32> {
         match self {
             Kind::Whole { min, max, zero } => {
-                decimal(text).filter(|n| (min..=max).contains(&n) || (*n == 0 && zero.is_some()))
+                let by_word = zero.filter(|word| word.eq_ignore_ascii_case(text)).map(|_| 0);
+                let number = decimal(text).filter(|n| (min..=max).contains(&n) || (*n == 0 && zero.is_some()));
+                by_word.or(number)
             }
             Kind::Choice(choices) => decimal(choices.iter().find(|c| **c == text)?),
             Kind::Dscp => dscp(text),

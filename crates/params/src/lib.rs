@@ -8,7 +8,10 @@ mod kind;
 mod table;
 
 pub use kind::Kind;
-pub use table::{CodecMode, MediaMove, MediaProxyMode, OverdraftPolicy, Params, RateChoice, SPECS};
+pub use table::{
+    CodecMode, ForwardDisplay, MediaMove, MediaProxyMode, OverdraftPolicy, Params, RateChoice, SPECS,
+    UserAgentPrivacy,
+};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::SerializeMap};
 use std::fmt;
@@ -21,6 +24,7 @@ pub enum Group {
     Sip,
     CallLength,
     Protection,
+    Registration,
     Media,
     Switching,
     Routing,
@@ -33,6 +37,7 @@ impl Group {
             Group::Sip => "SIP",
             Group::CallLength => "Call length",
             Group::Protection => "Protection",
+            Group::Registration => "Registration and NAT",
             Group::Media => "Media",
             Group::Switching => "Gateway switching",
             Group::Routing => "Routing",

@@ -63,6 +63,26 @@ choices! {
     }
 }
 
+choices! {
+    /// `Privacy` of our REGISTER (RFC 3323).
+    UserAgentPrivacy {
+        /// No such header.
+        Ignore = "Ignore",
+        None = "None",
+        Id = "Id",
+    }
+}
+
+choices! {
+    /// Who is shown as the caller when a phone forwards (`SIG-9`).
+    ForwardDisplay {
+        /// Who called the phone.
+        Original = "Original",
+        /// The phone.
+        Own = "Own",
+    }
+}
+
 macro_rules! is {
     (gateway gateway) => {
         true
@@ -200,6 +220,66 @@ parameters! {
     authentication_failed_suspend_s: u32 = 180;
     "SS_AUTHENTICATION_FAILED_SUSPEND", Kind::whole(60, 3600), "s", Protection, switch,
     "How long it may not.";
+
+    endpoint_register_retry: u32 = 6;
+    "SS_ENDPOINTREGISTERRETRY", Kind::whole(1, 999), "", Protection, switch,
+    "Wrong registrations in a row, from one address for one name, before they are not heard for a while.";
+
+    endpoint_register_suspend: bool = true;
+    "SS_ENDPOINTREGISTERSUSPEND", Kind::Switch, "", Protection, switch,
+    "Whether failed registrations suspend at all.";
+
+    endpoint_register_suspend_s: u32 = 180;
+    "SS_ENDPOINTREGISTERSUSPENDTIME", Kind::whole(30, 3600), "s", Protection, switch,
+    "For how long failed registrations suspend.";
+
+    endpoint_expire_s: u32 = 3600;
+    "SS_ENDPOINT_EXPIRE", Kind::whole(60, DAY_S), "s", Registration, switch,
+    "The longest registration that is granted.";
+
+    endpoint_nat_expire_s: u32 = 300;
+    "SS_ENDPOINT_NAT_EXPIRE", Kind::whole(30, 3600), "s", Registration, switch,
+    "The longest registration that is granted behind NAT.";
+
+    endpoint_register_replace: bool = true;
+    "SS_ENDPOINT_REGISTER_REPLACE", Kind::Switch, "", Registration, switch,
+    "Another device may register under a name that is registered; when there is no room, in the place of the oldest. Off: it is refused.";
+
+    sip_nat_keep_alive_message: Arc<str> = "HELLO".into();
+    "SS_SIP_NAT_KEEP_ALIVE_MESSAGE", Kind::Text { min_length: 0, max_length: 64 }, "", Registration, switch,
+    "What devices behind NAT are sent to keep their way open; empty: nothing.";
+
+    sip_nat_keep_alive_period_s: u32 = 30;
+    "SS_SIP_NAT_KEEP_ALIVE_PERIOD", Kind::whole(10, DAY_S), "s", Registration, switch,
+    "How often each device behind NAT is sent the message.";
+
+    sip_nat_keep_alive_send_interval_ms: u32 = 500;
+    "SS_SIP_NAT_KEEP_ALIVE_SEND_INTERVAL", Kind::whole(1, 10_000), "ms", Registration, switch,
+    "Pause between two batches of these messages.";
+
+    sip_nat_keep_alive_send_one_time: u32 = 3000;
+    "SS_SIP_NAT_KEEP_ALIVE_SEND_ONE_TIME", Kind::whole(1, 10_000), "", Registration, switch,
+    "Messages in one batch.";
+
+    sip_user_agent_expire_s: u32 = 0;
+    "SS_SIP_USER_AGENT_EXPIRE", Kind::or_zero("Auto", 20, 7200), "s", Registration, gateway,
+    "How long the switch asks to be registered with a vendor; Auto: as the vendor likes.";
+
+    sip_user_agent_retry_delay_s: u32 = 60;
+    "SS_SIP_USER_AGENT_RETRY_DELAY", Kind::whole(30, 600), "s", Registration, gateway,
+    "Wait after a registration with a vendor failed; doubled each time, up to ten times as long.";
+
+    sip_user_agent_send_unregister: bool = true;
+    "SS_SIP_USER_AGENT_SEND_UNREGISTER", Kind::Switch, "", Registration, gateway,
+    "Registrations with vendors are taken back when the switch stops.";
+
+    sip_user_agent_privacy: UserAgentPrivacy = UserAgentPrivacy::Ignore;
+    "SS_SIP_USER_AGENT_PRIVACY", Kind::Choice(UserAgentPrivacy::TEXTS), "", Registration, gateway,
+    "Privacy header of registrations with vendors.";
+
+    call_forward_display: ForwardDisplay = ForwardDisplay::Original;
+    "SS_CALL_FORWARD_DISPLAY", Kind::Choice(ForwardDisplay::TEXTS), "", Registration, switch,
+    "Which caller a forwarded call shows.";
 
     flood_register_rate: u32 = 5;
     "SS_FLOOD_REGISTER_RATE", Kind::whole(1, 100_000), "per s", Protection, switch,

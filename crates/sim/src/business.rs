@@ -437,6 +437,10 @@ impl Business {
             reply_address: ReplyAddress::Socket,
             request_address: RequestAddress::Socket,
             params: Arc::new(overridden(params, &words.params, true)?),
+            login: None,
+            registration: None,
+            check_interval_s: 0,
+            phone: None,
         })
     }
 }

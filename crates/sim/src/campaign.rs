@@ -350,6 +350,7 @@ impl Campaign {
                 }
                 Record::Posted(_) | Record::Alive { .. } | Record::Placed(_) => {}
                 Record::Confirmed(_) | Record::Figures { .. } | Record::Dropped(_) => {}
+                Record::Registered(_) => {}
             }
         }
         match open.first_key_value() {

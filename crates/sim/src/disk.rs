@@ -100,6 +100,10 @@ pub fn restore<'a>(records: impl IntoIterator<Item = &'a (Seq, Record)>) -> Rest
     let mut restore = Restore::default();
     for (seq, record) in records {
         restore.last_seq = *seq;
+        if let Record::Registered(registered) = record {
+            restore.registrations.retain(|r| r.who != registered.who);
+            restore.registrations.push((**registered).clone());
+        }
         if let Record::Alive { at } = record {
             restore.last_alive = Some(*at);
         }
@@ -132,7 +136,7 @@ pub fn postings(record: &Record) -> &[Posting] {
         Record::Ended { postings, .. } => postings,
         Record::Posted(posting) => std::slice::from_ref(posting),
         Record::Answered(_) | Record::Alive { .. } | Record::Placed(_) => &[],
-        Record::Confirmed(_) | Record::Figures { .. } | Record::Dropped(_) => &[],
+        Record::Confirmed(_) | Record::Figures { .. } | Record::Dropped(_) | Record::Registered(_) => &[],
     }
 }
 

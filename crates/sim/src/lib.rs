@@ -10,7 +10,7 @@
 pub mod business;
 pub mod campaign;
 pub mod demo;
-mod digest;
+pub mod digest;
 mod disk;
 pub mod facts;
 pub mod ladder;

@@ -456,8 +456,8 @@ impl Leg {
                     self.lost(core);
                 }
             }
-            // The INVITE decides; a CANCEL has no leg.
-            Purpose::Prack | Purpose::Cancel => {}
+            // The INVITE decides; a CANCEL has no leg, nor has a request outside of calls.
+            Purpose::Prack | Purpose::Cancel | Purpose::Check | Purpose::Register => {}
         }
     }
 
@@ -473,6 +473,7 @@ impl Leg {
             }
             // That nothing answers a probe is for the brain to judge.
             Purpose::Prack | Purpose::Cancel | Purpose::Options => {}
+            Purpose::Check | Purpose::Register => {}
         }
     }
 }

@@ -63,7 +63,7 @@ impl Leg {
         };
         let here = core.here(flow.listener, flow.remote.ip())?;
         let target = target_host(&placement);
-        let requested = party(&placement.called, &target);
+        let requested = placement.uri.clone().unwrap_or_else(|| party(&placement.called, &target));
         let to = party(placement.to.as_deref().unwrap_or(&placement.called), &target);
         let our_host = here.rsplit_once(':').map_or(&*here, |(host, _)| host);
         let caller = party(&placement.caller, our_host);
@@ -114,6 +114,9 @@ impl Leg {
         let branch = core.random.next_u64();
         let via = ViaLine { transport: self.flow.transport, here: &self.here, branch };
         let mut b = core.begin_request("INVITE", &self.remote_target, &via, placement.max_forwards);
+        for route in &placement.routes {
+            b.header("Route", route);
+        }
         b.raw("From: ");
         if let Some(display) = placement.caller_display.as_deref().filter(|d| !d.is_empty()) {
             b.quoted(display).raw(" ");
@@ -386,6 +389,8 @@ impl Calling {
             transport: flow.transport,
             listener: flow.listener,
             host: None,
+            uri: None,
+            routes: Vec::new(),
             called: String::new(),
             to: None,
             caller: String::new(),

@@ -3,10 +3,12 @@
 use crate::body::{Body, accepts_sdp};
 use crate::core::{ALLOW, Core, Reply, SUPPORTED, Way, parse_hex, reply_flow};
 use crate::digest::DigestCredentials;
+use crate::errand::{Errand, ErrandId, Outcome, Request};
 use crate::header::{Via, number};
 use crate::ingress::Arrival;
 use crate::leg::{Leg, Offer, Phase};
 use crate::message::{HeaderName, Message, Method};
+use crate::register::{self, Registration, RegistrationAnswer, RegistrationId};
 use crate::sdp::CONTENT_TYPE;
 use crate::slab::{Key, Slab};
 use crate::timers::TimerOf;
@@ -86,10 +88,17 @@ pub struct Heard {
     pub answered: u32,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub enum Output {
-    Send { flow: Flow, bytes: Vec<u8> },
+    Send {
+        flow: Flow,
+        bytes: Vec<u8>,
+    },
     Event(FromLeg),
+    /// Somebody wants to be registered; [`Endpoint::answer_registration`] owes the answer.
+    Register(Box<Registration>),
+    /// What came of a request outside of calls.
+    Errand(ErrandId, Outcome),
 }
 
 /// Counters since the start, and what there is now.
@@ -118,11 +127,17 @@ pub struct Endpoint {
     pub(crate) legs: Slab<Box<Leg>>,
     /// Legs by our tag, which is random and so cannot be guessed.
     pub(crate) tags: IdMap<u64, Key>,
+    errands: Slab<Errand>,
 }
 
 impl Endpoint {
     pub fn new(config: Config, random: Random) -> Endpoint {
-        Endpoint { core: Core::new(config, random), legs: Slab::default(), tags: IdMap::default() }
+        Endpoint {
+            core: Core::new(config, random),
+            legs: Slab::default(),
+            tags: IdMap::default(),
+            errands: Slab::default(),
+        }
     }
 
     pub fn set_config(&mut self, config: Config) {
@@ -157,6 +172,9 @@ impl Endpoint {
     pub fn handle_flow_closed(&mut self, now: Now, flow: Flow) {
         self.core.now = now;
         for delivery in self.core.fail_flow(flow) {
+            if self.errand_failed(delivery, ClientFailure::Unreachable) {
+                continue;
+            }
             self.with_leg(delivery.leg, |leg, core| {
                 leg.on_failure(core, delivery, ClientFailure::Unreachable)
             });
@@ -210,7 +228,9 @@ impl Endpoint {
             match of {
                 TimerOf::Server(key) => self.core.server_timer(key, generation),
                 TimerOf::Client(key) => {
-                    if let Some(delivery) = self.core.client_timer(key, generation) {
+                    if let Some(delivery) = self.core.client_timer(key, generation)
+                        && !self.errand_failed(delivery, ClientFailure::Timeout)
+                    {
                         self.with_leg(delivery.leg, |leg, core| {
                             leg.on_failure(core, delivery, ClientFailure::Timeout);
                         });
@@ -262,6 +282,9 @@ impl Endpoint {
             return self.on_stray(flow, response);
         };
         self.core.heard.recognised = true;
+        if delivery.purpose.is_errand() {
+            return self.on_errand_response(delivery, response);
+        }
         if self.legs.get(delivery.leg).is_some() {
             self.with_leg(delivery.leg, |leg, core| leg.on_response(core, delivery, flow, response));
         } else {
@@ -319,7 +342,8 @@ impl Endpoint {
         match method {
             Method::Ack => self.on_ack(&hop, request),
             Method::Cancel => self.on_cancel(&hop, request),
-            Method::Register | Method::Message | Method::Subscribe | Method::Notify => {
+            Method::Register => self.on_register(&hop, request),
+            Method::Message | Method::Subscribe | Method::Notify => {
                 self.not_allowed(&hop, request)
             }
             Method::Refer | Method::Publish => self.not_allowed(&hop, request),
@@ -341,6 +365,65 @@ impl Endpoint {
         }
     }
 
+    fn on_register(&mut self, hop: &Hop<'_>, request: &Message) {
+        if self.core.config.challenge.is_none() {
+            return self.not_allowed(hop, request);
+        }
+        let required: Vec<&str> =
+            request.list(HeaderName::Require).filter(|t| !t.eq_ignore_ascii_case("path")).collect();
+        if !required.is_empty() {
+            let list = required.into_iter().take(MAX_UNSUPPORTED).collect::<Vec<_>>().join(", ");
+            self.core.respond_statelessly(hop.way, request, &Reply::with(420, &[("Unsupported", &list)]));
+            return;
+        }
+        if let Some(registration) = Registration::arrive(&mut self.core, request, hop.way, hop.key) {
+            self.core.outputs.push_back(Output::Register(Box::new(registration)));
+        }
+    }
+
+    pub fn answer_registration(&mut self, now: Now, id: RegistrationId, answer: &RegistrationAnswer) {
+        self.core.now = now;
+        register::answer(&mut self.core, id, answer);
+    }
+
+    /// Sends a request outside of calls; its outcome comes under the returned name, exactly once.
+    pub fn send_request(&mut self, now: Now, request: Request) -> ErrandId {
+        self.core.now = now;
+        let key = self.errands.next_key();
+        match Errand::start(&mut self.core, key, request) {
+            Some(errand) => {
+                self.errands.insert(errand);
+            }
+            None => {
+                self.errands.skip_key();
+                self.core.outputs.push_back(Output::Errand(ErrandId(key), Outcome::Unreachable));
+            }
+        }
+        ErrandId(key)
+    }
+
+    fn on_errand_response(&mut self, delivery: Delivery, response: &Message) {
+        let Some(errand) = self.errands.get_mut(delivery.leg) else { return };
+        if let Some(outcome) = errand.on_response(&mut self.core, delivery.leg, delivery.client, response) {
+            self.end_errand(delivery.leg, outcome);
+        }
+    }
+
+    /// True when the request was one outside of calls.
+    fn errand_failed(&mut self, delivery: Delivery, failure: ClientFailure) -> bool {
+        let is_errand = delivery.purpose.is_errand();
+        if is_errand {
+            self.end_errand(delivery.leg, Errand::failed(failure));
+        }
+        is_errand
+    }
+
+    fn end_errand(&mut self, key: Key, outcome: Outcome) {
+        if self.errands.remove(key).is_some() {
+            self.core.outputs.push_back(Output::Errand(ErrandId(key), outcome));
+        }
+    }
+
     fn not_allowed(&mut self, hop: &Hop<'_>, request: &Message) {
         self.core.respond_statelessly(hop.way, request, &Reply::with(405, &[("Allow", ALLOW)]));
     }
@@ -349,7 +432,7 @@ impl Endpoint {
     fn brings_fresh_credentials(&self, flow: Flow, reply: StrangerReply, request: &Message) -> bool {
         let (nonces, now) = (&self.core.nonces, self.core.now.tick);
         reply == StrangerReply::Challenge
-            && request.method() == Method::Invite
+            && matches!(request.method(), Method::Invite | Method::Register)
             && DigestCredentials::of(request, nonces, now, flow.remote.ip()).is_some_and(|c| c.is_fresh())
     }
 
@@ -358,8 +441,13 @@ impl Endpoint {
         let room = usize::try_from(credit).unwrap_or(usize::MAX);
         match (reply, &self.core.config.challenge) {
             (StrangerReply::Forbid, _) => self.core.forbid(hop.way, request, room),
-            (StrangerReply::Challenge, Some(challenge)) if request.method() == Method::Invite => {
-                let challenge = challenge.clone();
+            (StrangerReply::Challenge, Some(challenge))
+                if matches!(request.method(), Method::Invite | Method::Register) =>
+            {
+                let mut challenge = challenge.clone();
+                if request.method() == Method::Register {
+                    challenge.status = 401;
+                }
                 self.core.challenge_statelessly(hop.way, request, &challenge, room);
             }
             (StrangerReply::Challenge | StrangerReply::Silence, _) => {}

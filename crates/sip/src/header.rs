@@ -290,7 +290,7 @@ pub fn contacts(message: &Message) -> Vec<String> {
 }
 
 /// `q` in thousandths; 1 when absent or unreadable.
-fn quality(text: Option<&str>) -> u32 {
+pub(crate) fn quality(text: Option<&str>) -> u32 {
     let Some((whole, fraction)) = text.map(|t| t.split_once('.').unwrap_or((t, ""))) else { return 1000 };
     let thousandths = format!("{fraction:0<3}");
     let fraction = thousandths.get(..3).and_then(number).and_then(|n| u32::try_from(n).ok());

@@ -6,12 +6,14 @@ mod dialog;
 pub mod digest;
 mod egress;
 mod endpoint;
+pub mod errand;
 pub mod framing;
 pub mod header;
 mod ingress;
 mod large;
 mod leg;
 pub mod message;
+pub mod register;
 mod restore;
 pub mod sdp;
 mod slab;
@@ -26,6 +28,7 @@ pub use endpoint::{
 };
 pub use framing::{Frame, Framer};
 pub use message::{Builder, Message, Method, Peek, peek};
+pub use register::{Contacts, Registration, RegistrationAnswer, RegistrationId};
 pub use restore::{LegState, PeerTerms};
 
 /// 16 hexadecimal digits.

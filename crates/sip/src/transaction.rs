@@ -30,6 +30,9 @@ pub(crate) enum Purpose {
     Options,
     Bye,
     Cancel,
+    /// OPTIONS and REGISTER outside of calls; their `leg` is an errand.
+    Check,
+    Register,
 }
 
 impl Purpose {
@@ -39,10 +42,15 @@ impl Purpose {
             Purpose::Update => Method::Update,
             Purpose::Prack => Method::Prack,
             Purpose::Info => Method::Info,
-            Purpose::Options => Method::Options,
+            Purpose::Options | Purpose::Check => Method::Options,
             Purpose::Bye => Method::Bye,
             Purpose::Cancel => Method::Cancel,
+            Purpose::Register => Method::Register,
         }
+    }
+
+    pub fn is_errand(self) -> bool {
+        matches!(self, Purpose::Check | Purpose::Register)
     }
 
     fn is_invite(self) -> bool {
@@ -766,7 +774,7 @@ impl Core {
         self.set_timer(after, TimerOf::Server(key), generation);
     }
 
-    fn remove_server(&mut self, key: Key) {
+    pub(crate) fn remove_server(&mut self, key: Key) {
         let Some(t) = self.servers.remove(key) else { return };
         self.server_keys.remove(&t.key);
         let merge_key = t.merge_key.filter(|merge_key| self.merge_keys.get(merge_key) == Some(&key));

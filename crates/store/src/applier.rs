@@ -3,7 +3,7 @@
 use crate::cdrs::Partition;
 use crate::ledger::{Lines, balances, currency_of, set_watermark, watermark, write_balance};
 use crate::sql::Connection;
-use crate::{Store, StoreError, cdrs};
+use crate::{Store, StoreError, cdrs, registrations};
 use billing::ledger::{Book, Posting};
 use cdr::Cdr;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -80,6 +80,7 @@ impl<'a> Batch<'a> {
                 Record::Ended { cdr, postings } => self.ended(*seq, cdr, postings)?,
                 Record::Posted(posting) => self.post(*seq, std::slice::from_ref(posting))?,
                 Record::Answered(_) | Record::Alive { .. } | Record::Placed(_) => {}
+                Record::Registered(registered) => registrations::write(self.db, registered)?,
                 Record::Confirmed(_) | Record::Figures { .. } | Record::Dropped(_) => {}
             }
             self.state.applied = *seq;

@@ -5,7 +5,7 @@
 //! field of its document, and a problem of a field is looked up again in the file.
 
 use crate::config::{
-    Account, Document, MappingGateway, Rate, RateGroup, RoutingGateway, Stored, did_you_mean, from_json,
+    Account, Document, MappingGateway, Phone, Rate, RateGroup, RoutingGateway, Stored, did_you_mean, from_json,
     known_fields,
 };
 use crate::edit::Edit;
@@ -73,8 +73,14 @@ const MAX_PROBLEMS: usize = 1000;
 /// Rates of one group whose difference is shown one by one.
 const MAX_RATES_SHOWN: usize = 1000;
 /// What a file may hold at its top.
-const SECTIONS: [&str; 5] =
-    [Account::KIND, RateGroup::KIND, MappingGateway::KIND, RoutingGateway::KIND, "parameters"];
+const SECTIONS: [&str; 6] = [
+    Account::KIND,
+    RateGroup::KIND,
+    MappingGateway::KIND,
+    RoutingGateway::KIND,
+    Phone::KIND,
+    "parameters",
+];
 const RATES: &str = "rates";
 
 impl Store {
@@ -148,10 +154,12 @@ fn carry_out(
     let accounts = run.stage::<Account>(&items)?;
     let mapping_gateways = run.stage::<MappingGateway>(&items)?;
     let routing_gateways = run.stage::<RoutingGateway>(&items)?;
+    let phones = run.stage::<Phone>(&items)?;
     run.check(&rate_groups);
     run.check(&accounts);
     run.check(&mapping_gateways);
     run.check(&routing_gateways);
+    run.check(&phones);
     if !run.problems.is_empty() {
         return Err(run.problems.into());
     }
@@ -159,6 +167,7 @@ fn carry_out(
     run.write(accounts)?;
     run.write(mapping_gateways)?;
     run.write(routing_gateways)?;
+    run.write(phones)?;
     if run.problems.is_empty() { Ok(run.changes) } else { Err(run.problems.into()) }
 }
 

@@ -165,6 +165,7 @@ fn documents_are_valid(config: &crate::Config) -> Finding {
     check::<crate::config::RateGroup>(config, &mut faults, &mut count);
     check::<crate::config::MappingGateway>(config, &mut faults, &mut count);
     check::<crate::config::RoutingGateway>(config, &mut faults, &mut count);
+    check::<crate::config::Phone>(config, &mut faults, &mut count);
     faults.finding("configuration", format!("{count} documents"))
 }
 

@@ -4,7 +4,7 @@
 //! folder with the same realm, and whoever has it can act as that customer. `sealed_password` of a routing gateway
 //! opens with the key file of this data folder only; elsewhere `apply` asks for the password.
 
-use crate::config::{Account, Document, MappingGateway, Rate, RoutingGateway};
+use crate::config::{Account, Document, MappingGateway, Phone, Rate, RoutingGateway};
 use crate::rates::each_rate;
 use crate::{Config, Store, StoreError};
 use serde::Serialize;
@@ -40,6 +40,7 @@ impl Store {
         }
         documents::<MappingGateway>(&mut out, &config)?;
         documents::<RoutingGateway>(&mut out, &config)?;
+        documents::<Phone>(&mut out, &config)?;
         Ok(out)
     }
 }

@@ -35,6 +35,7 @@ pub mod journal;
 mod ledger;
 mod people;
 mod rates;
+mod registrations;
 mod restore;
 mod rewriting;
 #[cfg(test)]

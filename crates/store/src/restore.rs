@@ -73,6 +73,7 @@ impl Store {
                 open_calls: recovered.open,
                 last_alive: recovered.last_alive,
                 keys: keyed_postings(db, KEYS)?,
+                registrations: crate::registrations::all(db)?,
             })
         })?;
         tracing::info!(%applied, open_calls = state.open_calls.len(), "state restored");

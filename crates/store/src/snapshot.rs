@@ -41,7 +41,9 @@ impl Store {
         snapshot.rate_groups = self.rate_groups(&config)?;
         snapshot.routing_gateways = routing_gateways;
         snapshot.plan = Arc::new(plan);
-        Ok(Arc::new(snapshot.with_mapping_gateways(mapping_gateways?)))
+        let phones: Result<Vec<_>, StoreError> =
+            config.phones.iter().map(|p| phone(&config, p).map(Arc::new)).collect();
+        Ok(Arc::new(snapshot.with_mapping_gateways(mapping_gateways?).with_phones(phones?)))
     }
 
     fn rate_groups(&self, config: &Config) -> Result<BTreeMap<RateGroupId, Arc<RateGroup>>, StoreError> {
@@ -253,7 +255,20 @@ fn routing_gateway(
     resolved: &HashMap<String, IpAddr>,
 ) -> Result<RoutingGateway, StoreError> {
     let title = config::RoutingGateway::TITLE;
+    let registration = credentials.clone().filter(|_| document.register).map(|credentials| {
+        let address_host = || document.address.trim().trim_end_matches(":5060").to_owned();
+        brain::OutboundRegistration {
+            user: credentials.username.clone(),
+            domain: document.register_domain.clone().unwrap_or_else(address_host),
+            expires_s: document.register_expires,
+            credentials: with_user(credentials, document.authentication_user.as_ref()),
+        }
+    });
+    let credentials = credentials.map(|c| with_user(c, document.authentication_user.as_ref()));
+    let login = document.secret.as_ref().filter(|_| document.dynamic).zip(document.username.clone());
+    let login = login.map(|(secret, username)| (username, stored(secret)));
     let (target, host) = match document.target() {
+        _ if login.is_some() => (None, None),
         Some(Target::Address(address)) => (Some(canonical(address)), None),
         Some(Target::Name { host, port }) => {
             (resolved.get(&host).map(|ip| SocketAddr::new(ip.to_canonical(), port)), Some(host))
@@ -289,5 +304,77 @@ fn routing_gateway(
         reply_address: document.reply_address,
         request_address: document.request_address,
         params: params_of(config, title, &document.name, &document.parameters)?,
+        login,
+        registration,
+        check_interval_s: document.check_interval.unwrap_or(0),
+        phone: None,
     })
 }
+
+fn with_user(credentials: PlainCredentials, user: Option<&String>) -> PlainCredentials {
+    match user.filter(|u| !u.is_empty()) {
+        Some(user) => PlainCredentials { username: user.clone(), ..credentials },
+        None => credentials,
+    }
+}
+
+fn stored(secret: &config::GatewaySecret) -> StoredSecret {
+    StoredSecret { ha1_md5: secret.ha1_md5.clone(), ha1_sha256: secret.ha1_sha256.clone() }
+}
+
+/// A phone is both: a trunk that calls come from, and a line that calls go to.
+fn phone(config: &Config, phone: &config::Stored<config::Phone>) -> Result<brain::Phone, StoreError> {
+    let (id, document) = (phone.id, &phone.document);
+    let title = config::Phone::TITLE;
+    let secret = document.secret.as_ref().map(stored);
+    let secret =
+        secret.ok_or_else(|| StoreError::corrupt(format!("{title} {:?}: its password", document.number)))?;
+    let account = account_id(config, title, &document.number, &document.account)?;
+    let mut params = params_of(config, title, &document.number, &document.parameters)?;
+    if let Some(seconds) = document.ring_seconds {
+        Arc::make_mut(&mut params).sip_timeout_ringing_s = seconds;
+    }
+    let username = document.username().to_owned();
+    let trunk = MappingGateway {
+        id: MappingGatewayId(brain::phone_of(id)),
+        name: brain::phone_name(&document.number),
+        account,
+        enabled: document.enabled,
+        authentication: brain::Authentication::Password {
+            username: username.clone(),
+            secret: secret.clone(),
+        },
+        called_prefixes: Vec::new(),
+        caller_source: brain::CallerSource::From,
+        called_source: brain::CalledSource::RequestUri,
+        rewriting: Rewriting::default(),
+        reply_address: Default::default(),
+        request_address: Default::default(),
+        max_concurrency: None,
+        max_cps: None,
+        rate_group: group_id(config, document.rate_group.as_ref()),
+        call_level: document.call_level,
+        params: params.clone(),
+    };
+    Ok(brain::Phone {
+        id,
+        number: document.number.as_str().into(),
+        display: document.display_number.as_deref().unwrap_or(&document.number).into(),
+        enabled: document.enabled,
+        username,
+        secret,
+        allowed_destinations: document.allowed_destinations.clone(),
+        forwards: brain::Forwards {
+            always: document.forward_always.clone(),
+            busy: document.forward_busy.clone(),
+            no_answer: document.forward_no_answer.clone(),
+            not_reachable: document.forward_not_reachable.clone(),
+        },
+        do_not_disturb: document.do_not_disturb,
+        max_contacts: usize::try_from(document.max_contacts).unwrap_or(1),
+        max_calls: document.max_concurrency,
+        trunk: Arc::new(trunk),
+        line: Arc::new(brain::line_of_phone(id, &document.number, account, document.enabled, params)),
+    })
+}
+

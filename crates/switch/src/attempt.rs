@@ -4,6 +4,7 @@ use crate::brain::Switch;
 use crate::call::{Call, Current, Deadline, Ending, Phase};
 use crate::codecs;
 use crate::media_plan::{self, MediaPlan, NoPorts, Party};
+use crate::phones::Place;
 use crate::rewriting::{self, Parties};
 use crate::settle;
 use crate::snapshot::RoutingGateway;
@@ -17,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use vocab::explain::Verdict;
 use vocab::leg::{LegCommand, LegFailure, Placement, Refusal};
-use vocab::{DialString, EndReason, EndedBy, Now, SessionDescription, cause};
+use vocab::{DialString, EndReason, EndedBy, Now, SessionDescription, Transport, cause};
 
 /// Contacts followed for one attempt at most, so that two gateways cannot send a call round for ever.
 const MAX_REDIRECTS: u32 = 3;
@@ -131,10 +132,18 @@ impl Switch {
         let Some(gateway) = snapshot.routing_gateways.get(&candidate.gateway.id).cloned() else {
             return Err(NotPlaced::Skipped("it is gone".into()));
         };
-        let (Some(target), Some(vendor)) = (gateway.target, snapshot.accounts.get(&gateway.route.account))
+        let mut places = call.contacts.take().unwrap_or_else(|| self.places(now, &gateway));
+        let (Some(best), Some(vendor)) = (places.first(), snapshot.accounts.get(&gateway.route.account))
         else {
             return Err(NotPlaced::Skipped("it cannot be reached".into()));
         };
+        // Those that are as good as the best ring together, the others when none of these answers (RFC 3261 §16.6).
+        let (target, q) = (best.target, best.q);
+        let others = places.split_off(places.iter().take_while(|p| p.q == q).count());
+        if !others.is_empty() {
+            call.candidates.push_front(candidate.clone());
+            call.contacts = Some(others);
+        }
         let Some(called) = call.called.clone() else { return Err(NotPlaced::Skipped("no number".into())) };
         let numbers = Parties { caller: call.caller.clone(), called };
         let name = gateway.route.name.clone();
@@ -158,7 +167,10 @@ impl Switch {
         self.plan_media(call, sides).map_err(|NoPorts| NotPlaced::Ports)?;
         let priced = if gateway.rate_rewritten { &sent.called } else { &numbers.called };
         let cost = tariff::cost_of(&snapshot, &gateway, vendor, priced, call.start.utc);
-        let leg = self.place(now, call, &gateway, target, &sent, offered.as_ref());
+        let Some(first) = places.first() else { return Err(NotPlaced::Skipped("no place".into())) };
+        let leg = self.place(now, call, &gateway, first, &sent, offered.as_ref());
+        let rest = places.get(1..).unwrap_or_default();
+        let forks = self.ring_forks(now, call, &gateway, rest, &sent, offered.as_ref());
         let record = self.attempt_record(now, &gateway, &vendor.name, leg, target, sent);
         self.meters.enter_routing(gateway.route.id, now.tick);
         let wait = Duration::from_secs(gateway.params.sip_timeout_invite_s.into());
@@ -174,6 +186,7 @@ impl Switch {
             sent_media: false,
             slot_held: true,
             redirects: 0,
+            forks,
         });
         self.set_deadline(call, Deadline::Progress, Some(now.tick + wait));
         self.note_placed(now, call);
@@ -224,21 +237,24 @@ impl Switch {
         Ok(())
     }
 
-    fn place(
+    pub(crate) fn place(
         &mut self,
         now: Now,
         call: &mut Call,
         gateway: &RoutingGateway,
-        target: SocketAddr,
+        place: &Place,
         numbers: &Parties,
         offer: Option<&SessionDescription>,
     ) -> vocab::LegId {
+        let target = place.target;
         let session = offer.map(|offer| self.toward(call, media::Side::B, target.ip(), offer));
         let placement = Placement {
             target,
-            transport: gateway.transport,
-            listener: self.listener_for(gateway, target),
-            host: gateway.host.clone(),
+            transport: place.transport,
+            listener: place.listener.unwrap_or_else(|| self.listener_for(place.transport, target)),
+            host: gateway.request_host(),
+            uri: place.uri.clone(),
+            routes: place.routes.clone(),
             called: numbers.called.as_str().to_owned(),
             to: None,
             caller: numbers.caller.clone(),
@@ -258,12 +274,12 @@ impl Switch {
     }
 
     /// A listener of the gateway's transport and address family; the first one when none fits.
-    fn listener_for(&self, gateway: &RoutingGateway, target: SocketAddr) -> vocab::ListenerId {
+    pub(crate) fn listener_for(&self, transport: Transport, target: SocketAddr) -> vocab::ListenerId {
         let fits = |l: &&sip::ListenerConfig| {
-            l.transport == gateway.transport
+            l.transport == transport
                 && l.local.toward(target.ip()).is_some_and(|ip| ip.is_ipv4() == target.is_ipv4())
         };
-        let by_transport = |l: &&sip::ListenerConfig| l.transport == gateway.transport;
+        let by_transport = |l: &&sip::ListenerConfig| l.transport == transport;
         let listeners = &self.config.listeners;
         let found = listeners.iter().find(fits).or_else(|| listeners.iter().find(by_transport));
         found.map(|l| l.id).unwrap_or_default()
@@ -351,6 +367,7 @@ impl Switch {
             return;
         }
         self.set_deadline(call, Deadline::Progress, None);
+        self.cancel_forks(now, call, None);
         call.answered = Some(now);
         tariff::through_call(call, now.utc);
         call.pdd.get_or_insert(now.tick.since(call.start.tick));
@@ -398,6 +415,9 @@ impl Switch {
         if (300..400).contains(&refusal.status) && self.follow_redirect(now, call, &refusal) {
             return;
         }
+        if refusal.status < 600 && self.promote_fork(call) {
+            return;
+        }
         let reason = EndReason::from_sip(refusal.status);
         self.attempt_failed(now, call, reason, refusal);
     }
@@ -424,7 +444,15 @@ impl Switch {
         let offer = call.setup.session.as_ref();
         let offer = offer.and_then(|offer| self.sides(call, &rules, Side::A).offer(offer).ok());
         let sent = Parties { caller, called: number.clone() };
-        let leg = self.place(now, call, &gateway, place, &sent, offer.as_ref());
+        let way = Place {
+            target: place,
+            transport: gateway.transport,
+            listener: None,
+            uri: None,
+            routes: Vec::new(),
+            q: 1000,
+        };
+        let leg = self.place(now, call, &gateway, &way, &sent, offer.as_ref());
         let wait = Duration::from_secs(gateway.params.sip_timeout_invite_s.into());
         let call_id = self.endpoint.call_id(leg).unwrap_or_default().to_owned();
         let snapshot = call.snapshot.clone();
@@ -445,6 +473,9 @@ impl Switch {
 
     /// The attempt's leg failed without a message.
     pub(crate) fn on_attempt_leg_failed(&mut self, now: Now, call: &mut Call, failure: LegFailure) {
+        if self.promote_fork(call) {
+            return;
+        }
         let reason = match failure {
             LegFailure::NoResponse | LegFailure::Unreachable => EndReason::InviteTimeout,
             LegFailure::NoAck | LegFailure::DialogLost | LegFailure::NoPrack | LegFailure::Protocol => {
@@ -468,9 +499,13 @@ impl Switch {
 
     fn attempt_failed(&mut self, now: Now, call: &mut Call, reason: EndReason, refusal: Refusal) {
         let stop = self.stop_rule(call, reason, refusal.status);
+        let rang = call.current.as_ref().is_some_and(|c| c.rang);
         call.early_answer = None;
         self.close_attempt(now, call, AttemptResult::Failed(reason), &refusal);
         self.set_deadline(call, Deadline::Progress, None);
+        if self.after_phone(now, call, reason, refusal.status, rang) {
+            return;
+        }
         if let Some(rule) = stop {
             if !call.candidates.is_empty() {
                 call.explanation.step("no further gateway", false, rule);
@@ -523,6 +558,7 @@ impl Switch {
         result: AttemptResult,
         refusal: &Refusal,
     ) {
+        self.cancel_forks(now, call, None);
         let Some(current) = &mut call.current else { return };
         if !std::mem::replace(&mut current.slot_held, false) {
             return;

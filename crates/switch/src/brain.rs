@@ -2,11 +2,14 @@
 
 use crate::call::{Call, Deadline, Ending, Phase};
 use crate::guard::{Guard, Verdict};
+use crate::keep_alive::KeepAlive;
 use crate::interface::{ControlId, Input, Output, Restore, SwitchConfig};
 use crate::load::Meters;
 use crate::record::Record;
+use crate::registrar::Registrar;
 use crate::show::News;
 use crate::snapshot::Snapshot;
+use crate::vendors::Vendors;
 use billing::ledger::Ledger;
 use media::{MediaCommand, MediaEvent, PortPool};
 use std::cmp::Reverse;
@@ -59,6 +62,9 @@ pub struct Switch {
     pub(crate) last_call_id: CallId,
     next_media_session: u64,
     pub(crate) guard: Guard,
+    pub(crate) registrar: Registrar,
+    pub(crate) keep_alive: KeepAlive,
+    pub(crate) vendors: Vendors,
     /// For what rules draw.
     pub(crate) random: Random,
 }
@@ -68,11 +74,12 @@ pub(crate) enum Waiting {
     /// The caller's 200, or the end of a call.
     Call(CallId),
     Reply(ControlId, crate::interface::ControlReply),
+    Registration(Box<(sip::RegistrationId, sip::RegistrationAnswer)>),
 }
 
 impl Switch {
     /// Goes on from `restore`: calls that were up are taken up again, those that were being set up are ended.
-    pub fn new(now: Now, config: SwitchConfig, restore: Restore, snapshot: Arc<Snapshot>) -> Switch {
+    pub fn new(now: Now, config: SwitchConfig, mut restore: Restore, snapshot: Arc<Snapshot>) -> Switch {
         let mut random = Random::from_seed(config.seed);
         let endpoint = sip::Endpoint::new(endpoint_config(&config, &snapshot), random.fork());
         let mut switch = Switch {
@@ -100,11 +107,16 @@ impl Switch {
             last_call_id: CallId(0),
             next_media_session: 0,
             guard: Guard::new(random.next_u64()),
+            registrar: Registrar::default(),
+            keep_alive: KeepAlive::default(),
+            vendors: Vendors::default(),
             random,
             config,
             snapshot: snapshot.clone(),
         };
         switch.set_accounts(&snapshot);
+        switch.registrar.restore(now.utc, std::mem::take(&mut restore.registrations));
+        switch.forget_unknown_registrants(&snapshot);
         switch.restore(now, restore);
         // Only now, because calls of the process before have the first right to their ports.
         switch.ask_for_ports();
@@ -135,8 +147,8 @@ impl Switch {
 
     /// When [`Switch::handle_timeout`] wants to be called next.
     pub fn poll_timeout(&self) -> Option<Tick> {
-        let own =
-            self.deadlines.peek().map_or(self.next_second, |Reverse((at, ..))| (*at).min(self.next_second));
+        let regular = self.next_second.min(self.keep_alive.next_at());
+        let own = self.deadlines.peek().map_or(regular, |Reverse((at, ..))| (*at).min(regular));
         Some(self.endpoint.poll_timeout().map_or(own, |at| at.min(own)))
     }
 
@@ -158,9 +170,13 @@ impl Switch {
                 });
             }
         }
+        self.keep_alive(now);
         self.drain_endpoint(now);
         if now.tick >= self.next_second {
             self.next_second = now.tick + Duration::from_secs(1);
+            self.registrar.expire(now.utc);
+            self.look_after_vendors(now);
+            self.drain_endpoint(now);
             self.every_second(now);
         }
     }
@@ -260,6 +276,8 @@ impl Switch {
             match output {
                 sip::Output::Send { flow, bytes } => self.emit(Output::Send { flow, bytes }),
                 sip::Output::Event(event) => self.on_leg_event(now, event),
+                sip::Output::Register(asked) => self.on_register(now, &asked),
+                sip::Output::Errand(errand, outcome) => self.on_errand(now, errand, outcome),
             }
         }
     }
@@ -298,6 +316,10 @@ impl Switch {
             }
             match entry.remove() {
                 Waiting::Reply(id, reply) => self.emit(Output::Reply { id, reply }),
+                Waiting::Registration(answered) => {
+                    let (id, answer) = *answered;
+                    self.endpoint.answer_registration(now, id, &answer);
+                }
                 Waiting::Call(call) => {
                     self.with_call(now, call, |switch, call| switch.on_recorded(now, call))
                 }
@@ -357,6 +379,7 @@ impl Switch {
 
     fn adopt(&mut self, snapshot: Arc<Snapshot>) {
         self.set_accounts(&snapshot);
+        self.forget_unknown_registrants(&snapshot);
         self.snapshot = snapshot;
         self.ask_for_ports();
     }

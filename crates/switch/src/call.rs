@@ -1,14 +1,16 @@
 //! One call: its two legs, where it stands, and what it holds.
 
 use crate::media_plan::MediaPlan;
+use crate::phones::Place;
 use crate::rewriting::Parties;
-use crate::snapshot::{Account, MappingGateway, RoutingGateway, Snapshot};
+use crate::snapshot::{Account, MappingGateway, Phone, RoutingGateway, Snapshot};
 use billing::ledger::ReservationId;
 use billing::pricing::Rounding;
 use billing::rate::{Rate, RateGroup};
 use cdr::Attempt;
 use routing::Candidate;
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use vocab::explain::RouteExplanation;
@@ -73,6 +75,15 @@ pub(crate) struct Current {
     pub slot_held: bool,
     /// 3xx followed so far.
     pub redirects: u32,
+    /// Other contacts that ring at the same time.
+    pub forks: Vec<Fork>,
+}
+
+/// A contact that rings beside the attempt's own.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fork {
+    pub leg: LegId,
+    pub target: SocketAddr,
 }
 
 /// An offer of one leg that waits for the other leg's answer.
@@ -140,6 +151,12 @@ pub(crate) struct Call {
     pub paid_s: Option<u64>,
     pub explanation: RouteExplanation,
     pub candidates: VecDeque<Candidate>,
+    /// The phone that is called, while it is one of ours.
+    pub phone: Option<Arc<Phone>>,
+    /// Contacts of the first candidate that have not rung yet.
+    pub contacts: Option<Vec<Place>>,
+    /// Phones that have sent the call on.
+    pub forwards: Vec<u32>,
     pub current: Option<Current>,
     pub attempts: Vec<Attempt>,
     /// The refusal of the last failed attempt, for the caller.
@@ -193,6 +210,9 @@ impl Call {
             paid_s: None,
             explanation: RouteExplanation::default(),
             candidates: VecDeque::new(),
+            phone: None,
+            contacts: None,
+            forwards: Vec::new(),
             current: None,
             attempts: Vec::new(),
             last_failure: None,
@@ -220,6 +240,10 @@ impl Call {
 
     pub fn is_b(&self, leg: LegId) -> bool {
         self.b() == Some(leg)
+    }
+
+    pub fn is_fork(&self, leg: LegId) -> bool {
+        self.current.as_ref().is_some_and(|c| c.forks.iter().any(|fork| fork.leg == leg))
     }
 
     /// The leg across from `leg`.

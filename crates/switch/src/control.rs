@@ -24,7 +24,20 @@ impl Switch {
             ControlRequest::GatewayLoad => ControlReply::GatewayLoad {
                 mapping: listed(&mut self.meters.mapping, now.tick),
                 routing: listed(&mut self.meters.routing, now.tick),
+                vendors: self.vendors.states(now),
             },
+            ControlRequest::Registrations => ControlReply::Registrations {
+                list: self.registrations(now),
+                keep_alive: self.keep_alive.counters,
+            },
+            ControlRequest::Unregister(who) => match self.unregister(id, who) {
+                Some(reply) => reply,
+                None => return,
+            },
+            ControlRequest::UnregisterEverywhere => {
+                self.unregister_everywhere(now);
+                ControlReply::Done
+            }
             ControlRequest::ResendLive => {
                 let mut ids: Vec<CallId> = self.calls.keys().copied().collect();
                 ids.sort_unstable();

@@ -5,10 +5,11 @@
 use crate::brain::Switch;
 use crate::call::{Applied, Call, Ending};
 use crate::interface::Simulation;
+use crate::phones;
 use crate::rewriting::{self, Parties};
 use crate::settle;
 use crate::snapshot::{
-    Account, Authentication, CalledSource, CallerSource, MappingGateway, RoutingGateway, Snapshot,
+    Account, Authentication, CalledSource, CallerSource, MappingGateway, Phone, RoutingGateway, Snapshot,
 };
 use crate::tariff;
 use routing::{Candidate, Gateway, Load, Market, Offer, Standing};
@@ -50,6 +51,8 @@ pub(crate) struct Route {
     pub account: Arc<Account>,
     pub sale: Applied,
     pub ranked: Vec<Candidate>,
+    /// The number is a phone's of ours.
+    pub phone: Option<Arc<Phone>>,
 }
 
 impl Switch {
@@ -65,7 +68,7 @@ impl Switch {
         if let Err(rejection) = self.admit(now, call, &gateway) {
             return self.reject(now, call, rejection);
         }
-        self.next_attempt(now, call);
+        self.set_out(now, call);
     }
 
     fn identify(&mut self, now: Now, setup: &Setup) -> Identity {
@@ -122,7 +125,8 @@ impl Switch {
 
     /// All checks of `RTE-1` up to the ranked plan, then the money and the slots.
     fn admit(&mut self, now: Now, call: &mut Call, gateway: &Arc<MappingGateway>) -> Result<(), Rejection> {
-        call.caller = caller_of(gateway, &call.setup);
+        let own = phones::caller_of_phone(&call.snapshot, gateway.id);
+        call.caller = own.unwrap_or_else(|| caller_of(gateway, &call.setup));
         let called = called_of(gateway, &call.setup).to_owned();
         let number = DialString::parse(&called).map_err(no_number)?;
         let numbers = Detail::Numbers { caller: call.caller.clone(), called: number.clone() };
@@ -163,6 +167,7 @@ impl Switch {
         let route =
             self.evaluate(now, &snapshot, gateway, &parties.called, call.pick, &mut call.explanation)?;
         call.candidates = route.ranked.into();
+        call.phone = route.phone;
         self.reserve_first(call, &route.account, &route.sale)?;
         call.sale = Some(route.sale);
         call.slots_held = true;
@@ -171,7 +176,7 @@ impl Switch {
     }
 
     /// The checks and the decision, without holding anything.
-    fn evaluate(
+    pub(crate) fn evaluate(
         &self,
         now: Now,
         snapshot: &Snapshot,
@@ -200,6 +205,17 @@ impl Switch {
             why.step("call level", false, "the destination is beyond the gateway's call level");
             return Err(EndReason::CallLevelTooLow.into());
         }
+        if let Some(barred) = snapshot.phone_of_trunk(gateway.id).filter(|p| !p.may_call(called.digits())) {
+            let words = format!("phone {} may not call there", barred.number);
+            why.step("allowed destinations", false, words);
+            return Err(EndReason::CalleeBarred.into());
+        }
+        if let Some(phone) = snapshot.phone_by_number(called.digits()) {
+            why.step("phone", true, format!("{} is a phone of this switch", phone.number));
+            let prefix_length = u32::try_from(called.digits().len()).unwrap_or(0);
+            let line = Candidate { gateway: phone.line.route.clone(), prefix_length };
+            return Ok(Route { account, sale, ranked: vec![line], phone: Some(phone.clone()) });
+        }
         let currency = account.terms.currency;
         let market = LiveMarket { snapshot, sale: &sale, currency, called, number, at: now.utc, pick };
         let load = LiveLoad { switch: self, snapshot, now };
@@ -211,7 +227,7 @@ impl Switch {
         why.candidates = decision.notes;
         match decision.failure {
             Some(reason) => Err(reason.into()),
-            None => Ok(Route { account, sale, ranked: decision.ranked }),
+            None => Ok(Route { account, sale, ranked: decision.ranked, phone: None }),
         }
     }
 
@@ -239,6 +255,11 @@ impl Switch {
             true,
         )
         .ok_or(EndReason::GatewayCpsLimit)?;
+        if let Some(phone) = snapshot.phone_of_trunk(gateway.id) {
+            let calls = self.phone_calls(phone.id);
+            return within(why, "calls of the phone", calls, phone.max_calls, false)
+                .ok_or(EndReason::PhoneLimit.into());
+        }
         within(why, "calls of the mapping gateway", meter.calls, gateway.max_concurrency, false)
             .ok_or(EndReason::GatewayConcurrencyLimit)?;
         Ok(())
@@ -473,7 +494,11 @@ impl Load for LiveLoad<'_> {
         Standing {
             calls: meter.calls,
             cps: meter.in_second(self.now.tick),
-            reachable: self.snapshot.routing_gateways.get(&gateway.id).is_some_and(|g| g.target.is_some()),
+            reachable: self
+                .snapshot
+                .routing_gateways
+                .get(&gateway.id)
+                .is_some_and(|g| self.switch.is_reachable(self.now, g)),
             account_usable: account.is_some_and(|a| !a.locked && !a.expired(self.now.utc)),
         }
     }

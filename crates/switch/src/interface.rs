@@ -1,14 +1,17 @@
 //! The brain's inputs and outputs.
 
+use crate::keep_alive::KeepAliveCounters;
 use crate::record::{Moment, OpenCall, Record};
+use crate::registrar::{Binding, Registered, Registrant};
 use crate::snapshot::Snapshot;
+use crate::vendors::{OnlineState, OutboundState};
 use billing::ledger::{Book, Posting, PostingKind};
 use media::{MediaCommand, MediaEvent};
 use std::net::IpAddr;
 use std::sync::Arc;
 use vocab::explain::RouteExplanation;
 use vocab::net::LocalAddresses;
-use vocab::{AccountId, CallId, EndReason, Flow, MappingGatewayId, Money, RoutingGatewayId, Seq};
+use vocab::{AccountId, CallId, EndReason, Flow, MappingGatewayId, Money, RoutingGatewayId, Seq, Utc};
 
 /// What the brain must know at its start and cannot learn later.
 #[derive(Clone, Debug)]
@@ -46,6 +49,8 @@ pub struct Restore {
     pub last_alive: Option<Moment>,
     /// Idempotency keys of past postings with their sequence numbers.
     pub keys: Vec<(String, Seq, Posting)>,
+    /// What was registered.
+    pub registrations: Vec<Registered>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -111,6 +116,12 @@ pub enum ControlRequest {
     Balances(Vec<AccountId>),
     /// Load of all gateways.
     GatewayLoad,
+    /// Who is registered, and what keeps the ways to them open.
+    Registrations,
+    /// Takes a registration away.
+    Unregister(Registrant),
+    /// Takes our registrations with vendors back; for the stop.
+    UnregisterEverywhere,
     /// Have all calls in progress among the next [`crate::Switch::take_news`].
     ResendLive,
     /// Take no new calls; reply when the last one has ended.
@@ -135,6 +146,11 @@ pub enum ControlReply {
     GatewayLoad {
         mapping: Vec<(MappingGatewayId, Load)>,
         routing: Vec<(RoutingGatewayId, Load)>,
+        vendors: Vec<(RoutingGatewayId, VendorState)>,
+    },
+    Registrations {
+        list: Vec<RegistrationState>,
+        keep_alive: KeepAliveCounters,
     },
     Done,
 }
@@ -157,6 +173,31 @@ pub struct Load {
     pub attempts: u64,
     pub answered: u64,
     pub talk_ms: u64,
+}
+
+/// A registrant with its contacts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegistrationState {
+    pub who: Registrant,
+    /// The phone's number, or the gateway's name.
+    pub name: Arc<str>,
+    pub bindings: Vec<Binding>,
+    /// Calls in progress.
+    pub calls: u32,
+}
+
+/// What is known of a vendor's trunk beside its calls.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VendorState {
+    pub online: OnlineState,
+    /// To our OPTIONS.
+    pub last_answer: Option<Utc>,
+    pub registration: OutboundState,
+    /// Of the last answer to our REGISTER; 0: none came.
+    pub status: u16,
+    pub words: String,
+    pub expires_in_s: Option<u32>,
+    pub retry_in_s: Option<u32>,
 }
 
 /// The answer of `RTE-14`.

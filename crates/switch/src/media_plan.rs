@@ -221,6 +221,11 @@ impl MediaPlan {
         Ok(())
     }
 
+    /// Another contact of the phone on side B has answered.
+    pub fn turn_to(&mut self, b: IpAddr) {
+        self.signalling[1] = Some(b.to_canonical());
+    }
+
     /// `R-33`: does a change of an answered call want media at a place where it may not go?
     pub fn is_too_far(&self, side: Side, session: &SessionDescription) -> bool {
         let streams = self.streams.iter().enumerate().filter_map(|(i, s)| Some((i, s.as_ref()?)));

@@ -4,6 +4,7 @@
 //! end, `Ended` or `Dropped`. What stands in one is not repeated in the next but in `Ended`, which is complete.
 
 use crate::media_plan::StreamState;
+use crate::registrar::Registered;
 use billing::ledger::Posting;
 use cdr::Cdr;
 use media::SessionStatistics;
@@ -33,6 +34,8 @@ pub enum Record {
     Figures { call: CallId, streams: Vec<SessionStatistics> },
     /// A placed call is over and leaves no CDR.
     Dropped(CallId),
+    /// A registration changed. Its answer waits until this is on disk.
+    Registered(Box<Registered>),
 }
 
 impl Record {
@@ -45,7 +48,7 @@ impl Record {
             Record::Figures { call, .. } => Some((*call, CallRecord::Figures)),
             Record::Dropped(call) => Some((*call, CallRecord::End)),
             Record::Ended { cdr, .. } => Some((cdr.call, CallRecord::End)),
-            Record::Posted(_) | Record::Alive { .. } => None,
+            Record::Posted(_) | Record::Alive { .. } | Record::Registered(_) => None,
         }
     }
 }
@@ -133,7 +136,7 @@ impl OpenCall {
             Record::Confirmed(_) => self.confirmed = true,
             Record::Figures { streams, .. } => self.figures = streams,
             Record::Ended { .. } | Record::Dropped(_) => return false,
-            Record::Posted(_) | Record::Alive { .. } => {}
+            Record::Posted(_) | Record::Alive { .. } | Record::Registered(_) => {}
         }
         true
     }

@@ -250,6 +250,7 @@ impl Switch {
             sent_media: false,
             slot_held: true,
             redirects: 0,
+            forks: Vec::new(),
         });
         call.slots_held = true;
         self.meters.enter(parties.gateway.id, parties.gateway.account);

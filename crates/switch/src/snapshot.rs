@@ -2,6 +2,7 @@
 //! Unchanged parts (a rate group of a million prefixes) are shared between versions.
 
 use billing::ledger::AccountTerms;
+use crate::registrar::Registrant;
 use billing::rate::RateGroup;
 use params::Params;
 use routing::{Plan, Rewriting};
@@ -110,6 +111,126 @@ pub struct RoutingGateway {
     pub reply_address: ReplyAddress,
     pub request_address: RequestAddress,
     pub params: Arc<Params>,
+    /// It registers with us, and is where it has registered (`SIG-8`).
+    pub login: Option<(String, StoredSecret)>,
+    /// We register with it.
+    pub registration: Option<OutboundRegistration>,
+    /// Seconds between two OPTIONS (`SIG-11`); 0: none are sent.
+    pub check_interval_s: u32,
+    /// It is the line to the phone of this id.
+    pub phone: Option<u32>,
+}
+
+impl RoutingGateway {
+    /// Host part of what is sent there.
+    pub(crate) fn request_host(&self) -> Option<String> {
+        self.registration.as_ref().map(|r| r.domain.clone()).or_else(|| self.host.clone())
+    }
+}
+
+/// Our registration with a vendor (`SIG-8`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutboundRegistration {
+    pub user: String,
+    pub credentials: PlainCredentials,
+    pub domain: String,
+    pub expires_s: Option<u32>,
+}
+
+/// A phone (`SIG-9`): one user's trunk, both ways.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Phone {
+    pub id: u32,
+    pub number: Arc<str>,
+    /// Shown to those whom it calls.
+    pub display: Arc<str>,
+    pub enabled: bool,
+    pub username: String,
+    pub secret: StoredSecret,
+    /// Prefixes that it may call; empty: all.
+    pub allowed_destinations: Vec<String>,
+    pub forwards: Forwards,
+    pub do_not_disturb: bool,
+    pub max_contacts: usize,
+    /// Calls from and to it at once.
+    pub max_calls: Option<u32>,
+    /// What it is as a caller, and as a called party. Their ids are [`phone_of`] its own.
+    pub trunk: Arc<MappingGateway>,
+    pub line: Arc<RoutingGateway>,
+}
+
+impl Phone {
+    pub fn may_call(&self, digits: &str) -> bool {
+        let list = &self.allowed_destinations;
+        list.is_empty() || list.iter().any(|prefix| digits.starts_with(prefix.as_str()))
+    }
+}
+
+/// Where a phone sends its calls on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Forwards {
+    pub always: Option<String>,
+    pub busy: Option<String>,
+    pub no_answer: Option<String>,
+    pub not_reachable: Option<String>,
+}
+
+/// The id of a phone among those of gateways.
+pub const fn phone_of(id: u32) -> u32 {
+    id | 1 << 31
+}
+
+/// What a phone is called where gateways have their names.
+pub fn phone_name(number: &str) -> Arc<str> {
+    format!("phone {number}").into()
+}
+
+/// A phone as what calls are sent to.
+pub fn line_of_phone(
+    id: u32,
+    number: &str,
+    account: AccountId,
+    enabled: bool,
+    params: Arc<Params>,
+) -> RoutingGateway {
+    let route = routing::Gateway {
+        id: RoutingGatewayId(phone_of(id)),
+        name: phone_name(number),
+        account,
+        enabled,
+        prefixes: Vec::new(),
+        priority: 1,
+        max_concurrency: None,
+        max_cps: None,
+        guards: routing::Guards::default(),
+    };
+    RoutingGateway {
+        route: Arc::new(route),
+        target: None,
+        host: None,
+        transport: Transport::Udp,
+        rate_group: None,
+        credentials: None,
+        failover_codes: None,
+        follow_redirects: false,
+        rewriting: Rewriting::default(),
+        rate_rewritten: false,
+        reply_address: ReplyAddress::Socket,
+        request_address: RequestAddress::Socket,
+        params,
+        login: None,
+        registration: None,
+        check_interval_s: 0,
+        phone: Some(id),
+    }
+}
+
+/// Somebody who may register.
+pub(crate) struct Login<'a> {
+    pub who: Registrant,
+    pub secret: &'a StoredSecret,
+    /// What may be registered with it.
+    pub names: Vec<&'a str>,
 }
 
 /// Everything that decides about calls, at one moment.
@@ -126,6 +247,10 @@ pub struct Snapshot {
     pub rate_groups: BTreeMap<RateGroupId, Arc<RateGroup>>,
     pub routing_gateways: BTreeMap<RoutingGatewayId, Arc<RoutingGateway>>,
     pub plan: Arc<Plan>,
+    /// Of `routing_gateways` those that are vendors' trunks, not lines to phones.
+    pub(crate) vendor_gateways: BTreeMap<RoutingGatewayId, Arc<RoutingGateway>>,
+    phones: HashMap<u32, Arc<Phone>>,
+    phones_by_number: HashMap<Arc<str>, u32>,
     mapping_gateways: Vec<Arc<MappingGateway>>,
     sources: Sources,
 }
@@ -138,6 +263,9 @@ struct Sources {
     /// Gateways with wider blocks.
     blocks: Vec<(Cidr, usize)>,
     by_username: HashMap<String, usize>,
+    phones_by_username: HashMap<String, u32>,
+    /// Routing gateways that register with us.
+    vendors_by_username: HashMap<String, RoutingGatewayId>,
     vendors: HashMap<IpAddr, Vec<RoutingGatewayId>>,
 }
 
@@ -157,13 +285,79 @@ impl Snapshot {
             }
         }
         for (id, gateway) in &self.routing_gateways {
+            if let Some((username, _)) = &gateway.login {
+                sources.vendors_by_username.insert(username.clone(), *id);
+            }
             if let Some(target) = gateway.target {
                 sources.vendors.entry(target.ip().to_canonical()).or_default().push(*id);
             }
         }
         self.mapping_gateways = gateways;
         self.sources = sources;
+        self.vendor_gateways = self.routing_gateways.clone();
         self
+    }
+
+    /// Puts the phones in place. Call last.
+    pub fn with_phones(mut self, phones: Vec<Arc<Phone>>) -> Snapshot {
+        for phone in phones {
+            self.routing_gateways.insert(phone.line.route.id, phone.line.clone());
+            self.phones_by_number.insert(phone.number.clone(), phone.id);
+            self.sources.phones_by_username.insert(phone.username.clone(), phone.id);
+            self.phones.insert(phone.id, phone);
+        }
+        self
+    }
+
+    pub fn phone(&self, id: u32) -> Option<&Arc<Phone>> {
+        self.phones.get(&id)
+    }
+
+    pub fn phone_by_number(&self, digits: &str) -> Option<&Arc<Phone>> {
+        self.phones.get(self.phones_by_number.get(digits)?)
+    }
+
+    pub fn phone_of_trunk(&self, trunk: MappingGatewayId) -> Option<&Arc<Phone>> {
+        (trunk.0 >> 31 == 1).then(|| self.phones.get(&(trunk.0 & !(1 << 31))))?
+    }
+
+    /// Whom a username belongs to.
+    pub(crate) fn login(&self, username: &str) -> Option<Login<'_>> {
+        let sources = &self.sources;
+        if let Some(phone) = sources.phones_by_username.get(username).and_then(|id| self.phones.get(id)) {
+            let names = vec![phone.username.as_str(), &*phone.number];
+            let login = Login { who: Registrant::Phone(phone.id), secret: &phone.secret, names };
+            return phone.enabled.then_some(login);
+        }
+        if let Some(id) = sources.vendors_by_username.get(username) {
+            let gateway = self.routing_gateways.get(id).filter(|g| g.route.enabled)?;
+            let (username, secret) = gateway.login.as_ref()?;
+            return Some(Login { who: Registrant::RoutingGateway(id.0), secret, names: vec![username] });
+        }
+        let gateway = self.mapping_gateways.get(*sources.by_username.get(username)?).filter(|g| g.enabled)?;
+        match &gateway.authentication {
+            Authentication::Password { username, secret } => Some(Login {
+                who: Registrant::MappingGateway(gateway.id.0),
+                secret,
+                names: vec![username],
+            }),
+            Authentication::Ip(_) | Authentication::IpPort(_) => None,
+        }
+    }
+
+    /// What a registrant is called; `None`: it may not be registered any more.
+    pub(crate) fn registrant_name(&self, who: Registrant) -> Option<Arc<str>> {
+        match who {
+            Registrant::Phone(id) => self.phones.get(&id).filter(|p| p.enabled).map(|p| p.number.clone()),
+            Registrant::MappingGateway(id) => {
+                let gateway = self.mapping_gateway(MappingGatewayId(id)).filter(|g| g.enabled)?;
+                matches!(gateway.authentication, Authentication::Password { .. }).then(|| gateway.name.clone())
+            }
+            Registrant::RoutingGateway(id) => {
+                let gateway = self.routing_gateways.get(&RoutingGatewayId(id))?;
+                gateway.login.as_ref().map(|_| gateway.route.name.clone())
+            }
+        }
     }
 
     pub fn mapping_gateways(&self) -> &[Arc<MappingGateway>] {
@@ -188,12 +382,18 @@ impl Snapshot {
     }
 
     pub fn mapping_by_username(&self, name: &str) -> Option<&Arc<MappingGateway>> {
+        if let Some(phone) = self.sources.phones_by_username.get(name).and_then(|id| self.phones.get(id)) {
+            return Some(&phone.trunk).filter(|_| phone.enabled);
+        }
         let index = *self.sources.by_username.get(name)?;
         self.mapping_gateways.get(index).filter(|g| g.enabled)
     }
 
     pub fn has_password_gateways(&self) -> bool {
-        !self.sources.by_username.is_empty()
+        let sources = &self.sources;
+        !(sources.by_username.is_empty()
+            && sources.phones_by_username.is_empty()
+            && sources.vendors_by_username.is_empty())
     }
 
     /// A routing gateway at this address, for its requests to us.
@@ -211,6 +411,9 @@ impl Snapshot {
     }
 
     pub fn mapping_gateway(&self, id: MappingGatewayId) -> Option<&Arc<MappingGateway>> {
+        if let Some(phone) = self.phone_of_trunk(id) {
+            return Some(&phone.trunk);
+        }
         self.mapping_gateways.iter().find(|g| g.id == id)
     }
 }

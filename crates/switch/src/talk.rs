@@ -23,7 +23,13 @@ impl Switch {
 
     /// An event of one of the call's legs. Events of legs that were given up are stale and pass unheard.
     pub(crate) fn on_call_event(&mut self, now: Now, call: &mut Call, leg: LegId, event: LegEvent) {
-        if call.ended() || !(leg == call.a || call.is_b(leg)) {
+        if call.ended() {
+            return;
+        }
+        if call.is_fork(leg) && matches!(call.phase, Phase::Trying) {
+            return self.on_fork_event(now, call, leg, event);
+        }
+        if !(leg == call.a || call.is_b(leg)) {
             return;
         }
         if !matches!(event, LegEvent::Released { .. } | LegEvent::Failed(_)) {

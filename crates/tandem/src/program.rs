@@ -230,6 +230,7 @@ impl Program {
 async fn until_quiet(operator: &Operator, mut stops: mpsc::Receiver<()>, wait: Duration) {
     stops.recv().await;
     tracing::info!("stopping: no new calls");
+    let _ = operator.request(ControlRequest::UnregisterEverywhere).await;
     tokio::select! {
         _ = operator.request(ControlRequest::Drain) => return,
         _ = stops.recv() => {}

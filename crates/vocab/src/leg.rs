@@ -92,6 +92,10 @@ pub struct Placement {
     pub listener: crate::net::ListenerId,
     /// Host part for Request-URI and To; the target address when absent.
     pub host: Option<String>,
+    /// The Request-URI as a whole, when the peer has told us (its registered contact).
+    pub uri: Option<String>,
+    /// Proxies before the peer, from the Path of its registration (RFC 3327).
+    pub routes: Vec<String>,
     pub called: String,
     /// To, when it shall differ from the Request-URI (`SIG-17`).
     pub to: Option<String>,

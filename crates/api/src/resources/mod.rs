@@ -16,9 +16,11 @@ pub(crate) mod live;
 pub(crate) mod mapping_gateways;
 pub(crate) mod overview;
 pub(crate) mod parameters;
+pub(crate) mod phones;
 pub(crate) mod rate_groups;
 pub(crate) mod rate_imports;
 pub(crate) mod rates;
+pub(crate) mod registrations;
 pub(crate) mod rewrite;
 pub(crate) mod roles;
 pub(crate) mod routing_gateways;
@@ -81,6 +83,11 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
             routing_gateways::update_routing_gateway,
             routing_gateways::delete_routing_gateway
         ))
+        .routes(routes!(phones::list_phones, phones::create_phone))
+        .routes(routes!(phones::get_phone, phones::update_phone, phones::delete_phone))
+        .routes(routes!(registrations::list_registrations))
+        .routes(routes!(registrations::get_registration, registrations::delete_registration))
+        .routes(routes!(registrations::get_keep_alive))
         .routes(routes!(calls::list_calls))
         .routes(routes!(calls::get_call))
         .routes(routes!(calls::disconnect_call))

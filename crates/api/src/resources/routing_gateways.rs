@@ -5,6 +5,7 @@ use super::{same_variants, unexpected};
 use crate::body::Asked;
 use crate::body::Body;
 use crate::body::unique_keys;
+use crate::clock::Timestamp;
 use crate::documents;
 use crate::grid::{Cell, Column, Direction, Grid};
 use crate::listing;
@@ -26,7 +27,8 @@ use serde::Deserialize;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use store::{Stored, config};
-use switch::interface::Load;
+use switch::interface::{Load, VendorState};
+use switch::vendors::{OnlineState, OutboundState};
 use switch::{ControlReply, ControlRequest};
 use utoipa::ToSchema;
 use vocab::Price;
@@ -48,8 +50,9 @@ pub struct RoutingGatewayInput {
     pub account: String,
     #[serde(default = "super::yes")]
     pub enabled: bool,
-    /// `host:port`; the port may be left out.
+    /// `host:port`; the port may be left out. Empty for one that registers with us.
     #[schema(examples("192.0.2.10:5060"))]
+    #[serde(default)]
     pub address: String,
     #[serde(default)]
     pub transport: Transport,
@@ -58,6 +61,24 @@ pub struct RoutingGatewayInput {
     /// Write only. Absent or `null`: stays as it is.
     #[serde(default, skip_serializing)]
     pub password: Option<String>,
+    /// It registers with us by `username` and `password`, and is called where it has registered.
+    #[serde(default)]
+    pub dynamic: bool,
+    /// We register with it by `username` and `password`, at `address`.
+    #[serde(default)]
+    pub register: bool,
+    /// Domain of that registration and of calls; `address` when absent.
+    #[serde(default)]
+    pub register_domain: Option<String>,
+    /// The name in the digest, when it is not `username`.
+    #[serde(default)]
+    pub authentication_user: Option<String>,
+    /// Seconds asked for, instead of `SS_SIP_USER_AGENT_EXPIRE`.
+    #[serde(default)]
+    pub register_expires: Option<u32>,
+    /// Seconds between two OPTIONS that ask whether it is there; `null`: none are sent.
+    #[serde(default)]
+    pub check_interval: Option<u32>,
     /// Called prefixes that it takes; the empty prefix takes everything.
     pub prefixes: Vec<String>,
     /// Lower is tried first.
@@ -116,6 +137,12 @@ pub struct RoutingGateway {
     pub transport: Transport,
     pub username: Option<String>,
     pub has_password: bool,
+    pub dynamic: bool,
+    pub register: bool,
+    pub register_domain: Option<String>,
+    pub authentication_user: Option<String>,
+    pub register_expires: Option<u32>,
+    pub check_interval: Option<u32>,
     pub prefixes: Vec<String>,
     pub priority: u32,
     pub max_cps: Option<u32>,
@@ -143,6 +170,15 @@ pub struct RoutingGateway {
     pub asr: Option<String>,
     /// Average length of an answered call since the start of the switch, in seconds.
     pub acd_s: Option<u64>,
+    /// What OPTIONS say: `unchecked`, `unknown`, `online` or `offline`; an offline one gets no calls.
+    pub online: String,
+    pub last_answer_at: Option<Timestamp>,
+    /// Our registration with it: `none`, `trying`, `registered` or `failed`.
+    pub registration: String,
+    /// Status and words of the last answer to it.
+    pub registration_answer: Option<String>,
+    pub registration_expires_in_s: Option<u32>,
+    pub registration_retry_in_s: Option<u32>,
 }
 
 list_query! {
@@ -234,6 +270,8 @@ static GRID: Grid<RoutingGateway> = Grid {
         Column::plain("asr", |g| {
             Cell::maybe_number(g.asr.as_ref().and_then(|a| a.replace('.', "").parse::<u32>().ok()))
         }),
+        Column::plain("online", |g| Cell::text(&g.online)),
+        Column::plain("registration", |g| Cell::text(&g.registration)),
         Column::plain("acd_s", |g| Cell::maybe_number(g.acd_s)),
         Column::text("notes", |g| Cell::text(&g.notes)),
     ],
@@ -242,10 +280,13 @@ static GRID: Grid<RoutingGateway> = Grid {
 };
 
 /// Load of all gateways of this side, by id.
-async fn load(api: &Inner) -> Result<BTreeMap<u32, Load>, Problem> {
+async fn load(api: &Inner) -> Result<States, Problem> {
     match api.control(ControlRequest::GatewayLoad).await? {
-        ControlReply::GatewayLoad { routing, .. } => {
-            Ok(routing.into_iter().map(|(id, load)| (id.0, load)).collect())
+        ControlReply::GatewayLoad { routing, vendors, .. } => {
+            let mut all = States::default();
+            routing.into_iter().for_each(|(id, load)| all.entry(id.0).or_default().0 = load);
+            vendors.into_iter().for_each(|(id, state)| all.entry(id.0).or_default().1 = state);
+            Ok(all)
         }
         other => Err(unexpected(&other)),
     }
@@ -260,8 +301,38 @@ impl Transport {
     }
 }
 
-fn view(stored: &Stored<config::RoutingGateway>, load: &BTreeMap<u32, Load>) -> RoutingGateway {
-    let load = load.get(&stored.id).copied().unwrap_or_default();
+/// Load of each gateway, and what is known of it beside its calls.
+type States = BTreeMap<u32, (Load, VendorState)>;
+
+fn online_key(state: OnlineState) -> &'static str {
+    match state {
+        OnlineState::Unchecked => "unchecked",
+        OnlineState::Unknown => "unknown",
+        OnlineState::Online => "online",
+        OnlineState::Offline => "offline",
+    }
+}
+
+fn registration_key(state: OutboundState) -> &'static str {
+    match state {
+        OutboundState::NotWanted => "none",
+        OutboundState::Trying => "trying",
+        OutboundState::Registered => "registered",
+        OutboundState::Failed => "failed",
+    }
+}
+
+/// `403 Forbidden`, or only words when no answer came.
+fn answer_of(state: &VendorState) -> Option<String> {
+    let text = match state.status {
+        0 => state.words.clone(),
+        status => format!("{status} {}", state.words),
+    };
+    Some(text.trim().to_owned()).filter(|t| !t.is_empty())
+}
+
+fn view(stored: &Stored<config::RoutingGateway>, states: &States) -> RoutingGateway {
+    let (load, state) = states.get(&stored.id).cloned().unwrap_or_default();
     let document = stored.document.clone();
     RoutingGateway {
         id: stored.id.to_string(),
@@ -272,6 +343,12 @@ fn view(stored: &Stored<config::RoutingGateway>, load: &BTreeMap<u32, Load>) -> 
         transport: document.transport.into(),
         username: document.username,
         has_password: document.sealed_password.is_some(),
+        dynamic: document.dynamic,
+        register: document.register,
+        register_domain: document.register_domain,
+        authentication_user: document.authentication_user,
+        register_expires: document.register_expires,
+        check_interval: document.check_interval,
         prefixes: document.prefixes,
         priority: document.priority,
         max_cps: document.max_cps,
@@ -294,6 +371,12 @@ fn view(stored: &Stored<config::RoutingGateway>, load: &BTreeMap<u32, Load>) -> 
         cps: load.cps,
         asr: asr(load.attempts, load.answered),
         acd_s: acd_s(load.answered, load.talk_ms),
+        online: online_key(state.online).to_owned(),
+        last_answer_at: state.last_answer.map(Timestamp::from),
+        registration: registration_key(state.registration).to_owned(),
+        registration_answer: answer_of(&state),
+        registration_expires_in_s: state.expires_in_s,
+        registration_retry_in_s: state.retry_in_s,
     }
 }
 
@@ -308,6 +391,13 @@ impl From<RoutingGatewayInput> for config::RoutingGateway {
             username: input.username,
             password: input.password.map(config::Password::new),
             sealed_password: None,
+            dynamic: input.dynamic,
+            secret: None,
+            register: input.register,
+            register_domain: input.register_domain.filter(|d| !d.is_empty()),
+            authentication_user: input.authentication_user.filter(|u| !u.is_empty()),
+            register_expires: input.register_expires,
+            check_interval: input.check_interval.filter(|s| *s != 0),
             prefixes: input.prefixes,
             priority: input.priority,
             max_cps: input.max_cps,

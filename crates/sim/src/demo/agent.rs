@@ -222,6 +222,8 @@ impl DemoAgent {
             transport: Transport::Udp,
             listener: ListenerId(u16::try_from(intention.customer).unwrap_or(0)),
             host: None,
+            uri: None,
+            routes: Vec::new(),
             called: intention.called,
             to: None,
             caller: intention.caller,
@@ -266,6 +268,8 @@ impl DemoAgent {
                     self.outputs.push_back(DemoOutput::SendSip { socket, to: flow.remote, bytes });
                 }
                 sip::Output::Event(FromLeg { leg, event }) => self.on_event(now, leg, event),
+                // Nobody registers with a demo's customer, and it asks nothing outside of calls.
+                sip::Output::Register(_) | sip::Output::Errand(..) => {}
             }
         }
     }

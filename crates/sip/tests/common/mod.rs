@@ -54,6 +54,8 @@ pub fn placement(transport: Transport) -> Placement {
         transport,
         listener: ListenerId(0),
         host: None,
+            uri: None,
+            routes: Vec::new(),
         called: "8801712345678".into(),
         to: None,
         caller: "4930123456".into(),

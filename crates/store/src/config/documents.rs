@@ -209,7 +209,8 @@ pub struct RoutingGateway {
     pub account: String,
     #[serde(default = "yes")]
     pub enabled: bool,
-    /// `host:port`; the port is 5060 when absent.
+    /// `host:port`; the port is 5060 when absent. Empty for one that registers with us.
+    #[serde(default)]
     pub address: String,
     #[serde(default)]
     pub transport: Transport,
@@ -221,6 +222,27 @@ pub struct RoutingGateway {
     /// The password, sealed with the key file of the data folder.
     #[serde(default)]
     pub sealed_password: Option<String>,
+    /// It registers with us by `username` and `password`, and is called where it has registered (`SIG-8`).
+    #[serde(default)]
+    pub dynamic: bool,
+    /// What it must prove when it registers.
+    #[serde(default)]
+    pub secret: Option<GatewaySecret>,
+    /// We register with it by `username` and `password`, at `address`.
+    #[serde(default)]
+    pub register: bool,
+    /// Domain of that registration and of calls; `address` when absent.
+    #[serde(default)]
+    pub register_domain: Option<String>,
+    /// The name in the digest, when it is not `username`.
+    #[serde(default)]
+    pub authentication_user: Option<String>,
+    /// Seconds asked for, instead of `SS_SIP_USER_AGENT_EXPIRE`.
+    #[serde(default)]
+    pub register_expires: Option<u32>,
+    /// Seconds between two OPTIONS that ask whether it is there (`SIG-11`); not set: none are sent.
+    #[serde(default)]
+    pub check_interval: Option<u32>,
     pub prefixes: Vec<String>,
     #[serde(default = "one")]
     pub priority: u32,
@@ -271,6 +293,23 @@ pub enum Target {
 const SIP_PORT: u16 = 5060;
 
 impl RoutingGateway {
+    /// What a gateway that registers with us must prove; made of the password that it has in any case.
+    fn prepare_login(&mut self, before: Option<&RoutingGateway>, given: Option<&Password>, secrets: &Secrets) {
+        let username = self.username.clone().filter(|u| self.dynamic && !u.is_empty());
+        let Some(username) = username else {
+            self.secret = None;
+            return;
+        };
+        let stored = before.filter(|b| b.username.as_ref() == Some(&username));
+        if let Some(password) = given {
+            self.secret = Some(secrets.digest(&username, password));
+        } else if self.secret.is_none() {
+            let sealed = before.and_then(|b| b.sealed_password.as_ref()).and_then(|s| secrets.open(s));
+            let known = stored.and_then(|b| b.secret.clone());
+            self.secret = known.or_else(|| Some(secrets.digest(&username, &Password::new(sealed?))));
+        }
+    }
+
     /// `None` when the address makes no sense.
     pub fn target(&self) -> Option<Target> {
         let text = self.address.trim();
@@ -484,7 +523,7 @@ impl Document for MappingGateway {
 impl Document for RoutingGateway {
     const KIND: &'static str = "routing_gateway";
     const TITLE: &'static str = "routing gateway";
-    const REQUIRED: &'static [&'static str] = &["name", "account", "address", "prefixes"];
+    const REQUIRED: &'static [&'static str] = &["name", "account", "prefixes"];
     const INPUT_ONLY: &'static [&'static str] = &["password"];
 
     fn example() -> RoutingGateway {
@@ -497,6 +536,13 @@ impl Document for RoutingGateway {
             username: None,
             password: None,
             sealed_password: None,
+            dynamic: false,
+            secret: None,
+            register: false,
+            register_domain: None,
+            authentication_user: None,
+            register_expires: None,
+            check_interval: None,
             prefixes: Vec::new(),
             priority: 1,
             max_cps: None,
@@ -538,6 +584,7 @@ impl Document for RoutingGateway {
     fn prepare(&mut self, before: Option<&RoutingGateway>, secrets: &Secrets) -> Vec<Problem> {
         own_names(&mut self.parameters);
         let given = self.password.take();
+        self.prepare_login(before, given.as_ref(), secrets);
         if self.username.as_ref().is_none_or(String::is_empty) {
             self.sealed_password = None;
             let lonely = given.map(|_| Problem::new("username", "a password needs a username"));
@@ -561,13 +608,13 @@ impl Document for RoutingGateway {
         Vec::new()
     }
 
-    fn validate(&self, _: u32, config: &Config) -> Vec<Problem> {
-        validate::routing_gateway(self, config)
+    fn validate(&self, id: u32, config: &Config) -> Vec<Problem> {
+        validate::routing_gateway(self, id, config)
     }
 }
 
 /// Aliases and other spellings of parameters become their own names. Unknown ones stay, for `validate` to refuse.
-fn own_names(parameters: &mut BTreeMap<String, String>) {
+pub(super) fn own_names(parameters: &mut BTreeMap<String, String>) {
     let renamed: Vec<(String, &'static str)> = parameters
         .keys()
         .filter_map(|key| {
@@ -641,7 +688,7 @@ impl Rate {
     pub(crate) const REQUIRED: &'static [&'static str] = &["prefix", "price_per_minute"];
 }
 
-fn yes() -> bool {
+pub(super) fn yes() -> bool {
     true
 }
 
@@ -658,7 +705,7 @@ fn six() -> u32 {
 }
 
 /// References to rate groups, those that are there.
-fn rate_groups<const N: usize>(fields: [&mut Option<String>; N]) -> Vec<Reference<'_>> {
+pub(super) fn rate_groups<const N: usize>(fields: [&mut Option<String>; N]) -> Vec<Reference<'_>> {
     let names = fields.into_iter().filter_map(Option::as_mut);
     names.map(|name| Reference { kind: RateGroup::KIND, name }).collect()
 }
@@ -668,7 +715,7 @@ fn usd() -> Currency {
 }
 
 /// Values of parameters may be written as text, whole numbers or true and false.
-fn texts<'de, D: Deserializer<'de>>(d: D) -> Result<BTreeMap<String, String>, D::Error> {
+pub(super) fn texts<'de, D: Deserializer<'de>>(d: D) -> Result<BTreeMap<String, String>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged, expecting = "expected a text, a whole number, true or false")]
     enum Loose {

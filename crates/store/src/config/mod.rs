@@ -4,6 +4,7 @@
 //! serde default and needs no migration. [`Config`] is all of them at one moment, immutable.
 
 mod documents;
+mod phone;
 mod read;
 mod secrets;
 mod validate;
@@ -13,6 +14,7 @@ pub use documents::{
     Account, AccountKind, AccountStatus, Authentication, CalledSource, CallerSource, MappingGateway, Rate,
     RateGroup, RoutingGateway, Target,
 };
+pub use phone::Phone;
 pub use read::from_json;
 pub(crate) use read::{did_you_mean, known_fields};
 pub(crate) use secrets::Secrets;
@@ -147,6 +149,7 @@ pub struct Config {
     pub rate_groups: Table<RateGroup>,
     pub mapping_gateways: Table<MappingGateway>,
     pub routing_gateways: Table<RoutingGateway>,
+    pub phones: Table<Phone>,
     /// Parameters that are set, by their own names.
     pub parameters: BTreeMap<String, String>,
     /// All parameters with their defaults.
@@ -191,6 +194,10 @@ macro_rules! each_kind {
         }
         {
             type $kind = $crate::config::RoutingGateway;
+            $do
+        }
+        {
+            type $kind = $crate::config::Phone;
             $do
         }
     }};

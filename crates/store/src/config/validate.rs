@@ -1,6 +1,6 @@
 //! Checks of what was entered that a type alone cannot make.
 
-use super::{Account, Authentication, Config, Document, MappingGateway, Rate, RateGroup, RoutingGateway};
+use super::{Account, Authentication, Config, Document, MappingGateway, Phone, Rate, RateGroup, RoutingGateway};
 use crate::Problem;
 use billing::rate::RateError;
 use params::{ParamError, Params};
@@ -33,7 +33,8 @@ pub(super) fn account(account: &Account, config: &Config) -> Problems {
     }
     let mapping = config.mapping_gateways.iter().map(|g| (&g.document.rate_group, &g.document.account));
     let routing = config.routing_gateways.iter().map(|g| (&g.document.rate_group, &g.document.account));
-    for (group, _) in mapping.chain(routing).filter(|(_, owner)| **owner == account.name) {
+    let phones = config.phones.iter().map(|p| (&p.document.rate_group, &p.document.account));
+    for (group, _) in mapping.chain(routing).chain(phones).filter(|(_, owner)| **owner == account.name) {
         usable_group("currency", group.as_ref(), (name, currency), config, &mut problems);
     }
     problems
@@ -113,7 +114,8 @@ fn charged_by<'a>(group: &'a String, config: &'a Config) -> impl Iterator<Item =
     let own = own.filter(move |a| [&a.rate_group, &a.private_rates].contains(&&Some(group.clone())));
     let mapping = config.mapping_gateways.iter().map(|g| (&g.document.rate_group, &g.document.account));
     let routing = config.routing_gateways.iter().map(|g| (&g.document.rate_group, &g.document.account));
-    let gateways = mapping.chain(routing).filter(move |(used, _)| used.as_ref() == Some(group));
+    let phones = config.phones.iter().map(|p| (&p.document.rate_group, &p.document.account));
+    let gateways = mapping.chain(routing).chain(phones).filter(move |(used, _)| used.as_ref() == Some(group));
     own.chain(gateways.filter_map(|(_, account)| Some(&config.accounts.named(account)?.document)))
 }
 
@@ -209,13 +211,8 @@ fn credentials(gateway: &MappingGateway, id: u32, config: &Config, problems: &mu
     if gateway.secret.is_none() {
         problems.push(Problem::new("password", "is needed with authentication by password"));
     }
-    let twin = config.mapping_gateways.iter().find(|other| {
-        other.id != id
-            && other.document.authentication == Authentication::Password
-            && other.document.username.as_ref() == Some(username)
-    });
-    if let Some(twin) = twin {
-        let words = format!("{username:?} is used by mapping gateway {:?} already", twin.document.name);
+    if let Some(owner) = owner_of(username, MappingGateway::KIND, id, config) {
+        let words = format!("{username:?} is used by {owner} already");
         problems.push(Problem::new("username", words));
     }
 }
@@ -231,12 +228,13 @@ fn stored_secret(secret: &super::GatewaySecret, realm: &str, problems: &mut Prob
     }
 }
 
-pub(super) fn routing_gateway(gateway: &RoutingGateway, config: &Config) -> Problems {
+pub(super) fn routing_gateway(gateway: &RoutingGateway, id: u32, config: &Config) -> Problems {
     let mut problems = Vec::new();
     name(&gateway.name, &mut problems);
     text("notes", &gateway.notes, MAX_NOTES, &mut problems);
     known_account(&gateway.account, config, &mut problems);
-    if gateway.target().is_none() {
+    registration(gateway, id, config, &mut problems);
+    if gateway.target().is_none() && !(gateway.dynamic && gateway.address.is_empty()) {
         let words =
             format!("{:?} is no address; expected \"host:port\" like \"192.0.2.1:5060\"", gateway.address);
         problems.push(Problem::new("address", words));
@@ -265,6 +263,108 @@ pub(super) fn routing_gateway(gateway: &RoutingGateway, config: &Config) -> Prob
     }
     gateway_parameters(&gateway.parameters, &config.params, &mut problems);
     problems
+}
+
+/// Contacts of a phone; as many as one REGISTER may bring.
+const MAX_CONTACTS: u32 = 10;
+/// Longest time that a phone rings.
+const MAX_RING_S: u32 = 600;
+
+pub(super) fn phone(phone: &Phone, id: u32, config: &Config) -> Problems {
+    let mut problems = Vec::new();
+    let is_number = |n: &str| (1..=32).contains(&n.len()) && n.bytes().all(|b| b.is_ascii_digit());
+    if !is_number(&phone.number) {
+        problems.push(Problem::new("number", format!("{:?} is no number; expected 1–32 digits", phone.number)));
+    }
+    text("notes", &phone.notes, MAX_NOTES, &mut problems);
+    text("username", phone.username(), MAX_NAME, &mut problems);
+    known_account(&phone.account, config, &mut problems);
+    match &phone.secret {
+        None => problems.push(Problem::new("password", "is needed")),
+        Some(secret) => stored_secret(secret, &config.realm, &mut problems),
+    }
+    if let Some(owner) = owner_of(phone.username(), Phone::KIND, id, config) {
+        let words = format!("{:?} is used by {owner} already", phone.username());
+        problems.push(Problem::new("username", words));
+    }
+    if let Some(display) = phone.display_number.as_ref().filter(|d| !is_number(d.trim_start_matches('+'))) {
+        problems.push(Problem::new("display_number", format!("{display:?} is no number")));
+    }
+    let forwards = [
+        ("forward_always", &phone.forward_always),
+        ("forward_busy", &phone.forward_busy),
+        ("forward_no_answer", &phone.forward_no_answer),
+        ("forward_not_reachable", &phone.forward_not_reachable),
+    ];
+    for (field, target) in forwards.into_iter().filter_map(|(f, t)| Some((f, t.as_ref()?))) {
+        if let Err(e) = vocab::DialString::parse(target) {
+            problems.push(Problem::new(field, format!("{target:?}: {e}")));
+        } else if *target == phone.number {
+            problems.push(Problem::new(field, "is the phone itself"));
+        }
+    }
+    if !(1..=MAX_CONTACTS).contains(&phone.max_contacts) {
+        problems.push(Problem::new("max_contacts", format!("expected 1–{MAX_CONTACTS}")));
+    }
+    if phone.ring_seconds.is_some_and(|s| !(1..=MAX_RING_S).contains(&s)) {
+        problems.push(Problem::new("ring_seconds", format!("expected 1–{MAX_RING_S}")));
+    }
+    group_of_gateway(phone.rate_group.as_ref(), &phone.account, config, &mut problems);
+    prefixes("allowed_destinations", &phone.allowed_destinations, &mut problems);
+    gateway_parameters(&phone.parameters, &config.params, &mut problems);
+    problems
+}
+
+/// Who else signs in by this name.
+fn owner_of(username: &str, kind: &str, id: u32, config: &Config) -> Option<String> {
+    let other = |of: &str, other: u32| of != kind || other != id;
+    let phones = config.phones.iter().filter(|p| other(Phone::KIND, p.id) && p.document.username() == username);
+    let mapping = config.mapping_gateways.iter().filter(|g| {
+        let by_password = g.document.authentication == Authentication::Password;
+        other(MappingGateway::KIND, g.id) && by_password && g.document.username.as_deref() == Some(username)
+    });
+    let routing = config.routing_gateways.iter().filter(|g| {
+        let signs_in = g.document.dynamic && g.document.username.as_deref() == Some(username);
+        other(RoutingGateway::KIND, g.id) && signs_in
+    });
+    let phones = phones.map(|p| format!("phone {:?}", p.document.number));
+    let mapping = mapping.map(|g| format!("mapping gateway {:?}", g.document.name));
+    let routing = routing.map(|g| format!("routing gateway {:?}", g.document.name));
+    phones.chain(mapping).chain(routing).next()
+}
+
+fn registration(gateway: &RoutingGateway, id: u32, config: &Config, problems: &mut Problems) {
+    let username = gateway.username.as_deref().filter(|u| !u.is_empty());
+    if gateway.dynamic && gateway.register {
+        problems.push(Problem::new("register", "either it registers with us (dynamic) or we with it"));
+    }
+    if (gateway.dynamic || gateway.register) && username.is_none() {
+        problems.push(Problem::new("username", "is needed to register"));
+    }
+    if gateway.dynamic {
+        match &gateway.secret {
+            None => problems.push(Problem::new("password", "is needed to register")),
+            Some(secret) => stored_secret(secret, &config.realm, problems),
+        }
+        if let Some(owner) = username.and_then(|u| owner_of(u, RoutingGateway::KIND, id, config)) {
+            let words = format!("{:?} is used by {owner} already", username.unwrap_or_default());
+            problems.push(Problem::new("username", words));
+        }
+    }
+    if gateway.register_expires.is_some_and(|s| !(20..=7200).contains(&s)) {
+        problems.push(Problem::new("register_expires", "expected 20–7200 s"));
+    }
+    if gateway.check_interval.is_some_and(|s| !(5..=3600).contains(&s)) {
+        problems.push(Problem::new("check_interval", "expected 5–3600 s"));
+    }
+    let domain = gateway.register_domain.as_deref().unwrap_or("x");
+    let domain_ok = |b: u8| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b);
+    if domain.is_empty() || domain.len() > 253 || !domain.bytes().all(domain_ok) {
+        problems.push(Problem::new("register_domain", format!("{domain:?} is no domain")));
+    }
+    if let Some(user) = &gateway.authentication_user {
+        text("authentication_user", user, MAX_NAME, problems);
+    }
 }
 
 fn known_account(account: &str, config: &Config, problems: &mut Problems) {

@@ -11,12 +11,15 @@
 //! of a call has seen. So a flood with forged addresses takes nothing from gateways and guests.
 
 mod sources;
+mod suspects;
 
 use crate::live::GuardCounters;
 use crate::snapshot::Snapshot;
 use params::Params;
 use sip::{Heard, Peek, PeerPolicy, Standing, StrangerReply};
 use sources::{Guests, Limit, Refused, Strangers};
+pub(crate) use suspects::RegisterBounds;
+use suspects::Suspects;
 use std::net::IpAddr;
 use vocab::{Flow, Tick};
 
@@ -47,6 +50,8 @@ pub(crate) enum Verdict {
 pub(crate) struct Guard {
     strangers: Strangers,
     guests: Guests,
+    /// Who failed to register, by address and name together.
+    suspects: Suspects,
     counters: GuardCounters,
 }
 
@@ -56,6 +61,7 @@ impl Guard {
         Guard {
             strangers: Strangers::new(secret),
             guests: Guests::default(),
+            suspects: Suspects::default(),
             counters: GuardCounters::default(),
         }
     }
@@ -76,6 +82,11 @@ impl Guard {
             return self.refuse(refused);
         }
         let peek = sip::peek(bytes);
+        if peek.method == "REGISTER"
+            && peek.from_user.is_some_and(|name| self.suspects.is_suspended(now, ip, name))
+        {
+            return self.refuse(Refused::Suspended);
+        }
         let Some(policy) = may_say(snapshot, &peek) else {
             self.counters.unwanted += 1;
             return Verdict::Drop;
@@ -125,6 +136,24 @@ impl Guard {
         self.strangers.forgive(ip);
     }
 
+    /// `SEC-3`: by address and name together, so that a stranger cannot lock out a customer by failing on his name.
+    pub fn register_failed(&mut self, now: Tick, ip: IpAddr, name: &str, bounds: RegisterBounds) {
+        if self.suspects.failed(now, ip, name, bounds) {
+            self.counters.suspensions += 1;
+        }
+    }
+
+    pub fn register_accepted(&mut self, now: Tick, ip: IpAddr, name: &str) {
+        self.suspects.forgive(ip, name);
+        self.signed_in(now, ip);
+    }
+
+    pub fn is_register_suspended(&mut self, now: Tick, ip: IpAddr, name: &str) -> bool {
+        let suspended = self.suspects.is_suspended(now, ip, name);
+        self.counters.suspended += u64::from(suspended);
+        suspended
+    }
+
     /// `SEC-3`: too many wrong answers in a row, and the address may open nothing for a while.
     pub fn sign_in_failed(&mut self, now: Tick, params: &Params, ip: IpAddr) {
         let limit = params.authentication_max_retry;
@@ -171,7 +200,8 @@ fn known(snapshot: &Snapshot, flow: Flow) -> Option<PeerPolicy> {
 /// unguessable branches, a request inside a dialog against unguessable tags; the engine drops what fits none.
 fn may_say(snapshot: &Snapshot, peek: &Peek<'_>) -> Option<StrangerReply> {
     let params = &snapshot.params;
-    let sign_in = snapshot.has_password_gateways() && matches!(peek.method, "INVITE" | "ACK" | "CANCEL");
+    let sign_in = snapshot.has_password_gateways()
+        && matches!(peek.method, "INVITE" | "ACK" | "CANCEL" | "REGISTER");
     match () {
         () if peek.is_response || peek.in_dialog => Some(StrangerReply::Silence),
         () if sign_in => Some(StrangerReply::Challenge),

@@ -59,6 +59,11 @@ impl Client {
         json(&self.finish(request.send_json(body))?)
     }
 
+    pub fn delete(&self, path: &str) -> Result<(), Failure> {
+        let request = self.authorised(self.agent.delete(self.url(path))).header("X-Tandem", "1");
+        self.finish(request.call()).map(|_| ())
+    }
+
     /// POSTs a file as it is.
     pub fn send_file(&self, path: &str, query: &[(&str, String)], file: &[u8]) -> Result<Value, Failure> {
         let request =

@@ -25,6 +25,8 @@ pub fn remote(command: Command) -> Result<(), Failure> {
         }
         Command::Rates { command } => super::rates::rates(command),
         Command::Rewrite { command } => rewrite(&command),
+        Command::Phones { command } => super::phones::phones(command),
+        Command::Registrations { command } => super::phones::registrations(command),
         Command::Check { client } => with(&client, check),
         Command::Status { client } => with(&client, status),
         Command::Param { command } => param(command),
@@ -128,7 +130,7 @@ pub(super) fn cell(value: &Value) -> String {
 }
 
 /// A table of some fields of each row.
-fn columns(list: &[Value], columns: &[(&str, &str)]) -> String {
+pub(super) fn columns(list: &[Value], columns: &[(&str, &str)]) -> String {
     let heading: Vec<&str> = columns.iter().map(|(h, _)| *h).collect();
     let row = |v: &Value| columns.iter().map(|(_, path)| cell(at(v, path))).collect();
     table(&heading, &list.iter().map(row).collect::<Vec<_>>())

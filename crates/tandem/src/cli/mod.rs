@@ -4,6 +4,7 @@ mod changes;
 mod client;
 mod commands;
 mod folders;
+mod phones;
 mod rates;
 mod table;
 
@@ -76,6 +77,16 @@ enum Command {
     Route {
         #[command(subcommand)]
         command: RouteCommand,
+    },
+    /// Phones
+    Phones {
+        #[command(subcommand)]
+        command: PhonesCommand,
+    },
+    /// Who is registered, and with whom the switch is
+    Registrations {
+        #[command(subcommand)]
+        command: RegistrationsCommand,
     },
     /// Rules that change numbers
     Rewrite {
@@ -154,6 +165,42 @@ enum JournalCommand {
         /// Print the findings as JSON
         #[arg(long)]
         json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum PhonesCommand {
+    /// List phones and whether they are online
+    List {
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Show one phone with its contacts
+    Show {
+        number: String,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum RegistrationsCommand {
+    /// List who is registered with the switch
+    List {
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// List vendors' gateways: online state, and the switch's registrations with them
+    Vendors {
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Take a registration away; the device may come again
+    Remove {
+        /// A phone's number, a gateway's name, or an id like phone:7
+        name: String,
+        #[command(flatten)]
+        client: ClientArgs,
     },
 }
 
