@@ -64,7 +64,8 @@ impl Kind {
         match self {
             Kind::Whole { min, max, zero } => {
                 let by_word = zero.filter(|word| word.eq_ignore_ascii_case(text)).map(|_| 0);
-                let number = decimal(text).filter(|n| (min..=max).contains(&n) || (*n == 0 && zero.is_some()));
+                let number =
+                    decimal(text).filter(|n| (min..=max).contains(&n) || (*n == 0 && zero.is_some()));
                 by_word.or(number)
             }
             Kind::Choice(choices) => decimal(choices.iter().find(|c| **c == text)?),

@@ -343,9 +343,7 @@ impl Endpoint {
             Method::Ack => self.on_ack(&hop, request),
             Method::Cancel => self.on_cancel(&hop, request),
             Method::Register => self.on_register(&hop, request),
-            Method::Message | Method::Subscribe | Method::Notify => {
-                self.not_allowed(&hop, request)
-            }
+            Method::Message | Method::Subscribe | Method::Notify => self.not_allowed(&hop, request),
             Method::Refer | Method::Publish => self.not_allowed(&hop, request),
             Method::Other => {
                 self.core.respond_statelessly(way, request, &Reply::with(501, &[("Allow", ALLOW)]))

@@ -104,7 +104,9 @@ impl Errand {
             RequestKind::Options => {
                 b.raw("From: <sip:").raw(our_host).raw(">;tag=").hex(self.tag);
                 b.raw("\r\nTo: <").text(&target).raw(">\r\nCall-ID: ").hex(self.tag).hex(key);
-                b.raw("\r\nCSeq: 1 OPTIONS\r\nContact: <sip:").raw(&self.here).raw(">\r\nAccept: application/sdp\r\n");
+                b.raw("\r\nCSeq: 1 OPTIONS\r\nContact: <sip:")
+                    .raw(&self.here)
+                    .raw(">\r\nAccept: application/sdp\r\n");
             }
             RequestKind::Register(register) => {
                 let mut user = String::new();
@@ -137,7 +139,13 @@ impl Errand {
     }
 
     /// The outcome, or `None` when it goes on.
-    pub fn on_response(&mut self, core: &mut Core, key: Key, client: Key, response: &Message) -> Option<Outcome> {
+    pub fn on_response(
+        &mut self,
+        core: &mut Core,
+        key: Key,
+        client: Key,
+        response: &Message,
+    ) -> Option<Outcome> {
         if client != self.client {
             return None;
         }

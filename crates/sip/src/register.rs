@@ -112,7 +112,8 @@ impl Registration {
         if !matches!(to.scheme(), Scheme::Sip | Scheme::Sips) {
             return Err((404, "Not a SIP address"));
         }
-        let path: Vec<String> = request.headers("Path").iter().flat_map(|v| header::split_list(v)).map(str::to_owned).collect();
+        let path: Vec<String> =
+            request.headers("Path").iter().flat_map(|v| header::split_list(v)).map(str::to_owned).collect();
         let readable = |p: &String| p.len() <= MAX_URI && NameAddr::parse(p).is_some();
         if path.len() > MAX_PATH || !path.iter().all(readable) {
             return Err((400, "Bad Path"));

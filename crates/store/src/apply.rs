@@ -5,8 +5,8 @@
 //! field of its document, and a problem of a field is looked up again in the file.
 
 use crate::config::{
-    Account, Document, MappingGateway, Phone, Rate, RateGroup, RoutingGateway, Stored, did_you_mean, from_json,
-    known_fields,
+    Account, Document, MappingGateway, Phone, Rate, RateGroup, RoutingGateway, Stored, did_you_mean,
+    from_json, known_fields,
 };
 use crate::edit::Edit;
 use crate::rates::RateChange;
@@ -73,14 +73,8 @@ const MAX_PROBLEMS: usize = 1000;
 /// Rates of one group whose difference is shown one by one.
 const MAX_RATES_SHOWN: usize = 1000;
 /// What a file may hold at its top.
-const SECTIONS: [&str; 6] = [
-    Account::KIND,
-    RateGroup::KIND,
-    MappingGateway::KIND,
-    RoutingGateway::KIND,
-    Phone::KIND,
-    "parameters",
-];
+const SECTIONS: [&str; 6] =
+    [Account::KIND, RateGroup::KIND, MappingGateway::KIND, RoutingGateway::KIND, Phone::KIND, "parameters"];
 const RATES: &str = "rates";
 
 impl Store {

@@ -377,4 +377,3 @@ fn phone(config: &Config, phone: &config::Stored<config::Phone>) -> Result<brain
         line: Arc::new(brain::line_of_phone(id, &document.number, account, document.enabled, params)),
     })
 }
-

@@ -2,8 +2,8 @@
 
 use crate::call::{Call, Deadline, Ending, Phase};
 use crate::guard::{Guard, Verdict};
-use crate::keep_alive::KeepAlive;
 use crate::interface::{ControlId, Input, Output, Restore, SwitchConfig};
+use crate::keep_alive::KeepAlive;
 use crate::load::Meters;
 use crate::record::Record;
 use crate::registrar::Registrar;

@@ -10,7 +10,9 @@ use params::ForwardDisplay;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use vocab::leg::{LegCommand, LegEvent};
-use vocab::{DialString, EndReason, EndedBy, LegId, ListenerId, MappingGatewayId, Now, RoutingGatewayId, Transport};
+use vocab::{
+    DialString, EndReason, EndedBy, LegId, ListenerId, MappingGatewayId, Now, RoutingGatewayId, Transport,
+};
 
 /// Phones that may send one call on, one after the other.
 const MAX_FORWARDS: usize = 5;
@@ -92,7 +94,14 @@ impl Switch {
     }
 
     /// After an attempt at a phone failed: another contact, or another number. True when the call goes on.
-    pub(crate) fn after_phone(&mut self, now: Now, call: &mut Call, reason: EndReason, status: u16, rang: bool) -> bool {
+    pub(crate) fn after_phone(
+        &mut self,
+        now: Now,
+        call: &mut Call,
+        reason: EndReason,
+        status: u16,
+        rang: bool,
+    ) -> bool {
         let Some(phone) = call.phone.clone() else { return false };
         if call.contacts.is_some() && status < 600 && reason != EndReason::CalleeBusy {
             self.next_attempt(now, call);
@@ -145,8 +154,7 @@ impl Switch {
         if snapshot.params.call_forward_display == ForwardDisplay::Own {
             call.caller = phone.display.to_string();
         }
-        let route =
-            self.evaluate(now, &snapshot, &phone.trunk, &number, call.pick, &mut call.explanation)?;
+        let route = self.evaluate(now, &snapshot, &phone.trunk, &number, call.pick, &mut call.explanation)?;
         call.account = Some(route.account.clone());
         call.called = Some(number);
         call.candidates = route.ranked.into();
@@ -280,4 +288,3 @@ fn registrant_of(gateway: &RoutingGateway) -> Option<Registrant> {
 pub(crate) fn caller_of_phone(snapshot: &Snapshot, trunk: MappingGatewayId) -> Option<String> {
     snapshot.phone_of_trunk(trunk).map(|phone| phone.display.to_string())
 }
-

@@ -51,8 +51,7 @@ impl Switch {
     /// Who has proved to be who. Unknown names and wrong passwords look alike, in words and in time (`SEC-1`).
     fn registrant(&mut self, now: Now, asked: &Registration) -> Result<Registrant, RegistrationAnswer> {
         let snapshot = self.snapshot.clone();
-        let challenge =
-            |stale| Err(RegistrationAnswer::Challenge { realm: snapshot.realm.clone(), stale });
+        let challenge = |stale| Err(RegistrationAnswer::Challenge { realm: snapshot.realm.clone(), stale });
         let Some(credentials) = &asked.credentials else { return challenge(false) };
         let ip = asked.flow.remote.ip();
         let login = snapshot.login(credentials.username());

@@ -1,8 +1,8 @@
 //! The configuration as the brain sees it: one immutable value, built aside by `store` and swapped whole.
 //! Unchanged parts (a rate group of a million prefixes) are shared between versions.
 
-use billing::ledger::AccountTerms;
 use crate::registrar::Registrant;
+use billing::ledger::AccountTerms;
 use billing::rate::RateGroup;
 use params::Params;
 use routing::{Plan, Rewriting};
@@ -336,11 +336,9 @@ impl Snapshot {
         }
         let gateway = self.mapping_gateways.get(*sources.by_username.get(username)?).filter(|g| g.enabled)?;
         match &gateway.authentication {
-            Authentication::Password { username, secret } => Some(Login {
-                who: Registrant::MappingGateway(gateway.id.0),
-                secret,
-                names: vec![username],
-            }),
+            Authentication::Password { username, secret } => {
+                Some(Login { who: Registrant::MappingGateway(gateway.id.0), secret, names: vec![username] })
+            }
             Authentication::Ip(_) | Authentication::IpPort(_) => None,
         }
     }
@@ -351,7 +349,8 @@ impl Snapshot {
             Registrant::Phone(id) => self.phones.get(&id).filter(|p| p.enabled).map(|p| p.number.clone()),
             Registrant::MappingGateway(id) => {
                 let gateway = self.mapping_gateway(MappingGatewayId(id)).filter(|g| g.enabled)?;
-                matches!(gateway.authentication, Authentication::Password { .. }).then(|| gateway.name.clone())
+                matches!(gateway.authentication, Authentication::Password { .. })
+                    .then(|| gateway.name.clone())
             }
             Registrant::RoutingGateway(id) => {
                 let gateway = self.routing_gateways.get(&RoutingGatewayId(id))?;

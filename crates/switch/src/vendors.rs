@@ -76,9 +76,8 @@ pub(crate) struct Vendors {
 
 impl Vendors {
     pub fn is_usable(&self, gateway: &RoutingGateway) -> bool {
-        let fit = |v: &Vendor| {
-            v.online != OnlineState::Offline && v.registration.state != OutboundState::Failed
-        };
+        let fit =
+            |v: &Vendor| v.online != OnlineState::Offline && v.registration.state != OutboundState::Failed;
         self.table.get(&gateway.route.id).is_none_or(fit)
     }
 
@@ -227,7 +226,8 @@ impl Switch {
         let registered = |v: &&RoutingGatewayId| {
             self.vendors.table.get(v).is_some_and(|v| v.registration.state == OutboundState::Registered)
         };
-        let ids: Vec<RoutingGatewayId> = snapshot.vendor_gateways.keys().filter(registered).copied().collect();
+        let ids: Vec<RoutingGatewayId> =
+            snapshot.vendor_gateways.keys().filter(registered).copied().collect();
         for id in ids {
             let Some(gateway) = snapshot.routing_gateways.get(&id) else { continue };
             if !gateway.params.sip_user_agent_send_unregister {

@@ -294,7 +294,12 @@ const SIP_PORT: u16 = 5060;
 
 impl RoutingGateway {
     /// What a gateway that registers with us must prove; made of the password that it has in any case.
-    fn prepare_login(&mut self, before: Option<&RoutingGateway>, given: Option<&Password>, secrets: &Secrets) {
+    fn prepare_login(
+        &mut self,
+        before: Option<&RoutingGateway>,
+        given: Option<&Password>,
+        secrets: &Secrets,
+    ) {
         let username = self.username.clone().filter(|u| self.dynamic && !u.is_empty());
         let Some(username) = username else {
             self.secret = None;

@@ -1,6 +1,8 @@
 //! Checks of what was entered that a type alone cannot make.
 
-use super::{Account, Authentication, Config, Document, MappingGateway, Phone, Rate, RateGroup, RoutingGateway};
+use super::{
+    Account, Authentication, Config, Document, MappingGateway, Phone, Rate, RateGroup, RoutingGateway,
+};
 use crate::Problem;
 use billing::rate::RateError;
 use params::{ParamError, Params};
@@ -274,7 +276,8 @@ pub(super) fn phone(phone: &Phone, id: u32, config: &Config) -> Problems {
     let mut problems = Vec::new();
     let is_number = |n: &str| (1..=32).contains(&n.len()) && n.bytes().all(|b| b.is_ascii_digit());
     if !is_number(&phone.number) {
-        problems.push(Problem::new("number", format!("{:?} is no number; expected 1–32 digits", phone.number)));
+        problems
+            .push(Problem::new("number", format!("{:?} is no number; expected 1–32 digits", phone.number)));
     }
     text("notes", &phone.notes, MAX_NOTES, &mut problems);
     text("username", phone.username(), MAX_NAME, &mut problems);
@@ -318,7 +321,8 @@ pub(super) fn phone(phone: &Phone, id: u32, config: &Config) -> Problems {
 /// Who else signs in by this name.
 fn owner_of(username: &str, kind: &str, id: u32, config: &Config) -> Option<String> {
     let other = |of: &str, other: u32| of != kind || other != id;
-    let phones = config.phones.iter().filter(|p| other(Phone::KIND, p.id) && p.document.username() == username);
+    let phones =
+        config.phones.iter().filter(|p| other(Phone::KIND, p.id) && p.document.username() == username);
     let mapping = config.mapping_gateways.iter().filter(|g| {
         let by_password = g.document.authentication == Authentication::Password;
         other(MappingGateway::KIND, g.id) && by_password && g.document.username.as_deref() == Some(username)

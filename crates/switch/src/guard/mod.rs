@@ -18,9 +18,9 @@ use crate::snapshot::Snapshot;
 use params::Params;
 use sip::{Heard, Peek, PeerPolicy, Standing, StrangerReply};
 use sources::{Guests, Limit, Refused, Strangers};
+use std::net::IpAddr;
 pub(crate) use suspects::RegisterBounds;
 use suspects::Suspects;
-use std::net::IpAddr;
 use vocab::{Flow, Tick};
 
 /// What scanners write into User-Agent or From (`SEC-4`), lower case.
@@ -200,8 +200,8 @@ fn known(snapshot: &Snapshot, flow: Flow) -> Option<PeerPolicy> {
 /// unguessable branches, a request inside a dialog against unguessable tags; the engine drops what fits none.
 fn may_say(snapshot: &Snapshot, peek: &Peek<'_>) -> Option<StrangerReply> {
     let params = &snapshot.params;
-    let sign_in = snapshot.has_password_gateways()
-        && matches!(peek.method, "INVITE" | "ACK" | "CANCEL" | "REGISTER");
+    let sign_in =
+        snapshot.has_password_gateways() && matches!(peek.method, "INVITE" | "ACK" | "CANCEL" | "REGISTER");
     match () {
         () if peek.is_response || peek.in_dialog => Some(StrangerReply::Silence),
         () if sign_in => Some(StrangerReply::Challenge),

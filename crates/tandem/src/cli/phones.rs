@@ -61,7 +61,8 @@ pub(super) fn registrations(command: RegistrationsCommand) -> Result<(), Failure
             let list = all(c, "/registrations", &[], usize::MAX)?;
             out.answer(&list, |list| {
                 let each = |r: &Value| {
-                    let name = format!("{} {} ({} calls)", cell(&r["kind"]), cell(&r["name"]), cell(&r["calls"]));
+                    let name =
+                        format!("{} {} ({} calls)", cell(&r["kind"]), cell(&r["name"]), cell(&r["calls"]));
                     format!("{name}\n{}", contacts(r))
                 };
                 let shown: Vec<String> = items(list).iter().map(each).collect();

@@ -5,7 +5,10 @@ use sim::digest::Answer;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Between two copies of a request (RFC 3261 T1). A stranger's first short REGISTER may get no answer, because
+/// nobody is sent more bytes than came from there.
+const T1: Duration = Duration::from_millis(500);
+const TRIES: usize = 20;
 
 pub struct Device {
     pub socket: UdpSocket,
@@ -14,14 +17,23 @@ pub struct Device {
     pub password: String,
     pub call_id: String,
     pub cseq: u32,
+    last: String,
 }
 
 impl Device {
     pub fn new(ip: Ipv4Addr, switch: SocketAddr, number: &str, password: &str) -> Device {
         let socket = UdpSocket::bind((ip, 0)).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.set_read_timeout(Some(T1)).unwrap();
         let call_id = format!("{number}-{}", socket.local_addr().unwrap());
-        Device { socket, switch, number: number.into(), password: password.into(), call_id, cseq: 0 }
+        Device {
+            socket,
+            switch,
+            number: number.into(),
+            password: password.into(),
+            call_id,
+            cseq: 0,
+            last: String::new(),
+        }
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -46,15 +58,14 @@ impl Device {
     pub fn hears_nothing(&self, wait: Duration) -> bool {
         self.socket.set_read_timeout(Some(wait)).unwrap();
         let heard = self.receive();
-        self.socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        self.socket.set_read_timeout(Some(T1)).unwrap();
         heard.is_none()
     }
 
     /// The next message that begins like this; others are passed over.
     pub fn expect(&self, start: &str) -> String {
-        for _ in 0..50 {
-            let message = self.receive().unwrap_or_else(|| panic!("{}: no {start}", self.number));
-            if message.starts_with(start) {
+        for _ in 0..2 * TRIES {
+            if let Some(message) = self.receive().filter(|m| m.starts_with(start)) {
                 return message;
             }
         }
@@ -63,25 +74,31 @@ impl Device {
 
     /// The final response to a request of this method and number.
     pub fn final_response(&self, method: &str, cseq: u32) -> Option<String> {
-        loop {
-            let message = self.receive()?;
+        for _ in 0..TRIES {
+            let Some(message) = self.receive() else {
+                self.send(&self.last);
+                continue;
+            };
             let ours = header(&message, "CSeq").is_some_and(|c| c == format!("{cseq} {method}"));
             if ours && message.starts_with("SIP/2.0 ") && !message.starts_with("SIP/2.0 1") {
                 return Some(message);
             }
         }
+        None
     }
 
     fn request(&mut self, method: &str, uri: &str, to: &str, more: &str, body: &str) -> String {
         self.cseq += 1;
         let (me, n, id, number) = (self.address(), self.cseq, &self.call_id, &self.number);
         let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
-        format!(
+        let text = format!(
             "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {me};rport;branch=z9hG4bK-{n}-{method}-{id}\r\n\
              Max-Forwards: 70\r\nFrom: <sip:{number}@tandem>;tag=t{number}\r\nTo: {to}\r\nCall-ID: {id}\r\n\
              CSeq: {n} {method}\r\n{more}{kind}Content-Length: {}\r\n\r\n{body}",
             body.len()
-        )
+        );
+        self.last.clone_from(&text);
+        text
     }
 
     pub fn answer_to(&self, challenge: &str, method: &str, uri: &str, count: u32) -> String {
@@ -167,10 +184,17 @@ impl Device {
     /// Answers a request that came.
     pub fn reply(&self, request: &str, status: &str, body: &str) {
         let get = |name| header(request, name).unwrap_or_default();
-        let vias: String =
-            request.lines().filter(|l| l.starts_with("Via:")).map(|l| format!("{}\r\n", l.trim_end())).collect();
+        let vias: String = request
+            .lines()
+            .filter(|l| l.starts_with("Via:"))
+            .map(|l| format!("{}\r\n", l.trim_end()))
+            .collect();
         let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
-        let tag = if get("To").contains(";tag=") { String::new() } else { format!(";tag=u{}", self.address().port()) };
+        let tag = if get("To").contains(";tag=") {
+            String::new()
+        } else {
+            format!(";tag=u{}", self.address().port())
+        };
         self.send(&format!(
             "SIP/2.0 {status}\r\n{vias}From: {}\r\nTo: {}{tag}\r\nCall-ID: {}\r\nCSeq: {}\r\nContact: {}\r\n{kind}\
              Content-Length: {}\r\n\r\n{body}",
