@@ -166,7 +166,11 @@ impl Switch {
         };
         self.plan_media(call, sides).map_err(|NoPorts| NotPlaced::Ports)?;
         let priced = if gateway.rate_rewritten { &sent.called } else { &numbers.called };
-        let cost = tariff::cost_of(&snapshot, &gateway, vendor, priced, call.start.utc);
+        // A phone of ours costs nothing: its account's rates are what it pays, not what it is paid.
+        let cost = match gateway.phone {
+            Some(_) => None,
+            None => tariff::cost_of(&snapshot, &gateway, vendor, priced, call.start.utc),
+        };
         let Some(first) = places.first() else { return Err(NotPlaced::Skipped("no place".into())) };
         let leg = self.place(now, call, &gateway, first, &sent, offered.as_ref());
         let rest = places.get(1..).unwrap_or_default();
