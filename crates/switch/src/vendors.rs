@@ -15,6 +15,8 @@ const MISSES: u32 = 2;
 const HITS: u32 = 1;
 /// Until it is known better, a trunk that fell silent is asked more often.
 const RECHECK: Duration = Duration::from_secs(10);
+/// Waits between copies of an OPTIONS: who is there answers at once, and who is not shall be known soon.
+const CHECK_RESENDS_MS: [u32; 3] = [500, 1000, 2000];
 /// How many times longer the wait after failures may become.
 const MAX_BACK_OFF: u32 = 10;
 
@@ -144,7 +146,10 @@ impl Switch {
             None => gateway.host.clone(),
         };
         let listener = place.listener.unwrap_or_else(|| self.listener_for(gateway.transport, place.target));
-        let resend = gateway.params.sip_resend_interval_ms.clone();
+        let resend = match kind {
+            RequestKind::Options => CHECK_RESENDS_MS.into(),
+            RequestKind::Register(_) => gateway.params.sip_resend_interval_ms.clone(),
+        };
         Some(Request {
             target: place.target,
             transport: place.transport,

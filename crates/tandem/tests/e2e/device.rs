@@ -183,6 +183,11 @@ impl Device {
 
     /// Answers a request that came.
     pub fn reply(&self, request: &str, status: &str, body: &str) {
+        self.reply_with(request, status, "", body);
+    }
+
+    /// The same with more header lines.
+    pub fn reply_with(&self, request: &str, status: &str, more: &str, body: &str) {
         let get = |name| header(request, name).unwrap_or_default();
         let vias: String = request
             .lines()
@@ -196,7 +201,7 @@ impl Device {
             format!(";tag=u{}", self.address().port())
         };
         self.send(&format!(
-            "SIP/2.0 {status}\r\n{vias}From: {}\r\nTo: {}{tag}\r\nCall-ID: {}\r\nCSeq: {}\r\nContact: {}\r\n{kind}\
+            "SIP/2.0 {status}\r\n{vias}From: {}\r\nTo: {}{tag}\r\nCall-ID: {}\r\nCSeq: {}\r\nContact: {}\r\n{more}{kind}\
              Content-Length: {}\r\n\r\n{body}",
             get("From"),
             get("To"),

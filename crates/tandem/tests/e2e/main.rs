@@ -25,3 +25,4 @@ mod media;
 mod phones;
 mod stop;
 mod torture;
+mod vendors;
