@@ -331,6 +331,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/keep-alive": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Reads how keeping devices behind NAT reachable goes. */
+        get: operations["get_keep_alive"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/keys": {
         parameters: {
             query?: never;
@@ -466,6 +483,43 @@ export interface paths {
         put: operations["set_parameter"];
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/phones": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists phones. */
+        get: operations["list_phones"];
+        put?: never;
+        /** Creates a phone. */
+        post: operations["create_phone"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/phones/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Reads a phone, by number or id. */
+        get: operations["get_phone"];
+        /** Replaces a phone. */
+        put: operations["update_phone"];
+        post?: never;
+        /** Deletes a phone. */
+        delete: operations["delete_phone"];
         options?: never;
         head?: never;
         patch?: never;
@@ -625,6 +679,41 @@ export interface paths {
         post?: never;
         /** Deletes the rate of a prefix. */
         delete: operations["delete_rate"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/registrations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists registrations. */
+        get: operations["list_registrations"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/registrations/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Reads a registration, by id or by the phone's number or the gateway's name. */
+        get: operations["get_registration"];
+        put?: never;
+        post?: never;
+        /** Takes a registration away. The device may register again. */
+        delete: operations["delete_registration"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1261,6 +1350,22 @@ export interface components {
             /** @description Signs in with a second factor. */
             second_factor: boolean;
         };
+        /** @description One device. */
+        Contact: {
+            behind_nat: boolean;
+            expires_at: components["schemas"]["Timestamp"];
+            path: string[];
+            /** @description Preference among several, 0 to 1. */
+            q: string;
+            registered_at: components["schemas"]["Timestamp"];
+            renewed_at: components["schemas"]["Timestamp"];
+            /** @description Where its REGISTER came from. */
+            source: string;
+            transport: string;
+            /** @description As the device wrote it. */
+            uri: string;
+            user_agent?: string | null;
+        };
         DisconnectInput: {
             /** @description Stands in the CDR. */
             reason: string;
@@ -1339,6 +1444,32 @@ export interface components {
             applied_seq: string;
             last_seq: string;
             state: components["schemas"]["JournalState"];
+        };
+        /** @description How the ways to devices behind NAT are kept open. */
+        KeepAlive: {
+            alarm: boolean;
+            /**
+             * Format: int32
+             * @description Devices of the last round that began.
+             */
+            devices: number;
+            /** Format: int64 */
+            rounds: number;
+            /**
+             * Format: int64
+             * @description Since the start of the process.
+             */
+            sent: number;
+            /**
+             * Format: int64
+             * @description Rounds that could not reach every device in their period.
+             */
+            short_rounds: number;
+            /**
+             * Format: int32
+             * @description Devices that the last round did not reach. An alarm while it is not 0: more in one batch, or a longer period.
+             */
+            shortfall: number;
         };
         /** @description One change of a balance. Entries are never changed. */
         LedgerEntry: {
@@ -1898,6 +2029,52 @@ export interface components {
             total?: number | null;
         };
         /** @description One page of a list. */
+        Page_Phone: {
+            items: {
+                account: string;
+                allowed_destinations: string[];
+                call_level?: string | null;
+                /**
+                 * Format: int32
+                 * @description Calls in progress, while it is registered.
+                 */
+                calls: number;
+                display_number?: string | null;
+                do_not_disturb: boolean;
+                enabled: boolean;
+                forward_always?: string | null;
+                forward_busy?: string | null;
+                forward_no_answer?: string | null;
+                forward_not_reachable?: string | null;
+                has_password: boolean;
+                id: string;
+                /** Format: int32 */
+                max_concurrency?: number | null;
+                /** Format: int32 */
+                max_contacts: number;
+                notes: string;
+                number: string;
+                /** @description At least one device is registered. */
+                online: boolean;
+                parameters: {
+                    [key: string]: string;
+                };
+                rate_group?: string | null;
+                registration?: null | components["schemas"]["Registration"];
+                /** Format: int32 */
+                ring_seconds?: number | null;
+                username?: string | null;
+                version: string;
+            }[];
+            /** @description Ask with it for the next page; `null` on the last. */
+            next_cursor?: string | null;
+            /**
+             * Format: int64
+             * @description Rows on all pages; `null` where counting would cost too much.
+             */
+            total?: number | null;
+        };
+        /** @description One page of a list. */
         Page_Rate: {
             items: {
                 area?: string;
@@ -1972,6 +2149,31 @@ export interface components {
             total?: number | null;
         };
         /** @description One page of a list. */
+        Page_Registration: {
+            items: {
+                /**
+                 * Format: int32
+                 * @description Calls in progress.
+                 */
+                calls: number;
+                /** @description The best first. */
+                contacts: components["schemas"]["Contact"][];
+                /** @description Like `phone:7`. */
+                id: string;
+                /** @description `phone`, `mapping_gateway` or `routing_gateway`. */
+                kind: string;
+                /** @description The phone's number, or the gateway's name. */
+                name: string;
+            }[];
+            /** @description Ask with it for the next page; `null` on the last. */
+            next_cursor?: string | null;
+            /**
+             * Format: int64
+             * @description Rows on all pages; `null` where counting would cost too much.
+             */
+            total?: number | null;
+        };
+        /** @description One page of a list. */
         Page_RoutingGateway: {
             items: {
                 account: string;
@@ -1983,6 +2185,7 @@ export interface components {
                 address: string;
                 /** @description Answered of a hundred attempts since the start of the switch, with one decimal. */
                 asr?: string | null;
+                authentication_user?: string | null;
                 called_rewrite: string[];
                 caller_rewrite: string[];
                 /**
@@ -1990,14 +2193,18 @@ export interface components {
                  * @description Calls in progress.
                  */
                 calls: number;
+                /** Format: int32 */
+                check_interval?: number | null;
                 check_rate: boolean;
                 /** Format: int32 */
                 cps: number;
+                dynamic: boolean;
                 enabled: boolean;
                 failover_codes?: number[] | null;
                 follow_redirects: boolean;
                 has_password: boolean;
                 id: string;
+                last_answer_at?: null | components["schemas"]["Timestamp"];
                 lowest_profit_per_minute?: string | null;
                 /** Format: int32 */
                 max_concurrency?: number | null;
@@ -2006,6 +2213,8 @@ export interface components {
                 max_price_per_minute?: string | null;
                 name: string;
                 notes: string;
+                /** @description What OPTIONS say: `unchecked`, `unknown`, `online` or `offline`; an offline one gets no calls. */
+                online: string;
                 parameters: {
                     [key: string]: string;
                 };
@@ -2014,6 +2223,18 @@ export interface components {
                 priority: number;
                 rate_group?: string | null;
                 rate_rewritten: boolean;
+                register: boolean;
+                register_domain?: string | null;
+                /** Format: int32 */
+                register_expires?: number | null;
+                /** @description Our registration with it: `none`, `trying`, `registered` or `failed`. */
+                registration: string;
+                /** @description Status and words of the last answer to it. */
+                registration_answer?: string | null;
+                /** Format: int32 */
+                registration_expires_in_s?: number | null;
+                /** Format: int32 */
+                registration_retry_in_s?: number | null;
                 reply_address: components["schemas"]["ReplyAddress"];
                 request_address: components["schemas"]["RequestAddress"];
                 transport: components["schemas"]["Transport"];
@@ -2076,6 +2297,87 @@ export interface components {
         };
         /** @enum {string} */
         PaymentTerms: "prepaid" | "postpaid";
+        /** @description A phone, with what is registered and how many calls it is in. */
+        Phone: {
+            account: string;
+            allowed_destinations: string[];
+            call_level?: string | null;
+            /**
+             * Format: int32
+             * @description Calls in progress, while it is registered.
+             */
+            calls: number;
+            display_number?: string | null;
+            do_not_disturb: boolean;
+            enabled: boolean;
+            forward_always?: string | null;
+            forward_busy?: string | null;
+            forward_no_answer?: string | null;
+            forward_not_reachable?: string | null;
+            has_password: boolean;
+            id: string;
+            /** Format: int32 */
+            max_concurrency?: number | null;
+            /** Format: int32 */
+            max_contacts: number;
+            notes: string;
+            number: string;
+            /** @description At least one device is registered. */
+            online: boolean;
+            parameters: {
+                [key: string]: string;
+            };
+            rate_group?: string | null;
+            registration?: null | components["schemas"]["Registration"];
+            /** Format: int32 */
+            ring_seconds?: number | null;
+            username?: string | null;
+            version: string;
+        };
+        /** @description What an operator decides about a phone. */
+        PhoneInput: {
+            /** @description Who pays for its calls, and for those that it forwards. */
+            account: string;
+            /** @description Prefixes that it may call; empty: all. */
+            allowed_destinations?: string[];
+            /** @description The farthest destinations that it may call: `net`, `local`, `domestic` or `international`; `null`: any. */
+            call_level?: string | null;
+            /** @description Shown to those whom it calls; the number when absent. */
+            display_number?: string | null;
+            /** @description Callers hear busy, or what `forward_busy` says. */
+            do_not_disturb?: boolean;
+            enabled?: boolean;
+            forward_always?: string | null;
+            forward_busy?: string | null;
+            forward_no_answer?: string | null;
+            forward_not_reachable?: string | null;
+            /**
+             * Format: int32
+             * @description Calls from and to it at once.
+             */
+            max_concurrency?: number | null;
+            /**
+             * Format: int32
+             * @description Devices that may be registered at once.
+             */
+            max_contacts?: number;
+            notes?: string;
+            /** @description Digits. What is called, and what the phone registers. */
+            number: string;
+            /** @description System parameters with a value of this phone's own. */
+            parameters?: {
+                [key: string]: string;
+            };
+            /** @description Rates of this phone, which stand before those of the account. */
+            rate_group?: string | null;
+            /**
+             * Format: int32
+             * @description Seconds that it rings.
+             */
+            ring_seconds?: number | null;
+            /** @description The name in the digest; the number when absent. */
+            username?: string | null;
+        };
         /** @description A customer's price below what this group would charge. */
         PriceBelowCost: {
             cost: string;
@@ -2322,6 +2624,22 @@ export interface components {
             line: number;
             rule: string;
         };
+        /** @description A registrant with its contacts. */
+        Registration: {
+            /**
+             * Format: int32
+             * @description Calls in progress.
+             */
+            calls: number;
+            /** @description The best first. */
+            contacts: components["schemas"]["Contact"][];
+            /** @description Like `phone:7`. */
+            id: string;
+            /** @description `phone`, `mapping_gateway` or `routing_gateway`. */
+            kind: string;
+            /** @description The phone's number, or the gateway's name. */
+            name: string;
+        };
         /**
          * @description Where responses go.
          * @enum {string}
@@ -2395,6 +2713,7 @@ export interface components {
             address: string;
             /** @description Answered of a hundred attempts since the start of the switch, with one decimal. */
             asr?: string | null;
+            authentication_user?: string | null;
             called_rewrite: string[];
             caller_rewrite: string[];
             /**
@@ -2402,14 +2721,18 @@ export interface components {
              * @description Calls in progress.
              */
             calls: number;
+            /** Format: int32 */
+            check_interval?: number | null;
             check_rate: boolean;
             /** Format: int32 */
             cps: number;
+            dynamic: boolean;
             enabled: boolean;
             failover_codes?: number[] | null;
             follow_redirects: boolean;
             has_password: boolean;
             id: string;
+            last_answer_at?: null | components["schemas"]["Timestamp"];
             lowest_profit_per_minute?: string | null;
             /** Format: int32 */
             max_concurrency?: number | null;
@@ -2418,6 +2741,8 @@ export interface components {
             max_price_per_minute?: string | null;
             name: string;
             notes: string;
+            /** @description What OPTIONS say: `unchecked`, `unknown`, `online` or `offline`; an offline one gets no calls. */
+            online: string;
             parameters: {
                 [key: string]: string;
             };
@@ -2426,6 +2751,18 @@ export interface components {
             priority: number;
             rate_group?: string | null;
             rate_rewritten: boolean;
+            register: boolean;
+            register_domain?: string | null;
+            /** Format: int32 */
+            register_expires?: number | null;
+            /** @description Our registration with it: `none`, `trying`, `registered` or `failed`. */
+            registration: string;
+            /** @description Status and words of the last answer to it. */
+            registration_answer?: string | null;
+            /** Format: int32 */
+            registration_expires_in_s?: number | null;
+            /** Format: int32 */
+            registration_retry_in_s?: number | null;
             reply_address: components["schemas"]["ReplyAddress"];
             request_address: components["schemas"]["RequestAddress"];
             transport: components["schemas"]["Transport"];
@@ -2437,16 +2774,25 @@ export interface components {
             /** @description The vendor's clearing account. */
             account: string;
             /**
-             * @description `host:port`; the port may be left out.
+             * @description `host:port`; the port may be left out. Empty for one that registers with us.
              * @example 192.0.2.10:5060
              */
-            address: string;
+            address?: string;
+            /** @description The name in the digest, when it is not `username`. */
+            authentication_user?: string | null;
             /** @description Rules that change the called number. */
             called_rewrite?: string[];
             /** @description Rules that change the caller's number, like `00:` or `025E11:8625`. */
             caller_rewrite?: string[];
+            /**
+             * Format: int32
+             * @description Seconds between two OPTIONS that ask whether it is there; `null`: none are sent.
+             */
+            check_interval?: number | null;
             /** @description Leave the gateway out when its account has no rate for the number. */
             check_rate?: boolean;
+            /** @description It registers with us by `username` and `password`, and is called where it has registered. */
+            dynamic?: boolean;
             enabled?: boolean;
             /** @description Statuses after which the next gateway is tried; `null`: by the table of end reasons. */
             failover_codes?: number[] | null;
@@ -2475,6 +2821,15 @@ export interface components {
             rate_group?: string | null;
             /** @description The vendor charges for the number that it is sent, not for the one before these rules. */
             rate_rewritten?: boolean;
+            /** @description We register with it by `username` and `password`, at `address`. */
+            register?: boolean;
+            /** @description Domain of that registration and of calls; `address` when absent. */
+            register_domain?: string | null;
+            /**
+             * Format: int32
+             * @description Seconds asked for, instead of `SS_SIP_USER_AGENT_EXPIRE`.
+             */
+            register_expires?: number | null;
             reply_address?: components["schemas"]["ReplyAddress"];
             request_address?: components["schemas"]["RequestAddress"];
             transport?: components["schemas"]["Transport"];
@@ -3454,6 +3809,34 @@ export interface operations {
             };
         };
     };
+    get_keep_alive: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeepAlive"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_keys: {
         parameters: {
             query?: never;
@@ -3821,6 +4204,182 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Parameter"];
                 };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_phones: {
+        parameters: {
+            query?: {
+                /** @description Rows on a page, 1 to 500; 100 when absent. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description Columns, most important first, `-` for descending: `-start` or `name,-balance`. */
+                sort?: string;
+                /** @description Text to search for. */
+                q?: string;
+                account?: string;
+                enabled?: boolean;
+                online?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Phone"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_phone: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PhoneInput"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Phone"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_phone: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Number or id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Phone"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    update_phone: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The version that was read, in quotes */
+                "If-Match": string;
+            };
+            path: {
+                /** @description Number or id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PhoneInput"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Phone"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_phone: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The version that was read, in quotes */
+                "If-Match"?: string | null;
+            };
+            path: {
+                /** @description Number or id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Refused */
             default: {
@@ -4353,6 +4912,104 @@ export interface operations {
                 id: string;
                 /** @description `default` for the empty prefix */
                 prefix: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_registrations: {
+        parameters: {
+            query?: {
+                /** @description Rows on a page, 1 to 500; 100 when absent. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description Columns, most important first, `-` for descending: `-start` or `name,-balance`. */
+                sort?: string;
+                /** @description Text to search for. */
+                q?: string;
+                kind?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Registration"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_registration: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id, number or name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Registration"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_registration: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id, number or name */
+                id: string;
             };
             cookie?: never;
         };
