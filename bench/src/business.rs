@@ -184,6 +184,10 @@ pub fn gateway(id: u32, prefixes: Vec<String>) -> Gateway {
 pub fn routing_gateway(route: Arc<Gateway>) -> Arc<RoutingGateway> {
     Arc::new(RoutingGateway {
         route,
+        login: None,
+        registration: None,
+        check_interval_s: 0,
+        phone: None,
         target: Some(VENDOR_AT),
         host: None,
         transport: Transport::Udp,

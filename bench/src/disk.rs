@@ -268,6 +268,8 @@ fn dialog() -> Outcome<sip::LegState> {
         transport,
         listener: id,
         host: None,
+        uri: None,
+        routes: Vec::new(),
         called: "8801712345678".to_owned(),
         to: None,
         caller: "4930123456".to_owned(),

@@ -186,8 +186,7 @@ impl Core {
         let salt = self.random.next_u64();
         let nonce = self.nonces.make(self.now.tick, salt, way.source.remote.ip());
         let (echo, tag) = (Echo::of(request, way.source), self.random.next_u64());
-        let all: &[Algorithm] = &[Algorithm::Md5, Algorithm::Sha256];
-        for algorithms in [all, &[Algorithm::Md5]] {
+        for algorithms in [digest::algorithms_for(request), &[Algorithm::Md5]] {
             let mut b = echo.begin(challenge.status, standard_phrase(challenge.status), tag);
             let of = (challenge.status, &*challenge.realm, nonce.as_str());
             digest::write_some_challenges(&mut b, algorithms, of, stale);

@@ -285,6 +285,19 @@ pub(crate) fn write_challenges(b: &mut Builder, status: u16, realm: &str, nonce:
     write_some_challenges(b, &[Algorithm::Md5, Algorithm::Sha256], (status, realm, nonce), stale);
 }
 
+/// User agents that give up at a challenge which also offers SHA-256, instead of passing it over (RFC 8760 §2.4).
+const MD5_ONLY: [&str; 2] = ["baresip v0.", "baresip v1."];
+
+/// What this sender is offered.
+pub(crate) fn algorithms_for(request: &Message) -> &'static [Algorithm] {
+    let agent = request.get(HeaderName::UserAgent).unwrap_or_default();
+    if MD5_ONLY.iter().any(|known| agent.starts_with(known)) {
+        &[Algorithm::Md5]
+    } else {
+        &[Algorithm::Md5, Algorithm::Sha256]
+    }
+}
+
 /// The challenges of these algorithms, for a status, realm and nonce.
 pub(crate) fn write_some_challenges(
     b: &mut Builder,

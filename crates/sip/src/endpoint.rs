@@ -88,7 +88,7 @@ pub struct Heard {
     pub answered: u32,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Output {
     Send {
         flow: Flow,

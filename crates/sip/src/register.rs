@@ -1,7 +1,7 @@
 //! REGISTER from outside (RFC 3261 §10.3): read and answered here, decided by the registrar.
 
 use crate::core::{Core, Way};
-use crate::digest::{self, DigestCredentials};
+use crate::digest::{self, Algorithm, DigestCredentials};
 use crate::header::{self, NameAddr, number};
 use crate::message::{HeaderName, Message};
 use crate::slab::Key;
@@ -22,7 +22,7 @@ const MAX_PATH: usize = 8;
 const DEFAULT_EXPIRES_S: u32 = 3600;
 
 /// A REGISTER to be answered with [`crate::Endpoint::answer_registration`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Registration {
     pub id: RegistrationId,
     pub flow: Flow,
@@ -40,8 +40,9 @@ pub struct Registration {
     pub sent_by: Option<IpAddr>,
 }
 
+/// The transaction, and what its sender may be challenged with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RegistrationId(Key);
+pub struct RegistrationId(Key, &'static [Algorithm]);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Contacts {
@@ -121,7 +122,7 @@ impl Registration {
         let source = way.source.remote.ip();
         let credentials = DigestCredentials::of(request, &core.nonces, core.now.tick, source);
         Ok(Registration {
-            id: RegistrationId(server),
+            id: RegistrationId(server, digest::algorithms_for(request)),
             flow: way.source,
             name: to.user_unescaped(),
             credentials: credentials.map(|c| Arc::new(c) as Arc<dyn Credentials>),
@@ -179,7 +180,7 @@ fn expires(text: &str) -> u32 {
 
 pub(crate) fn answer(core: &mut Core, id: RegistrationId, answer: &RegistrationAnswer) {
     match answer {
-        RegistrationAnswer::Challenge { realm, stale } => challenge(core, id.0, realm, *stale),
+        RegistrationAnswer::Challenge { realm, stale } => challenge(core, id, realm, *stale),
         RegistrationAnswer::Accepted { contacts, path } => accept(core, id.0, contacts, path),
         RegistrationAnswer::TooBrief { min_expires_s } => {
             core.respond(id.0, 423, &[("Min-Expires", &min_expires_s.to_string())]);
@@ -196,12 +197,13 @@ fn answer_plainly(core: &mut Core, server: Key, status: u16, phrase: Option<&str
 }
 
 /// RFC 3261 §22.2: a registrar is a server that the user agent talks to itself, so it is 401.
-fn challenge(core: &mut Core, server: Key, realm: &str, stale: bool) {
+fn challenge(core: &mut Core, id: RegistrationId, realm: &str, stale: bool) {
+    let RegistrationId(server, algorithms) = id;
     let Some(flow) = core.server_flow(server) else { return };
     let salt = core.random.next_u64();
     let nonce = core.nonces.make(core.now.tick, salt, flow.remote.ip());
     let Some(mut b) = core.begin_response(server, 401, None) else { return };
-    digest::write_challenges(&mut b, 401, realm, &nonce, stale);
+    digest::write_some_challenges(&mut b, algorithms, (401, realm, &nonce), stale);
     core.send_response(server, 401, b.finish());
 }
 

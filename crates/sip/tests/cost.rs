@@ -42,6 +42,7 @@ fn exchange(ends: &mut [Endpoint; 2], n: u64, events: &mut Vec<(usize, LegId, Le
                         ends[1 - side].handle_message(now(n), from, PeerPolicy::default(), &bytes);
                     }
                     Output::Event(e) => events.push((side, e.leg, e.event)),
+                    Output::Register(_) | Output::Errand(..) => {}
                 }
             }
         }

@@ -50,6 +50,7 @@ impl Caller {
             match output {
                 Output::Send { flow, bytes } => sent.push((flow, bytes)),
                 Output::Event(event) => events.push(event.event),
+                Output::Register(_) | Output::Errand(..) => {}
             }
         }
         (sent, events)

@@ -42,7 +42,7 @@ fn say(end: &mut Endpoint, reply: StrangerReply, credit: usize, text: &str) -> (
 fn sent(outputs: &[Output]) -> Vec<&[u8]> {
     let sent = outputs.iter().filter_map(|o| match o {
         Output::Send { bytes, .. } => Some(bytes.as_slice()),
-        Output::Event(_) => None,
+        Output::Event(_) | Output::Register(_) | Output::Errand(..) => None,
     });
     sent.collect()
 }

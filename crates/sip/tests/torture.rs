@@ -85,7 +85,7 @@ fn settle(end: &mut Endpoint) -> Vec<(SocketAddr, Message<'static>)> {
             Output::Event(FromLeg { leg, event: LegEvent::Setup(_) }) => {
                 end.command(now(0), leg, LegCommand::Refuse(Refusal::status(404)));
             }
-            Output::Event(_) => {}
+            Output::Event(_) | Output::Register(_) | Output::Errand(..) => {}
         }
     }
     sent

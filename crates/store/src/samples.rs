@@ -159,6 +159,8 @@ fn dialog(target: &str) -> sip::LegState {
         transport: Transport::Udp,
         listener: id,
         host: None,
+        uri: None,
+        routes: Vec::new(),
         called: "8801712345678".into(),
         to: None,
         caller: "4930123456".into(),

@@ -343,11 +343,24 @@ impl StandIn {
                 ControlReply::GatewayLoad {
                     mapping: vec![(MappingGatewayId(1), load)],
                     routing: vec![(RoutingGatewayId(1), load)],
+                    vendors: vec![(
+                        RoutingGatewayId(1),
+                        switch::interface::VendorState {
+                            status: 200,
+                            words: "OK".into(),
+                            ..Default::default()
+                        },
+                    )],
                 }
             }
-            ControlRequest::ResendLive | ControlRequest::Drain | ControlRequest::HangUpAll => {
-                ControlReply::Done
+            ControlRequest::Registrations => {
+                ControlReply::Registrations { list: Vec::new(), keep_alive: Default::default() }
             }
+            ControlRequest::ResendLive
+            | ControlRequest::Drain
+            | ControlRequest::HangUpAll
+            | ControlRequest::Unregister(_)
+            | ControlRequest::UnregisterEverywhere => ControlReply::Done,
         }
     }
 }

@@ -170,6 +170,7 @@ impl World {
                 match output {
                     Output::Send { flow, bytes } => self.send(side, flow, bytes),
                     Output::Event(FromLeg { leg, event }) => self.on_event(side, leg, event),
+                    Output::Register(_) | Output::Errand(..) => {}
                 }
             }
         }
