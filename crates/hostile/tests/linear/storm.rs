@@ -37,7 +37,7 @@ impl Storm {
                 Output::Event(FromLeg { leg, event: LegEvent::Setup(setup) }) => {
                     self.calls.push((leg, setup.session));
                 }
-                Output::Event(_) => {}
+                Output::Event(_) | Output::Register(_) | Output::Errand(..) => {}
                 Output::Send { flow, bytes } => {
                     self.sent += 1;
                     let text = String::from_utf8_lossy(&bytes);
