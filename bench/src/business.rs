@@ -164,6 +164,7 @@ pub fn account(id: AccountId, name: String, group: RateGroupId) -> Arc<Account> 
         anti_overdraft: true,
         max_concurrency: Some(1_000_000),
         max_cps: Some(1_000_000),
+        max_call_duration_s: None,
     })
 }
 
@@ -196,6 +197,7 @@ pub fn routing_gateway(route: Arc<Gateway>) -> Arc<RoutingGateway> {
         failover_codes: None,
         follow_redirects: false,
         rewriting: Rewriting::default(),
+        identity: Default::default(),
         rate_rewritten: false,
         reply_address: ReplyAddress::Socket,
         request_address: RequestAddress::Socket,
@@ -218,6 +220,7 @@ pub fn trunk() -> Arc<MappingGateway> {
         called_prefixes: Vec::new(),
         caller_source: CallerSource::From,
         called_source: CalledSource::RequestUri,
+        support_privacy: false,
         rewriting: Rewriting::default(),
         reply_address: ReplyAddress::Socket,
         request_address: RequestAddress::Socket,

@@ -274,6 +274,8 @@ fn dialog() -> Outcome<sip::LegState> {
         to: None,
         caller: "4930123456".to_owned(),
         caller_display: None,
+        from_host: None,
+        identity: Default::default(),
         session: None,
         max_forwards: 70,
         credentials: None,
@@ -281,6 +283,7 @@ fn dialog() -> Outcome<sip::LegState> {
         resend_intervals_ms: resend,
         request_address: Default::default(),
         extra_headers: Vec::new(),
+        session_terms: Default::default(),
         cancel_timeout_ms: 1000,
     };
     let mut endpoint = sip::Endpoint::new(config, Random::from_number(1));

@@ -966,6 +966,8 @@ export interface components {
             id: string;
             kind: components["schemas"]["AccountKind"];
             /** Format: int32 */
+            max_call_duration?: number | null;
+            /** Format: int32 */
             max_concurrency?: number | null;
             /** Format: int32 */
             max_cps?: number | null;
@@ -996,6 +998,11 @@ export interface components {
              */
             currency: string;
             kind: components["schemas"]["AccountKind"];
+            /**
+             * Format: int32
+             * @description The longest conversation, in seconds.
+             */
+            max_call_duration?: number | null;
             /** Format: int32 */
             max_concurrency?: number | null;
             /** Format: int32 */
@@ -1764,6 +1771,8 @@ export interface components {
                 currency: string;
                 id: string;
                 kind: components["schemas"]["AccountKind"];
+                /** Format: int32 */
+                max_call_duration?: number | null;
                 /** Format: int32 */
                 max_concurrency?: number | null;
                 /** Format: int32 */

@@ -196,6 +196,8 @@ fn placement() -> Placement {
         to: None,
         caller: "4930123456".into(),
         caller_display: None,
+        from_host: None,
+        identity: Default::default(),
         session: sip::sdp::parse(SDP.as_bytes()).ok(),
         max_forwards: 69,
         credentials: Some(PlainCredentials { username: "u".into(), password: "geheim".into() }),
@@ -203,6 +205,7 @@ fn placement() -> Placement {
         resend_intervals_ms: Arc::new([500, 1000]),
         request_address: RequestAddress::Contact,
         extra_headers: Vec::new(),
+        session_terms: Default::default(),
         cancel_timeout_ms: 1000,
     }
 }

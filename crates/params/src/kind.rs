@@ -9,15 +9,26 @@ use vocab::Money;
 #[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case")]
 pub enum Kind {
     /// A whole number from `min` to `max`; also 0 if it has a meaning of its own.
-    Whole { min: u32, max: u32, zero: Option<&'static str> },
+    Whole {
+        min: u32,
+        max: u32,
+        zero: Option<&'static str>,
+    },
     /// On or Off.
     Switch,
     /// One of these texts.
     Choice(&'static [&'static str]),
     /// Printable ASCII of at most this length: it goes into a header, so no line ends.
-    Text { min_length: usize, max_length: usize },
+    /// A name or address for the host part of a URI.
+    HostName,
+    Text {
+        min_length: usize,
+        max_length: usize,
+    },
     /// An amount of money from 0 to `max`.
-    Amount { max: Money },
+    Amount {
+        max: Money,
+    },
     /// Waits in seconds, in order.
     Intervals,
     /// DSCP; a number above 63 is the whole TOS byte of the older system.
@@ -53,6 +64,7 @@ impl Kind {
             Kind::Text { min_length, max_length } => {
                 format!("{min_length}–{max_length} printable ASCII characters")
             }
+            Kind::HostName => "a host name or address, or nothing".to_string(),
             Kind::Amount { max } => format!("an amount from 0.00 to {max}"),
             Kind::Intervals => format!("1–{MAX_INTERVALS} waits of 0.1–32 s, separated by commas"),
             Kind::Dscp => "DSCP 0–63, or an old TOS byte 64–255 or 0x40–0xff".to_string(),
@@ -70,7 +82,7 @@ impl Kind {
             }
             Kind::Choice(choices) => decimal(choices.iter().find(|c| **c == text)?),
             Kind::Dscp => dscp(text),
-            Kind::Switch | Kind::Text { .. } | Kind::Amount { .. } | Kind::Intervals => None,
+            Kind::Switch | Kind::Text { .. } | Kind::HostName | Kind::Amount { .. } | Kind::Intervals => None,
         }
     }
 }
@@ -151,8 +163,25 @@ impl Value for Money {
     }
 }
 
+/// RFC 1123 §2.1, an address, or nothing.
+fn is_host(text: &str) -> bool {
+    let label = |l: &str| {
+        (1..=63).contains(&l.len())
+            && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && !l.starts_with('-')
+            && !l.ends_with('-')
+    };
+    let v6 = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));
+    text.is_empty()
+        || v6.is_some_and(|ip| ip.parse::<std::net::Ipv6Addr>().is_ok())
+        || text.len() <= 253 && text.split('.').all(label)
+}
+
 impl Value for Arc<str> {
     fn read(text: &str, kind: &Kind) -> Option<Arc<str>> {
+        if *kind == Kind::HostName {
+            return is_host(text).then(|| text.into());
+        }
         let Kind::Text { min_length, max_length } = kind else { return None };
         let fits = (*min_length..=*max_length).contains(&text.len());
         (fits && text.bytes().all(|b| matches!(b, b' '..=b'~'))).then(|| text.into())

@@ -74,12 +74,48 @@ choices! {
 }
 
 choices! {
+    /// What the display name of a caller is (`SIG-16`).
+    DisplayFrom {
+        /// As received.
+        Ignore = "Ignore",
+        /// `+` and the number.
+        E164 = "E164",
+        /// The number.
+        Number = "Number",
+    }
+}
+
+choices! {
     /// Who is shown as the caller when a phone forwards (`SIG-9`).
     ForwardDisplay {
         /// Who called the phone.
         Original = "Original",
         /// The phone.
         Own = "Own",
+    }
+}
+
+choices! {
+    /// Who is proposed to refresh a session (`SIG-22`).
+    SessionRefresher {
+        /// The switch, where it may choose.
+        Auto = "Auto",
+        /// The side that sent the INVITE.
+        Uac = "UAC",
+        /// The side that answered it.
+        Uas = "UAS",
+    }
+}
+
+choices! {
+    /// How a peer without session timers is asked whether it still knows the call (`SIG-23`).
+    NoTimerProbe {
+        /// It is not.
+        Off = "Off",
+        /// By OPTIONS inside the dialog.
+        Options = "OPTIONS",
+        /// By a re-INVITE that changes nothing.
+        Reinvite = "INVITE",
     }
 }
 
@@ -197,6 +233,18 @@ parameters! {
     "SS_SIP_USER_AGENT", Kind::Text { min_length: 1, max_length: 64 }, "", Sip, switch,
     "What the switch calls itself in User-Agent and Server.";
 
+    local_ip_domain: Arc<str> = "".into();
+    "SS_LOCAL_IP_DOMAIN", Kind::HostName, "", Sip, switch,
+    "What stands instead of our address in From towards routing gateways with local_domain.";
+
+    sip_e164_display_from: DisplayFrom = DisplayFrom::Ignore;
+    "SS_SIP_E164_DISPLAY_FROM", Kind::Choice(DisplayFrom::TEXTS), "", Sip, gateway,
+    "The caller's display name towards a routing gateway: as received, or made of the number.";
+
+    sip_routing_gateway_invite_use_contact: bool = false;
+    "SS_SIP_ROUTING_GATEWAY_INVITE_USE_CONTACT", Kind::Switch, "", Sip, gateway,
+    "To names the number that was dialled, not the one that is sent to the routing gateway.";
+
     sip_authentication_code: u16 = 407;
     "SS_SIP_AUTHENTICATION_CODE", Kind::Choice(&["401", "407"]), "", Sip, switch,
     "The response that challenges a call.";
@@ -204,6 +252,34 @@ parameters! {
     sip_authentication_retry: u32 = 3;
     "SS_SIP_AUTHENTICATION_RETRY", Kind::whole(1, 20), "", Sip, switch,
     "How often one request is challenged again after wrong credentials, and how often the switch answers a challenge.";
+
+    sip_session_ttl_s: u32 = 600;
+    "SS_SIP_SESSION_TTL" or "SS_SESSION_TIMER", Kind::or_zero("off", 90, DAY_S), "s", CallLength, gateway,
+    "How long a session lives without being refreshed (Session-Expires).";
+
+    sip_session_update_segment: u32 = 2;
+    "SS_SIP_SESSION_UPDATE_SEGMENT", Kind::whole(2, 10), "", CallLength, switch,
+    "Sessions are refreshed every SS_SIP_SESSION_TTL divided by this.";
+
+    sip_session_min_se_s: u32 = 90;
+    "SS_SIP_SESSION_MIN_SE", Kind::whole(90, 3600), "s", CallLength, switch,
+    "The shortest session that is accepted (Min-SE).";
+
+    sip_session_refresher: SessionRefresher = SessionRefresher::Auto;
+    "SS_SIP_SESSION_REFRESHER", Kind::Choice(SessionRefresher::TEXTS), "", CallLength, switch,
+    "Who is proposed to refresh sessions. Auto: the switch, where it may choose.";
+
+    sip_session_timeout_early_hangup_s: u32 = 0;
+    "SS_SIP_SESSION_TIMEOUT_EARLY_HANGUP", Kind::whole(0, 3600), "s", CallLength, switch,
+    "A call whose session is not refreshed ends so much before the session would.";
+
+    sip_no_timer_reinvite_interval_s: u32 = 7200;
+    "SS_SIP_NO_TIMER_REINVITE_INTERVAL", Kind::or_zero("no bound", 1, DAY_S), "s", CallLength, switch,
+    "The longest conversation with a peer without session timers.";
+
+    sip_no_timer_probe: NoTimerProbe = NoTimerProbe::Off;
+    "SS_SIP_NO_TIMER_PROBE", Kind::Choice(NoTimerProbe::TEXTS), "", CallLength, gateway,
+    "How a peer without session timers is asked, as often as a session would be refreshed, whether it still knows the call.";
 
     max_call_duration_s: u32 = 0;
     "SS_MAX_CALL_DURATION", Kind::or_zero("no bound", 1, DAY_S), "s", CallLength, gateway,

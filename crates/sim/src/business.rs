@@ -21,7 +21,11 @@ use std::net::SocketAddr;
 use std::str::{FromStr, SplitWhitespace};
 use std::sync::Arc;
 use std::time::Duration;
-use switch::snapshot::{Account, Authentication, MappingGateway, RoutingGateway, Snapshot};
+use switch::snapshot::{
+    Account, Authentication, CalledSource, CallerSource, MappingGateway, OutgoingIdentity, PassedHeaders,
+    RoutingGateway, Snapshot,
+};
+use vocab::identity::{ClaimMode, PoolOrder, PrivacyMode};
 use vocab::leg::{PlainCredentials, ReplyAddress, RequestAddress};
 use vocab::net::Cidr;
 use vocab::{
@@ -72,6 +76,7 @@ struct AccountWords {
     anti_overdraft: bool,
     max_calls: Option<u32>,
     max_cps: Option<u32>,
+    max_duration: Option<u32>,
     group: String,
     rates: Vec<Row>,
     /// Its own table, which stands before the other.
@@ -99,6 +104,9 @@ struct CallerWords {
     /// Rates of this trunk alone.
     own: Vec<Row>,
     level: Option<CallLevel>,
+    caller_source: CallerSource,
+    called_source: CalledSource,
+    support_privacy: bool,
 }
 
 /// Rules that change numbers.
@@ -113,9 +121,54 @@ fn rules(words: &mut SplitWhitespace<'_>) -> Result<Vec<String>, String> {
     Ok(routing::rewrite::split_text(&text).into_iter().map(|(_, rule)| rule).collect())
 }
 
+fn checked(list: &[String]) -> Result<routing::Rules, String> {
+    routing::Rules::parse(list).map_err(|e| format!("{e:?}"))
+}
+
 fn rewriting(rewrites: &Rewrites) -> Result<routing::Rewriting, String> {
-    let rules = |list: &[String]| routing::Rules::parse(list).map_err(|e| format!("{e:?}"));
-    Ok(routing::Rewriting { caller: rules(&rewrites.caller)?, called: rules(&rewrites.called)? })
+    Ok(routing::Rewriting { caller: checked(&rewrites.caller)?, called: checked(&rewrites.called)? })
+}
+
+fn claim(words: &mut SplitWhitespace<'_>) -> Result<ClaimMode, String> {
+    match value::<String>(words)?.as_str() {
+        "none" => Ok(ClaimMode::None),
+        "passthrough" => Ok(ClaimMode::Passthrough),
+        "caller" => Ok(ClaimMode::Caller),
+        other => Err(format!("{other:?} is none of none, passthrough, caller")),
+    }
+}
+
+fn privacy(word: &str) -> Result<PrivacyMode, String> {
+    match word {
+        "none" => Ok(PrivacyMode::None),
+        "passthrough" => Ok(PrivacyMode::Passthrough),
+        "id" => Ok(PrivacyMode::Id),
+        other => Err(format!("{other:?} is none of none, passthrough, id")),
+    }
+}
+
+fn passed(names: Vec<String>) -> PassedHeaders {
+    if names == ["*"] { PassedHeaders::All } else { PassedHeaders::Named(names) }
+}
+
+fn caller_source(word: &str) -> Result<CallerSource, String> {
+    Ok(match word {
+        "from" => CallerSource::From,
+        "display" => CallerSource::Display,
+        "asserted" => CallerSource::Asserted,
+        "remote_party" => CallerSource::RemoteParty,
+        "preferred" => CallerSource::Preferred,
+        other => return Err(format!("{other:?} is no place for a caller's number")),
+    })
+}
+
+fn called_source(word: &str) -> Result<CalledSource, String> {
+    Ok(match word {
+        "request_uri" => CalledSource::RequestUri,
+        "to" => CalledSource::To,
+        "diversion" => CalledSource::Diversion,
+        other => return Err(format!("{other:?} is no place for a called number")),
+    })
 }
 
 #[derive(Clone, Debug)]
@@ -130,6 +183,7 @@ struct VendorWords {
     redirects: bool,
     rewrites: Rewrites,
     rate_rewritten: bool,
+    identity: OutgoingIdentity,
     guards: routing::Guards,
     params: Vec<(String, String)>,
 }
@@ -216,6 +270,9 @@ impl Business {
             params,
             own: Vec::new(),
             level: None,
+            caller_source: CallerSource::From,
+            called_source: CalledSource::RequestUri,
+            support_privacy: false,
         };
         self.party(&name, Role::Caller);
         while let Some(word) = words.next() {
@@ -228,6 +285,9 @@ impl Business {
                 "takes" => caller.prefixes = list(&mut words)?,
                 "own" => caller.own.push(rate(&value::<String>(&mut words)?)?),
                 "level" => caller.level = Some(level(&value::<String>(&mut words)?)?),
+                "caller_from" => caller.caller_source = caller_source(&value::<String>(&mut words)?)?,
+                "called_from" => caller.called_source = called_source(&value::<String>(&mut words)?)?,
+                "support_privacy" => caller.support_privacy = true,
                 "caller_rewrite" => caller.rewrites.caller = rules(&mut words)?,
                 "called_rewrite" => caller.rewrites.called = rules(&mut words)?,
                 other if other.contains('=') => caller.params.push(setting(other)?),
@@ -256,6 +316,7 @@ impl Business {
             redirects: false,
             rewrites: Rewrites::default(),
             rate_rewritten: false,
+            identity: OutgoingIdentity::default(),
             guards: routing::Guards::default(),
             params: Vec::new(),
         };
@@ -273,6 +334,19 @@ impl Business {
                 "caller_rewrite" => vendor.rewrites.caller = rules(&mut words)?,
                 "called_rewrite" => vendor.rewrites.called = rules(&mut words)?,
                 "rate_rewritten" => vendor.rate_rewritten = true,
+                "pai" => vendor.identity.asserted = claim(&mut words)?,
+                "ppi" => vendor.identity.preferred = claim(&mut words)?,
+                "rpid" => vendor.identity.remote_party = claim(&mut words)?,
+                "privacy" => vendor.identity.privacy = privacy(&value::<String>(&mut words)?)?,
+                "pai_rewrite" => vendor.identity.asserted_rewrite = checked(&rules(&mut words)?)?,
+                "local_domain" => vendor.identity.local_domain = true,
+                "passes" => vendor.identity.passed_headers = passed(list(&mut words)?),
+                "pool" => {
+                    vendor.identity.pool.numbers =
+                        list::<String>(&mut words)?.iter().map(|n| n.as_str().into()).collect()
+                }
+                "in_turn" => vendor.identity.pool.order = PoolOrder::RoundRobin,
+                "multiplexes" => vendor.identity.pool.multiplexes = Some(value(&mut words)?),
                 "lowest_profit" => vendor.guards.lowest_profit_per_minute = Some(value(&mut words)?),
                 "max_price" => vendor.guards.max_price_per_minute = Some(value(&mut words)?),
                 "check_rate" => vendor.guards.check_rate = true,
@@ -390,8 +464,9 @@ impl Business {
             enabled: !words.disabled,
             authentication,
             called_prefixes: words.prefixes.clone(),
-            caller_source: Default::default(),
-            called_source: Default::default(),
+            caller_source: words.caller_source,
+            called_source: words.called_source,
+            support_privacy: words.support_privacy,
             rewriting: rewriting(&words.rewrites)?,
             reply_address: ReplyAddress::Socket,
             request_address: RequestAddress::Socket,
@@ -434,6 +509,7 @@ impl Business {
             follow_redirects: words.redirects,
             rewriting: rewriting(&words.rewrites)?,
             rate_rewritten: words.rate_rewritten,
+            identity: words.identity.clone(),
             reply_address: ReplyAddress::Socket,
             request_address: RequestAddress::Socket,
             params: Arc::new(overridden(params, &words.params, true)?),
@@ -464,6 +540,7 @@ impl AccountWords {
             anti_overdraft: true,
             max_calls: None,
             max_cps: None,
+            max_duration: None,
             group: name.to_string(),
             rates: Vec::new(),
             private: Vec::new(),
@@ -484,6 +561,7 @@ impl AccountWords {
                 "overdraft" => account.anti_overdraft = false,
                 "max_calls" => account.max_calls = Some(value(&mut words)?),
                 "max_cps" => account.max_cps = Some(value(&mut words)?),
+                "max_duration" => account.max_duration = Some(value(&mut words)?),
                 "by_cycle" => account.price_change = PriceChange::NextCycle,
                 "private" => private = true,
                 rated if rated.contains('=') && private => account.private.push(rate(rated)?),
@@ -509,6 +587,7 @@ impl AccountWords {
             anti_overdraft: self.anti_overdraft,
             max_concurrency: self.max_calls,
             max_cps: self.max_cps,
+            max_call_duration_s: self.max_duration,
         }
     }
 

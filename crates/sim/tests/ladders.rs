@@ -1,5 +1,7 @@
 //! Every scenario of `scenarios/*.ladder`. `TANDEM_LADDER=words` runs those whose name contains the words.
 
+mod identity;
+
 use std::path::Path;
 
 #[test]

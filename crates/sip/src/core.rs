@@ -17,7 +17,7 @@ use vocab::{Flow, IdMap, LegId, ListenerId, Now, Random, Tick, Transport};
 
 /// Methods we understand, as in Allow.
 pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO";
-pub(crate) const SUPPORTED: &str = "100rel";
+pub(crate) const SUPPORTED: &str = "100rel, timer";
 
 #[derive(Debug)]
 pub(crate) struct Core {

@@ -133,10 +133,17 @@ impl Leg {
             Body::BadSession(_) => return core.respond(server, 488, &[]),
             Body::Unknown => return core.respond(server, 415, &[("Accept", CONTENT_TYPE)]),
         };
+        if self.refuse_brief(core, request, server) {
+            return;
+        }
         // The other leg must agree first; the peer need not repeat itself meanwhile.
         core.respond(server, 100, &[]);
         self.refresh_target(request);
         self.learn_abilities(request);
+        if let Some(answer) = self.answer_to_refresh(session.as_ref()) {
+            self.send_answer(core, server, cseq_of(request), Some(&answer), false, false);
+            return;
+        }
         self.drop_waiting_offer(core);
         self.offer =
             Offer::Theirs { server, by: OfferBy::Reinvite, empty: session.is_none(), cseq: cseq_of(request) };
@@ -145,10 +152,12 @@ impl Leg {
 
     /// The peer was faster with its change: ours would undo it, so the brain must decide anew.
     fn drop_waiting_offer(&mut self, core: &mut Core) {
-        if matches!(self.offer, Offer::Waiting(_)) {
-            self.stop_timer(LegTimer::Offer);
-            self.offer = Offer::Closed;
-            self.emit(core, LegEvent::OfferRefused(Refusal::status(491)));
+        match std::mem::replace(&mut self.offer, Offer::Closed) {
+            Offer::Waiting(offer) => {
+                self.stop_timer(LegTimer::Offer);
+                self.tell_refused(core, &offer, Refusal::status(491));
+            }
+            other => self.offer = other,
         }
     }
 
@@ -159,6 +168,9 @@ impl Leg {
         }
         let session = match Body::of(request) {
             Body::None => {
+                if self.refuse_brief(core, request, server) {
+                    return;
+                }
                 self.refresh_target(request);
                 self.respond_to_update(core, server, None);
                 return;
@@ -176,8 +188,15 @@ impl Leg {
             self.answer_busy(core, server, &Busy::Theirs);
             return;
         }
+        if self.refuse_brief(core, request, server) {
+            return;
+        }
         self.refresh_target(request);
         self.learn_abilities(request);
+        if let Some(answer) = self.answer_to_refresh(Some(&session)) {
+            self.respond_to_update(core, server, Some(&answer));
+            return;
+        }
         self.drop_waiting_offer(core);
         self.offer = Offer::Theirs { server, by: OfferBy::Update, empty: false, cseq: cseq_of(request) };
         self.emit(core, LegEvent::Offered { session: Some(session), by: OfferBy::Update });
@@ -185,9 +204,12 @@ impl Leg {
 
     fn respond_to_update(&mut self, core: &mut Core, server: Key, session: Option<&SessionDescription>) {
         let Some(mut b) = core.begin_response(server, 200, None) else { return };
-        self.abilities(&mut b, true);
+        self.abilities(&mut b, self.supported());
+        self.agree_on_timer(core);
+        self.write_agreed(&mut b);
         let bytes = self.finish(b, session);
         core.send_response(server, 200, bytes);
+        self.note_ours(session);
     }
 
     fn on_info(&mut self, core: &mut Core, request: &Message, server: Key) {
@@ -202,6 +224,7 @@ impl Leg {
     pub fn accept_offer(&mut self, core: &mut Core, session: Option<&SessionDescription>) {
         let Offer::Theirs { server, by, empty, cseq } = self.offer else { return };
         self.offer = Offer::Closed;
+        self.session.take_offered();
         match by {
             OfferBy::Update => self.respond_to_update(core, server, session),
             OfferBy::Reinvite => {
@@ -213,6 +236,7 @@ impl Leg {
     pub fn refuse_offer(&mut self, core: &mut Core, refusal: &Refusal) {
         let Offer::Theirs { server, .. } = self.offer else { return };
         self.offer = Offer::Closed;
+        self.session.forget_offered();
         send_refusal(core, server, refusal);
     }
 
@@ -277,18 +301,28 @@ impl Leg {
         if may {
             self.send_offer(core, offer, update);
         } else {
-            self.emit(core, LegEvent::OfferRefused(Refusal::status(491)));
+            self.tell_refused(core, &offer, Refusal::status(491));
         }
     }
 
-    fn send_offer(&mut self, core: &mut Core, mut offer: OurOffer, update: bool) {
+    /// A refresh that was refused is tried again, for as long as the session lives.
+    fn tell_refused(&mut self, core: &mut Core, offer: &OurOffer, refusal: Refusal) {
+        if offer.refresh {
+            self.refresh_later(core);
+        } else {
+            self.emit(core, LegEvent::OfferRefused(refusal));
+        }
+    }
+
+    pub fn send_offer(&mut self, core: &mut Core, mut offer: OurOffer, update: bool) {
         let (method, purpose) = match update {
             true => (Method::Update, Purpose::Update),
             false => (Method::Invite, Purpose::Reinvite),
         };
         let cseq = self.next_cseq();
         let (mut b, branch, flow) = self.begin_request(core, method, cseq);
-        self.abilities(&mut b, false);
+        self.abilities(&mut b, self.supported_inside());
+        self.write_renewal(&mut b);
         let bytes = self.finish(b, offer.session.as_ref());
         offer.client = self.send_request(core, purpose, branch, flow, bytes);
         self.offer = Offer::Ours(offer);
@@ -320,7 +354,10 @@ impl Leg {
         self.refresh_target(response);
         self.learn_abilities(response);
         self.authentication_tries = 0;
+        self.on_renewed(core, response);
         let session = Body::session_of(response);
+        self.note_ours(offer.session.as_ref());
+        self.note_theirs(session.as_ref());
         if delivery.purpose == Purpose::Reinvite {
             let cseq = cseq_of(response);
             if offer.session.is_none() && session.is_some() {
@@ -330,7 +367,9 @@ impl Leg {
                 self.send_ack(core, delivery.client, cseq, None);
             }
         }
-        self.emit(core, LegEvent::OfferAccepted { session });
+        if !offer.refresh {
+            self.emit(core, LegEvent::OfferAccepted { session });
+        }
     }
 
     fn offer_refused(
@@ -346,7 +385,12 @@ impl Leg {
                 offer.tries += 1;
                 self.wait_after_glare(core, offer);
             }
+            481 | 408 if established && offer.refresh => self.expire(core),
             481 | 408 if established => self.lost(core),
+            422 if offer.tries < MAX_OFFER_TRIES && self.lengthen(response) => {
+                offer.tries += 1;
+                self.send_offer(core, offer, delivery.purpose == Purpose::Update);
+            }
             401 | 407 if self.take_challenge(response, MAX_CHALLENGES) => {
                 self.send_offer(core, offer, delivery.purpose == Purpose::Update);
             }
@@ -355,7 +399,7 @@ impl Leg {
                 offer.by = OfferBy::Reinvite;
                 self.start_offer(core, offer);
             }
-            _ => self.emit(core, LegEvent::OfferRefused(refusal_of(response))),
+            _ => self.tell_refused(core, &offer, refusal_of(response)),
         }
     }
 
@@ -374,11 +418,16 @@ impl Leg {
     }
 
     pub fn on_offer_failure(&mut self, core: &mut Core, delivery: Delivery, failure: ClientFailure) {
-        if !matches!(&self.offer, Offer::Ours(offer) if offer.client == delivery.client) {
-            return;
-        }
-        self.offer = Offer::Closed;
+        let offer = match std::mem::replace(&mut self.offer, Offer::Closed) {
+            Offer::Ours(offer) if offer.client == delivery.client => offer,
+            other => {
+                self.offer = other;
+                return;
+            }
+        };
         match (failure, &self.phase) {
+            (ClientFailure::Timeout, Phase::Established) if offer.refresh => self.expire(core),
+            (ClientFailure::Unreachable, _) if offer.refresh => self.refresh_later(core),
             // RFC 3261 §12.2.1.2: no answer at all ends the dialog.
             (ClientFailure::Timeout, Phase::Established) => self.lost(core),
             (ClientFailure::Timeout, _) => self.emit(core, LegEvent::OfferRefused(Refusal::status(408))),
@@ -420,6 +469,7 @@ impl Leg {
         self.flush_confirmation(core);
         self.stop_timer(LegTimer::Answer);
         self.stop_timer(LegTimer::Offer);
+        self.stop_timer(LegTimer::Session);
         self.unacknowledged = None;
         self.phase = Phase::Ending;
         let cseq = self.next_cseq();
@@ -450,6 +500,7 @@ impl Leg {
             Purpose::Reinvite | Purpose::Update => self.on_offer_response(core, delivery, response),
             Purpose::Bye => self.on_bye_response(core, response),
             Purpose::Options => self.on_probe_response(core, response),
+            Purpose::Refresh | Purpose::Ping => self.on_refresh_response(core, delivery, response),
             Purpose::Info => {
                 let established = matches!(self.phase, Phase::Established);
                 if established && matches!(response.status(), Some(408 | 481)) {
@@ -466,6 +517,7 @@ impl Leg {
             Purpose::Invite => self.on_invite_failure(core, delivery, failure),
             Purpose::Reinvite | Purpose::Update => self.on_offer_failure(core, delivery, failure),
             Purpose::Bye => self.gone = true,
+            Purpose::Refresh | Purpose::Ping => self.on_refresh_failure(core, failure),
             Purpose::Info => {
                 if failure == ClientFailure::Timeout && matches!(self.phase, Phase::Established) {
                     self.lost(core);

@@ -6,11 +6,13 @@ use crate::header::number;
 use crate::leg::{Abilities, Leg, Offer, OurOffer, Phase, ReleaseReason, Unconfirmed};
 use crate::message::{Builder, HeaderName, Message, Method};
 use crate::sdp::Origin;
+use crate::session_timer::SessionTimer;
 use crate::slab::Key;
 use crate::timers::LegTimer;
 use crate::transaction::{ClientFailure, Delivery, Purpose};
 use crate::uri;
 use std::time::Duration;
+use vocab::identity::{Claim, hides_caller};
 use vocab::leg::{LegEvent, LegFailure, Placement, Refusal};
 use vocab::{Flow, SessionDescription};
 
@@ -66,7 +68,7 @@ impl Leg {
         let requested = placement.uri.clone().unwrap_or_else(|| party(&placement.called, &target));
         let to = party(placement.to.as_deref().unwrap_or(&placement.called), &target);
         let our_host = here.rsplit_once(':').map_or(&*here, |(host, _)| host);
-        let caller = party(&placement.caller, our_host);
+        let caller = party(&placement.caller, placement.from_host.as_deref().unwrap_or(our_host));
         let mut call_id = String::with_capacity(32);
         for half in [core.random.next_u64(), core.random.next_u64()] {
             call_id.push_str(std::str::from_utf8(&crate::hex_u64(half)).unwrap_or_default());
@@ -98,6 +100,7 @@ impl Leg {
             unconfirmed: None,
             queued_offer: None,
             release: None,
+            session: SessionTimer::new(placement.session_terms),
             authentication: None,
             authentication_tries: 0,
             realm: None,
@@ -133,12 +136,16 @@ impl Leg {
             .number(u64::from(cseq))
             .raw(" INVITE\r\n");
         // Without an offer of ours a reliable 18x could carry the peer's, and PRACK would need our answer.
-        self.abilities(&mut b, placement.session.is_some());
+        let offers = placement.session.is_some();
+        self.abilities(&mut b, if offers { self.supported() } else { self.supported_inside() });
+        self.write_proposal(&mut b);
         core.write_user_agent(&mut b, "User-Agent");
         let uri = self.remote_target.to_string();
         self.write_authentication(core, &mut b, Method::Invite, uri);
+        self.write_sent_identity(&mut b, &placement);
         write_extra_headers(&mut b, &placement.extra_headers);
         let bytes = self.finish(b, placement.session.as_ref());
+        self.note_ours(placement.session.as_ref());
         let client = self.send_request(core, Purpose::Invite, branch, self.flow, bytes);
         self.phase = Phase::Calling(Box::new(Calling {
             client,
@@ -151,6 +158,25 @@ impl Leg {
             last: None,
             preview: None,
         }));
+    }
+
+    /// `SIG-15`.
+    fn write_sent_identity(&self, b: &mut Builder, placement: &Placement) {
+        let identity = &placement.identity;
+        let here = self.here.rsplit_once(':').map_or(&*self.here, |(host, _)| host);
+        let host = placement.from_host.as_deref().unwrap_or(here);
+        let hidden = identity.privacy.as_deref().is_some_and(hides_caller);
+        write_claim(b, "P-Asserted-Identity", &identity.asserted, host, "");
+        write_claim(b, "P-Preferred-Identity", &identity.preferred, host, "");
+        let words = if hidden {
+            ";party=calling;privacy=full;screen=yes"
+        } else {
+            ";party=calling;privacy=off;screen=yes"
+        };
+        write_claim(b, "Remote-Party-ID", &identity.remote_party, host, words);
+        if let Some(privacy) = &identity.privacy {
+            b.header("Privacy", privacy);
+        }
     }
 
     fn calling(&mut self) -> Option<&mut Calling> {
@@ -239,6 +265,7 @@ impl Leg {
             if reliable {
                 self.offer = Offer::Closed;
             }
+            self.note_theirs(session.as_ref());
         }
         let event = match status {
             180..=182 => LegEvent::Alerting { session, reliable },
@@ -282,6 +309,8 @@ impl Leg {
         self.learn_dialog(flow, response);
         self.phase = Phase::Established;
         self.authentication_tries = 0;
+        self.note_theirs(session.as_ref());
+        self.on_proposal_answered(core, response);
         if offered {
             self.send_ack(core, client, cseq, None);
             // An UPDATE of the early dialog may still be open, with its own end.
@@ -299,19 +328,24 @@ impl Leg {
         let Some(calling) = self.calling() else { return };
         let challenged = matches!(response.status(), Some(401 | 407)) && !calling.cancelled;
         let at_most = calling.placement.authentication_retries;
-        if challenged && self.take_challenge(response, at_most) {
-            if let Phase::Calling(calling) = std::mem::replace(&mut self.phase, Phase::Ending) {
-                self.remote_tag = None;
-                self.routes = Vec::new();
-                self.send_invite(core, calling.placement);
-                if let Some(again) = self.calling() {
-                    again.told_trying = calling.told_trying;
-                }
-            }
+        let brief = response.status() == Some(422) && !calling.cancelled;
+        if challenged && self.take_challenge(response, at_most) || brief && self.lengthen(response) {
+            self.send_invite_again(core);
             return;
         }
         self.emit(core, LegEvent::Refused(refusal_of(response)));
         self.end_and_go(core);
+    }
+
+    /// With what the refusal asked for.
+    fn send_invite_again(&mut self, core: &mut Core) {
+        let Phase::Calling(calling) = std::mem::replace(&mut self.phase, Phase::Ending) else { return };
+        self.remote_tag = None;
+        self.routes = Vec::new();
+        self.send_invite(core, calling.placement);
+        if let Some(again) = self.calling() {
+            again.told_trying = calling.told_trying;
+        }
     }
 
     pub fn on_invite_failure(&mut self, core: &mut Core, delivery: Delivery, failure: ClientFailure) {
@@ -359,6 +393,7 @@ impl Leg {
     pub fn confirm(&mut self, core: &mut Core, session: Option<&SessionDescription>) {
         let Some(open) = self.unconfirmed.take() else { return };
         self.send_ack(core, open.client, open.cseq, session);
+        self.note_ours(session);
         self.offer = Offer::Closed;
         if let Some(offer) = self.queued_offer.take() {
             self.start_offer(core, offer);
@@ -395,6 +430,8 @@ impl Calling {
             to: None,
             caller: String::new(),
             caller_display: None,
+            from_host: None,
+            identity: Default::default(),
             session: None,
             max_forwards: 70,
             credentials: None,
@@ -403,6 +440,7 @@ impl Calling {
             request_address: Default::default(),
             extra_headers: Vec::new(),
             cancel_timeout_ms: 32_000,
+            session_terms: Default::default(),
         };
         Calling {
             client,
@@ -456,21 +494,51 @@ fn target_host(placement: &Placement) -> String {
     out
 }
 
-/// Headers passed through by rule (`SIG-18`): never those that the engine owns.
+fn write_claim(b: &mut Builder, name: &str, claim: &Claim, host: &str, params: &str) {
+    match claim {
+        Claim::Nothing => {}
+        Claim::Number(number) => {
+            b.raw(name).raw(": <").text(&party(number, host)).raw(">").raw(params).raw("\r\n");
+        }
+        Claim::AsReceived(values) => values.iter().for_each(|value| {
+            b.header(name, value);
+        }),
+    }
+}
+
+/// Headers that belong to one dialog, one hop or one body: beyond us they would say something untrue.
+const NOT_PASSABLE: [&str; 16] = [
+    "Replaces",
+    "Join",
+    "Target-Dialog",
+    "Refer-To",
+    "Refer-Sub",
+    "Path",
+    "Service-Route",
+    "Security-Client",
+    "Security-Server",
+    "Security-Verify",
+    "Proxy-Authentication-Info",
+    "Max-Breadth",
+    "Flow-Timer",
+    "Content-Language",
+    "Content-Transfer-Encoding",
+    "Content-ID",
+];
+
+/// May a header of an INVITE be passed on (`SIG-18`)? Never one that the engine owns.
+pub fn is_passable(name: &str) -> bool {
+    let token =
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&b));
+    token
+        && matches!(HeaderName::from_name(name), HeaderName::Other | HeaderName::AcceptLanguage)
+        && !NOT_PASSABLE.iter().any(|own| own.eq_ignore_ascii_case(name))
+}
+
+/// Headers passed through by rule.
 fn write_extra_headers(b: &mut Builder, headers: &[(String, String)]) {
     for (name, value) in headers {
-        let allowed = matches!(
-            HeaderName::from_name(name),
-            HeaderName::Other
-                | HeaderName::AssertedIdentity
-                | HeaderName::PreferredIdentity
-                | HeaderName::RemotePartyId
-                | HeaderName::Privacy
-                | HeaderName::AcceptLanguage
-        );
-        let token =
-            !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&b));
-        if allowed && token && !value.contains('\0') {
+        if is_passable(name) && !value.contains('\0') {
             b.header(name, value);
         }
     }

@@ -224,6 +224,13 @@ impl Endpoint {
 
     pub fn handle_timeout(&mut self, now: Now) {
         self.core.now = now;
+        let legs = &self.legs;
+        self.core.timers.sweep(|of, generation| match of {
+            TimerOf::Leg(key, timer) => {
+                legs.get(key).is_some_and(|leg| leg.generations[timer as usize] == generation)
+            }
+            TimerOf::Client(_) | TimerOf::Server(_) => true,
+        });
         while let Some((of, generation)) = self.core.timers.pop_due(now.tick) {
             match of {
                 TimerOf::Server(key) => self.core.server_timer(key, generation),
@@ -255,6 +262,11 @@ impl Endpoint {
 
     pub fn call_id(&self, leg: LegId) -> Option<&str> {
         self.legs.get(leg.0).map(|l| &*l.call_id)
+    }
+
+    /// Has the peer of this leg agreed on a session timer, or will it with our answer?
+    pub fn has_session_timer(&self, leg: LegId) -> bool {
+        self.legs.get(leg.0).is_some_and(|leg| leg.session.outlook().is_some())
     }
 
     fn with_leg(&mut self, key: Key, act: impl FnOnce(&mut Leg, &mut Core)) {
@@ -518,8 +530,7 @@ impl Endpoint {
     /// RFC 3261 §8.2.2.3. True when the request was refused.
     fn refuse_extensions(&mut self, hop: &Hop<'_>, request: &Message) -> bool {
         let required = request.list(HeaderName::Require);
-        let unknown: Vec<&str> =
-            required.filter(|t| !t.eq_ignore_ascii_case(SUPPORTED)).take(MAX_UNSUPPORTED).collect();
+        let unknown: Vec<&str> = required.filter(|t| !is_supported(t)).take(MAX_UNSUPPORTED).collect();
         if unknown.is_empty() {
             return false;
         }
@@ -590,6 +601,10 @@ impl Endpoint {
         };
         if accepts_sdp(request) { Ok(body) } else { Err(Reply::status(406)) }
     }
+}
+
+fn is_supported(extension: &str) -> bool {
+    SUPPORTED.split(", ").any(|own| own.eq_ignore_ascii_case(extension))
 }
 
 /// How a request came and what is to be done about the way back.

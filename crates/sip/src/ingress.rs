@@ -4,10 +4,11 @@ use crate::body::Body;
 use crate::core::{Core, write_reason};
 use crate::digest::{self, DigestCredentials};
 use crate::endpoint::PeerPolicy;
-use crate::header::{NameAddr, RAck, number};
+use crate::header::{self, NameAddr, RAck, number};
 use crate::leg::{Abilities, Leg, Offer, Phase, Unacknowledged};
 use crate::message::{HeaderName, Message};
 use crate::sdp::Origin;
+use crate::session_timer::{Asked, SessionTimer};
 use crate::slab::Key;
 use crate::timers::LegTimer;
 use crate::transaction::{LIFE, T1, T2};
@@ -15,6 +16,7 @@ use crate::uri::Uri;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
+use vocab::identity::ReceivedIdentity;
 use vocab::leg::{Credentials, LegEvent, LegFailure, OfferBy, Refusal, Setup, SetupNumbers};
 use vocab::{Flow, SessionDescription, Tick};
 
@@ -134,6 +136,7 @@ impl Leg {
             unconfirmed: None,
             queued_offer: None,
             release: None,
+            session: SessionTimer::asked(request),
             credentials: None,
             authentication: None,
             authentication_tries: 0,
@@ -144,6 +147,7 @@ impl Leg {
         };
         leg.refresh_target(request);
         leg.learn_abilities(request);
+        leg.note_theirs(session.as_ref());
         let setup = setup(core, request, flow, session, requires_reliable);
         leg.emit(core, LegEvent::Setup(Box::new(setup)));
         Some(leg)
@@ -200,7 +204,8 @@ impl Leg {
         };
         let session = session.filter(|_| fits);
         let Some(mut b) = core.begin_response(server, status, None) else { return };
-        self.abilities(&mut b, true);
+        self.abilities(&mut b, self.supported());
+        self.note_ours(session.as_ref());
         if !reliable {
             let bytes = self.finish(b, session.as_ref());
             core.send_response(server, status, bytes);
@@ -284,11 +289,13 @@ impl Leg {
         match Body::of(request) {
             Body::Session(session) if outstanding.offered => {
                 core.respond(server, 200, &[]);
+                self.note_theirs(Some(&session));
                 self.emit(core, LegEvent::OfferAccepted { session: Some(session) });
             }
             // RFC 3262 §5: once our answer is out, a PRACK may carry the next offer.
             Body::Session(session) if matches!(self.offer, Offer::Closed) => {
                 self.offer = Offer::Theirs { server, by: OfferBy::Update, empty: false, cseq };
+                self.note_offered(&session);
                 self.emit(core, LegEvent::Offered { session: Some(session), by: OfferBy::Update });
             }
             Body::None | Body::Session(_) => core.respond(server, 200, &[]),
@@ -352,8 +359,11 @@ impl Leg {
         else {
             return;
         };
-        self.abilities(&mut b, true);
+        self.abilities(&mut b, self.supported());
+        self.agree_on_timer(core);
+        self.write_agreed(&mut b);
         let bytes = self.finish(b, session);
+        self.note_ours(session);
         core.send_response(server, 200, bytes.clone());
         let deadline = core.now.tick + LIFE;
         self.unacknowledged =
@@ -399,6 +409,7 @@ impl Leg {
         let session = if open.offered { Body::session_of(ack) } else { None };
         if open.offered {
             self.offer = Offer::Closed;
+            self.note_theirs(session.as_ref());
         }
         if open.initial {
             self.emit(core, LegEvent::Confirmed { session });
@@ -446,18 +457,44 @@ fn setup(
 ) -> Setup {
     let credentials = DigestCredentials::of(request, &core.nonces, core.now.tick, flow.remote.ip());
     let max_forwards = request.get(HeaderName::MaxForwards).and_then(number).unwrap_or(70);
-    let extra = request.fields().filter(|(id, _, _)| *id == HeaderName::Other);
+    let extra = request.fields().filter(|(_, name, _)| crate::egress::is_passable(name));
     Setup {
         flow,
         call_id: request.call_id().unwrap_or_default().to_owned(),
         numbers: numbers(request),
+        identity: identity(request),
         session,
         credentials: credentials.map(|c| Arc::new(c) as Arc<dyn Credentials>),
         max_forwards: u8::try_from(max_forwards).unwrap_or(u8::MAX),
         user_agent: request.get(HeaderName::UserAgent).map(str::to_owned),
         wants_reliable,
         extra_headers: extra.map(|(_, name, value)| (name.to_owned(), value.to_owned())).collect(),
+        session_expires_s: Asked::of(request).kept_interval(),
     }
+}
+
+/// More identities than any honest caller has.
+const MAX_IDENTITIES: usize = 4;
+
+fn identity(request: &Message) -> ReceivedIdentity {
+    let all = |name| request.all(name).take(MAX_IDENTITIES).map(str::to_owned).collect();
+    ReceivedIdentity {
+        asserted: all(HeaderName::AssertedIdentity),
+        preferred: all(HeaderName::PreferredIdentity),
+        remote_party: all(HeaderName::RemotePartyId),
+    }
+}
+
+/// Diversion names the latest diversion first (RFC 5806 §4), History-Info the target before last (RFC 7044 §5).
+fn diverted_from(request: &Message) -> Option<String> {
+    let number = |value: &str| Some(user_of(NameAddr::parse(value)?.uri)).filter(|user| !user.is_empty());
+    let header = |name| request.header(name);
+    if let Some(diversion) = header("Diversion") {
+        return header::split_list(diversion).next().and_then(number);
+    }
+    let history = request.headers("History-Info").join(",");
+    let entries: Vec<&str> = header::split_list(&history).filter(|e| !e.is_empty()).collect();
+    entries.len().checked_sub(2).and_then(|before_last| number(entries.get(before_last)?))
 }
 
 fn user_of(uri: &str) -> String {
@@ -475,6 +512,8 @@ fn numbers(request: &Message) -> SetupNumbers {
         requested: user_of(request.request_uri()),
         asserted: first(HeaderName::AssertedIdentity),
         remote_party: first(HeaderName::RemotePartyId),
+        preferred: first(HeaderName::PreferredIdentity),
+        diverted_from: diverted_from(request),
         privacy: request.get(HeaderName::Privacy).map(str::to_owned),
     }
 }

@@ -3,13 +3,14 @@
 //! The arriving part is in [`crate::ingress`], the placed part in [`crate::egress`]; what both have in common
 //! once there is a dialog is in [`crate::dialog`].
 
-use crate::core::{ALLOW, Core, SUPPORTED, ViaLine};
+use crate::core::{ALLOW, Core, ViaLine};
 use crate::digest;
 use crate::egress::Calling;
 use crate::header::NameAddr;
 use crate::ingress::Incoming;
 use crate::message::{Builder, HeaderName, Message, Method};
 use crate::sdp::{self, Origin};
+use crate::session_timer::SessionTimer;
 use crate::slab::Key;
 use crate::timers::{LegTimer, TimerOf};
 use crate::transaction::{Outgoing, Purpose};
@@ -56,6 +57,14 @@ pub(crate) struct OurOffer {
     pub by: OfferBy,
     pub tries: u8,
     pub client: Key,
+    /// It only refreshes the session: the brain knows nothing of it.
+    pub refresh: bool,
+}
+
+impl OurOffer {
+    pub fn new(session: Option<SessionDescription>, by: OfferBy) -> OurOffer {
+        OurOffer { session, by, tries: 0, client: 0, refresh: false }
+    }
 }
 
 /// Our 2xx whose ACK has not come.
@@ -123,6 +132,7 @@ pub(crate) struct Leg {
     /// An offer that waits for an ACK.
     pub queued_offer: Option<OurOffer>,
     pub release: Option<ReleaseReason>,
+    pub session: SessionTimer,
     pub credentials: Option<PlainCredentials>,
     pub authentication: Option<digest::Answer>,
     pub authentication_tries: u8,
@@ -171,6 +181,8 @@ impl Leg {
         }
         match command {
             LegCommand::Challenge { status, realm, stale } => self.challenge(core, status, &realm, stale),
+            LegCommand::TooBrief { min_se_s } => self.refuse_brief_call(core, min_se_s),
+            LegCommand::Terms(terms) => self.session.terms = terms,
             LegCommand::Alert { session, reliable } => self.provisional(core, 180, session, reliable),
             LegCommand::Progress { session, reliable } => self.provisional(core, 183, session, reliable),
             LegCommand::Answer { session } => self.answer(core, session),
@@ -180,7 +192,7 @@ impl Leg {
             LegCommand::Cancel { q850 } => self.release(core, ReleaseReason { q850, text: None }),
             LegCommand::Confirm { session } => self.confirm(core, session.as_ref()),
             LegCommand::Offer { session, by } => {
-                self.start_offer(core, OurOffer { session, by, tries: 0, client: 0 });
+                self.start_offer(core, OurOffer::new(session, by));
             }
             LegCommand::AcceptOffer { session } => self.accept_offer(core, session.as_ref()),
             LegCommand::RefuseOffer(refusal) => self.refuse_offer(core, &refusal),
@@ -199,6 +211,7 @@ impl Leg {
             LegTimer::Provisional => self.provisional_timer(core),
             LegTimer::Cancel => self.cancel_timer(core),
             LegTimer::Offer => self.offer_timer(core),
+            LegTimer::Session => self.session_timer(core),
         }
     }
 
@@ -208,11 +221,11 @@ impl Leg {
     }
 
     /// Contact and what we can do: in INVITE, UPDATE and their answers.
-    pub fn abilities(&self, b: &mut Builder, supported: bool) {
+    pub fn abilities(&self, b: &mut Builder, supported: &str) {
         self.contact(b);
         b.raw("Allow: ").raw(ALLOW).raw("\r\n");
-        if supported {
-            b.raw("Supported: ").raw(SUPPORTED).raw("\r\n");
+        if !supported.is_empty() {
+            b.raw("Supported: ").raw(supported).raw("\r\n");
         }
     }
 

@@ -16,12 +16,14 @@ pub mod message;
 pub mod register;
 mod restore;
 pub mod sdp;
+mod session_timer;
 mod slab;
 mod timers;
 mod transaction;
 pub mod uri;
 
 pub use digest::stored_secret;
+pub use egress::is_passable;
 pub use endpoint::{
     Challenge, Config, Endpoint, Heard, ListenerConfig, Output, PeerPolicy, Standing, Statistics,
     StrangerReply,

@@ -12,12 +12,13 @@ use crate::ingress::Incoming;
 use crate::leg::{Abilities, Leg, Offer, Phase};
 use crate::message::Message;
 use crate::sdp::Origin;
+use crate::session_timer::{SessionState, SessionTimer};
 use crate::slab::Key;
 use crate::uri::Uri;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::sync::Arc;
-use vocab::leg::{PlainCredentials, ReplyAddress, RequestAddress};
+use vocab::leg::{PlainCredentials, ReplyAddress, RequestAddress, SessionTerms};
 use vocab::{Flow, LegId, Now};
 
 /// How far our CSeq jumps at a restart: more requests than a call makes between two notes of its state (RFC 3261
@@ -46,6 +47,7 @@ pub struct LegState {
     update: bool,
     reliable: bool,
     realm: Option<Box<str>>,
+    session: Option<Box<SessionState>>,
     invite: Invite,
 }
 
@@ -87,6 +89,7 @@ pub struct PeerTerms {
     /// Waits between copies of an unanswered request; of the endpoint's configuration when empty.
     pub resend_intervals_ms: Option<Arc<[u32]>>,
     pub credentials: Option<PlainCredentials>,
+    pub session: SessionTerms,
 }
 
 impl Endpoint {
@@ -151,6 +154,7 @@ impl Leg {
             update: self.peer.update,
             reliable: self.peer.reliable,
             realm: self.realm.clone(),
+            session: self.session.state(),
             invite,
         }
     }
@@ -182,6 +186,7 @@ impl Leg {
             unconfirmed: None,
             queued_offer: None,
             release: None,
+            session: SessionTimer::taken_up(terms.session, state.session),
             credentials: terms.credentials,
             realm: state.realm,
             authentication: None,
@@ -192,7 +197,7 @@ impl Leg {
         };
         leg.leave_connection();
         match state.invite {
-            Invite::Answered => {}
+            Invite::Answered => leg.resume_timer(core),
             Invite::Arrived { head, reply, complete } => leg.owe_answer(core, &head, reply, complete)?,
             Invite::Placed { branch, cseq } => leg.await_answer(core, branch, cseq),
         }

@@ -18,10 +18,12 @@ pub(crate) enum LegTimer {
     Cancel,
     /// Another try of an offer that met 491.
     Offer,
+    /// The session is to be refreshed, or is over.
+    Session,
 }
 
 impl LegTimer {
-    pub const COUNT: usize = 4;
+    pub const COUNT: usize = 5;
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,7 +47,12 @@ pub(crate) struct Timers {
     /// Those that last as long as a transaction is remembered: by far the most, and each due after the one before.
     lives: VecDeque<Entry>,
     order: u64,
+    /// The heap is cleared of what is out of date when it is longer than this.
+    sweep_at: usize,
 }
+
+/// So many entries are never too many.
+const FEW: usize = 4096;
 
 impl Timers {
     pub fn set(&mut self, now: Tick, after: Duration, of: TimerOf, generation: u32) {
@@ -55,6 +62,14 @@ impl Timers {
             self.lives.push_back(entry);
         } else {
             self.heap.push(Reverse(entry));
+        }
+    }
+
+    /// Drops entries for which nobody waits, when they may be many: those of session timers outlive short calls by far.
+    pub fn sweep(&mut self, awaited: impl Fn(TimerOf, u32) -> bool) {
+        if self.heap.len() > self.sweep_at.max(FEW) {
+            self.heap.retain(|Reverse(entry)| awaited(entry.of, entry.generation));
+            self.sweep_at = self.heap.len() * 2;
         }
     }
 

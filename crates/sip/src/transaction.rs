@@ -28,6 +28,10 @@ pub(crate) enum Purpose {
     Prack,
     Info,
     Options,
+    /// UPDATE without a session, to refresh it.
+    Refresh,
+    /// OPTIONS instead, for a peer without session timers.
+    Ping,
     Bye,
     Cancel,
     /// OPTIONS and REGISTER outside of calls; their `leg` is an errand.
@@ -39,10 +43,10 @@ impl Purpose {
     pub fn method(self) -> Method {
         match self {
             Purpose::Invite | Purpose::Reinvite => Method::Invite,
-            Purpose::Update => Method::Update,
+            Purpose::Update | Purpose::Refresh => Method::Update,
             Purpose::Prack => Method::Prack,
             Purpose::Info => Method::Info,
-            Purpose::Options | Purpose::Check => Method::Options,
+            Purpose::Options | Purpose::Ping | Purpose::Check => Method::Options,
             Purpose::Bye => Method::Bye,
             Purpose::Cancel => Method::Cancel,
             Purpose::Register => Method::Register,

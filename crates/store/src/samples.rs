@@ -165,6 +165,8 @@ fn dialog(target: &str) -> sip::LegState {
         to: None,
         caller: "4930123456".into(),
         caller_display: None,
+        from_host: None,
+        identity: Default::default(),
         session: None,
         max_forwards: 70,
         credentials: None,
@@ -172,6 +174,7 @@ fn dialog(target: &str) -> sip::LegState {
         resend_intervals_ms: intervals,
         request_address: Default::default(),
         extra_headers: Vec::new(),
+        session_terms: vocab::leg::SessionTerms::default(),
         cancel_timeout_ms: 1000,
     };
     let leg = endpoint.place(vocab::Now::default(), placement);

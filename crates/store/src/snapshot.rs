@@ -165,6 +165,7 @@ fn account(config: &Config, stored: &config::Stored<config::Account>) -> (Accoun
         anti_overdraft: document.anti_overdraft,
         max_concurrency: document.max_concurrency,
         max_cps: document.max_cps,
+        max_call_duration_s: document.max_call_duration,
     };
     (id, Arc::new(account))
 }
@@ -212,11 +213,14 @@ fn mapping_gateway(
             CallerSource::Display => brain::CallerSource::Display,
             CallerSource::Asserted => brain::CallerSource::Asserted,
             CallerSource::RemoteParty => brain::CallerSource::RemoteParty,
+            CallerSource::Preferred => brain::CallerSource::Preferred,
         },
         called_source: match document.called_source {
             CalledSource::RequestUri => brain::CalledSource::RequestUri,
             CalledSource::To => brain::CalledSource::To,
+            CalledSource::Diversion => brain::CalledSource::Diversion,
         },
+        support_privacy: document.support_privacy,
         rewriting: rewriting(title, &document.name, &document.caller_rewrite, &document.called_rewrite)?,
         reply_address: document.reply_address,
         request_address: document.request_address,
@@ -301,6 +305,7 @@ fn routing_gateway(
         follow_redirects: document.follow_redirects,
         rewriting: rewriting(title, &document.name, &document.caller_rewrite, &document.called_rewrite)?,
         rate_rewritten: document.rate_rewritten,
+        identity: outgoing_identity(document)?,
         reply_address: document.reply_address,
         request_address: document.request_address,
         params: params_of(config, title, &document.name, &document.parameters)?,
@@ -375,5 +380,29 @@ fn phone(config: &Config, phone: &config::Stored<config::Phone>) -> Result<brain
         max_calls: document.max_concurrency,
         trunk: Arc::new(trunk),
         line: Arc::new(brain::line_of_phone(id, &document.number, account, document.enabled, params)),
+    })
+}
+
+/// What the gateway is told about callers.
+fn outgoing_identity(document: &config::RoutingGateway) -> Result<brain::OutgoingIdentity, StoreError> {
+    let title = config::RoutingGateway::TITLE;
+    let passed_headers = match document.extra_headers.as_slice() {
+        [] => brain::PassedHeaders::None,
+        [all] if all == "*" => brain::PassedHeaders::All,
+        names => brain::PassedHeaders::Named(names.to_vec()),
+    };
+    Ok(brain::OutgoingIdentity {
+        asserted: document.asserted_identity,
+        preferred: document.preferred_identity,
+        remote_party: document.remote_party_id,
+        privacy: document.privacy,
+        asserted_rewrite: rewriting(title, &document.name, &document.asserted_rewrite, &[])?.caller,
+        local_domain: document.local_domain,
+        passed_headers,
+        pool: brain::CallerPool {
+            numbers: document.caller_pool.iter().map(|n| n.as_str().into()).collect(),
+            order: document.caller_pool_order,
+            multiplexes: document.caller_pool_multiplexes,
+        },
     })
 }

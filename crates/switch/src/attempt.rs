@@ -3,6 +3,7 @@
 use crate::brain::Switch;
 use crate::call::{Call, Current, Deadline, Ending, Phase};
 use crate::codecs;
+use crate::identity;
 use crate::media_plan::{self, MediaPlan, NoPorts, Party};
 use crate::phones::Place;
 use crate::rewriting::{self, Parties};
@@ -11,13 +12,13 @@ use crate::snapshot::RoutingGateway;
 use crate::tariff;
 use cdr::{Attempt, AttemptResult, Named};
 use media::Side;
-use params::Params;
+use params::{NoTimerProbe, Params, SessionRefresher};
 use routing::Candidate;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use vocab::explain::Verdict;
-use vocab::leg::{LegCommand, LegFailure, Placement, Refusal};
+use vocab::leg::{LegCommand, LegFailure, Placement, ProbeBy, Refresher, Refusal, SessionTerms};
 use vocab::{DialString, EndReason, EndedBy, Now, SessionDescription, Transport, cause};
 
 /// Contacts followed for one attempt at most, so that two gateways cannot send a call round for ever.
@@ -48,6 +49,26 @@ fn parties(call: &Call, gateway: &RoutingGateway, target: SocketAddr) -> (Party,
         moves: params.media_move,
     };
     (party(call.setup.flow.remote.ip(), mapping_params(call)), party(target.ip(), &gateway.params))
+}
+
+/// How the session with a peer is kept up (`SIG-22`).
+pub(crate) fn session_terms(params: &Params) -> SessionTerms {
+    SessionTerms {
+        ttl_s: params.sip_session_ttl_s,
+        min_se_s: params.sip_session_min_se_s,
+        segment: params.sip_session_update_segment,
+        refresher: match params.sip_session_refresher {
+            SessionRefresher::Auto => Refresher::Auto,
+            SessionRefresher::Uac => Refresher::Caller,
+            SessionRefresher::Uas => Refresher::Callee,
+        },
+        early_hangup_s: params.sip_session_timeout_early_hangup_s,
+        probe: match params.sip_no_timer_probe {
+            NoTimerProbe::Off => ProbeBy::Nothing,
+            NoTimerProbe::Options => ProbeBy::Options,
+            NoTimerProbe::Reinvite => ProbeBy::Reinvite,
+        },
+    }
 }
 
 /// Is media relayed, if this gateway is tried (`MED-1`)?
@@ -148,7 +169,7 @@ impl Switch {
         let numbers = Parties { caller: call.caller.clone(), called };
         let name = gateway.route.name.clone();
         let tell = |step, words| call.explanation.step(step, true, format!("for {name}: {words}"));
-        let sent = match rewriting::outgoing(&gateway, &numbers, call.pick, tell) {
+        let mut sent = match rewriting::outgoing(&gateway, &numbers, call.pick, tell) {
             Ok(sent) => sent,
             Err(error) => return Err(NotPlaced::Skipped(error.to_string())),
         };
@@ -172,6 +193,10 @@ impl Switch {
             None => tariff::cost_of(&snapshot, &gateway, vendor, priced, call.start.utc),
         };
         let Some(first) = places.first() else { return Err(NotPlaced::Skipped("no place".into())) };
+        let pooled = self.pooled_caller(call, &gateway)?;
+        if let Some(number) = &pooled {
+            sent.caller = number.to_string();
+        }
         let leg = self.place(now, call, &gateway, first, &sent, offered.as_ref());
         let rest = places.get(1..).unwrap_or_default();
         let forks = self.ring_forks(now, call, &gateway, rest, &sent, offered.as_ref());
@@ -191,10 +216,31 @@ impl Switch {
             slot_held: true,
             redirects: 0,
             forks,
+            pooled,
         });
         self.set_deadline(call, Deadline::Progress, Some(now.tick + wait));
         self.note_placed(now, call);
         Ok(())
+    }
+
+    /// The number that stands for the caller at a gateway with a pool (`SIG-19`).
+    fn pooled_caller(
+        &mut self,
+        call: &mut Call,
+        gateway: &RoutingGateway,
+    ) -> Result<Option<Arc<str>>, NotPlaced> {
+        let pool = &gateway.identity.pool;
+        if pool.numbers.is_empty() {
+            return Ok(None);
+        }
+        match self.pools.take(gateway.route.id, pool, call.pick) {
+            Some(number) => {
+                let words = format!("for {}: {number} of its pool", gateway.route.name);
+                call.explanation.step("caller", true, words);
+                Ok(Some(number))
+            }
+            None => Err(NotPlaced::Skipped("every caller number of its pool is in use".into())),
+        }
     }
 
     /// Gets ports for this attempt, if media is relayed.
@@ -252,6 +298,7 @@ impl Switch {
     ) -> vocab::LegId {
         let target = place.target;
         let session = offer.map(|offer| self.toward(call, media::Side::B, target.ip(), offer));
+        let told = identity::told(call, gateway, numbers);
         let placement = Placement {
             target,
             transport: place.transport,
@@ -260,17 +307,20 @@ impl Switch {
             uri: place.uri.clone(),
             routes: place.routes.clone(),
             called: numbers.called.as_str().to_owned(),
-            to: None,
-            caller: numbers.caller.clone(),
-            caller_display: call.setup.numbers.from_display.clone(),
+            to: told.to,
+            caller: told.caller,
+            caller_display: told.display,
+            from_host: told.from_host,
+            identity: told.identity,
             session,
             max_forwards: call.setup.max_forwards.min(MOST_HOPS).saturating_sub(1),
             credentials: gateway.credentials.clone(),
             authentication_retries: u8::try_from(gateway.params.sip_authentication_retry).unwrap_or(u8::MAX),
             resend_intervals_ms: gateway.params.sip_resend_interval_ms.clone(),
             request_address: gateway.request_address,
-            extra_headers: Vec::new(),
+            extra_headers: told.extra_headers,
             cancel_timeout_ms: CANCEL_TIMEOUT_MS,
+            session_terms: session_terms(&gateway.params),
         };
         let leg = self.endpoint.place(now, placement);
         self.legs.insert(leg, call.id);
@@ -482,9 +532,11 @@ impl Switch {
         }
         let reason = match failure {
             LegFailure::NoResponse | LegFailure::Unreachable => EndReason::InviteTimeout,
-            LegFailure::NoAck | LegFailure::DialogLost | LegFailure::NoPrack | LegFailure::Protocol => {
-                EndReason::ProtocolError
-            }
+            LegFailure::NoAck
+            | LegFailure::DialogLost
+            | LegFailure::NoPrack
+            | LegFailure::Protocol
+            | LegFailure::SessionExpired => EndReason::ProtocolError,
         };
         self.attempt_failed(now, call, reason, Refusal::default());
     }
@@ -566,6 +618,9 @@ impl Switch {
         let Some(current) = &mut call.current else { return };
         if !std::mem::replace(&mut current.slot_held, false) {
             return;
+        }
+        if let Some(number) = current.pooled.take() {
+            self.pools.give_back(current.gateway.route.id, number);
         }
         let record = &mut current.record;
         record.end = now.utc;

@@ -1,7 +1,8 @@
 //! The composition: inputs to the engine or the call they belong to, outputs in the order they arose.
 
-use crate::call::{Call, Deadline, Ending, Phase};
+use crate::call::{Call, DEADLINES, Deadline, Ending, Phase};
 use crate::guard::{Guard, Verdict};
+use crate::identity::PoolUse;
 use crate::interface::{ControlId, Input, Output, Restore, SwitchConfig};
 use crate::keep_alive::KeepAlive;
 use crate::load::Meters;
@@ -65,6 +66,7 @@ pub struct Switch {
     pub(crate) registrar: Registrar,
     pub(crate) keep_alive: KeepAlive,
     pub(crate) vendors: Vendors,
+    pub(crate) pools: PoolUse,
     /// For what rules draw.
     pub(crate) random: Random,
 }
@@ -110,6 +112,7 @@ impl Switch {
             registrar: Registrar::default(),
             keep_alive: KeepAlive::default(),
             vendors: Vendors::default(),
+            pools: PoolUse::default(),
             random,
             config,
             snapshot: snapshot.clone(),
@@ -177,7 +180,18 @@ impl Switch {
             self.registrar.expire(now.utc);
             self.look_after_vendors(now);
             self.drain_endpoint(now);
+            self.sweep_deadlines();
             self.every_second(now);
+        }
+    }
+
+    /// Deadlines of calls that are over would stay until they are due, hours perhaps.
+    fn sweep_deadlines(&mut self) {
+        if self.deadlines.len() > 4096 + 2 * DEADLINES * self.calls.len() {
+            let calls = &self.calls;
+            self.deadlines.retain(|Reverse((at, call, deadline))| {
+                calls.get(call).is_some_and(|c| c.deadlines[*deadline as usize] == Some(*at))
+            });
         }
     }
 
@@ -408,6 +422,7 @@ impl Switch {
             media_sessions: self.media_sessions.len(),
             ports: self.ports.used(),
             waiting: self.waiting.len(),
+            pooled: self.pools.used(),
             sip: self.endpoint.statistics(),
         }
     }
@@ -421,6 +436,8 @@ pub struct Footprint {
     pub media_sessions: usize,
     pub ports: u32,
     pub waiting: usize,
+    /// Numbers of caller pools in use.
+    pub pooled: usize,
     pub sip: sip::Statistics,
 }
 

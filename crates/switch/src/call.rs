@@ -75,6 +75,8 @@ pub(crate) struct Current {
     pub slot_held: bool,
     /// 3xx followed so far.
     pub redirects: u32,
+    /// The number of the gateway's pool that stands for the caller.
+    pub pooled: Option<Arc<str>>,
     /// Other contacts that ring at the same time.
     pub forks: Vec<Fork>,
 }

@@ -138,9 +138,18 @@ impl Switch {
             (Some(call.snapshot.params.max_call_duration_s), "the switch"),
             (of_gateway(call.gateway.as_deref()), "the mapping gateway"),
             (call.current.as_ref().map(|c| c.gateway.params.max_call_duration_s), "the routing gateway"),
+            (call.account.as_ref().and_then(|a| a.max_call_duration_s), "the account"),
+            (self.no_timer_limit(call), "a peer without session timers"),
         ];
         let set = limits.into_iter().filter_map(|(limit, owner)| Some((limit.filter(|l| *l != 0)?, owner)));
         set.min_by_key(|(limit, _)| *limit)
+    }
+
+    /// `SIG-23`: what bounds the call when one of its peers has no session timer.
+    fn no_timer_limit(&self, call: &Call) -> Option<u32> {
+        let legs = [Some(call.a), call.b()];
+        let untimed = legs.into_iter().flatten().any(|leg| !self.endpoint.has_session_timer(leg));
+        untimed.then_some(call.snapshot.params.sip_no_timer_reinvite_interval_s)
     }
 
     pub(crate) fn on_length_deadline(&mut self, now: Now, call: &mut Call) {

@@ -2,6 +2,7 @@
 //!
 //! [`evaluate`] is the same function for live calls and for the simulation of routes (`RTE-14`).
 
+use crate::attempt::session_terms;
 use crate::brain::Switch;
 use crate::call::{Applied, Call, Ending};
 use crate::interface::Simulation;
@@ -63,6 +64,11 @@ impl Switch {
             Identity::Unknown => return self.reject(now, call, EndReason::UnknownSource.into()),
             Identity::WrongPassword => return self.reject(now, call, EndReason::AuthenticationFailed.into()),
         };
+        let terms = session_terms(&gateway.params);
+        if terms.ttl_s != 0 && call.setup.session_expires_s.is_some_and(|s| s < terms.min_se_s) {
+            return self.ask_for_longer(now, call, terms.min_se_s);
+        }
+        self.command(now, call.a, LegCommand::Terms(terms));
         call.gateway = Some(gateway.clone());
         call.explanation.step("mapping gateway", true, gateway.name.clone());
         if let Err(rejection) = self.admit(now, call, &gateway) {
@@ -123,6 +129,12 @@ impl Switch {
         call.phase = crate::call::Phase::Recording(self.journaled);
     }
 
+    /// The caller will come again with a session that is long enough (`SIG-22`); no trace of this round either.
+    fn ask_for_longer(&mut self, now: Now, call: &mut Call, min_se_s: u32) {
+        self.command(now, call.a, LegCommand::TooBrief { min_se_s });
+        call.phase = crate::call::Phase::Recording(self.journaled);
+    }
+
     /// All checks of `RTE-1` up to the ranked plan, then the money and the slots.
     fn admit(&mut self, now: Now, call: &mut Call, gateway: &Arc<MappingGateway>) -> Result<(), Rejection> {
         let own = phones::caller_of_phone(&call.snapshot, gateway.id);
@@ -131,6 +143,9 @@ impl Switch {
         let number = DialString::parse(&called).map_err(no_number)?;
         let numbers = Detail::Numbers { caller: call.caller.clone(), called: number.clone() };
         call.explanation.step("numbers", true, numbers);
+        if let Some(from) = &call.setup.numbers.diverted_from {
+            call.explanation.step("diverted", true, format!("from {from}"));
+        }
         call.received = Some(Parties { caller: call.caller.clone(), called: number.clone() });
         call.called = Some(number.clone());
         call.pick = self.random.next_u64();
@@ -427,6 +442,7 @@ fn caller_of(gateway: &MappingGateway, setup: &Setup) -> String {
         CallerSource::Display => numbers.from_display.as_ref(),
         CallerSource::Asserted => numbers.asserted.as_ref(),
         CallerSource::RemoteParty => numbers.remote_party.as_ref(),
+        CallerSource::Preferred => numbers.preferred.as_ref(),
     };
     chosen.unwrap_or(&numbers.from).clone()
 }
@@ -435,6 +451,7 @@ fn called_of<'a>(gateway: &MappingGateway, setup: &'a Setup) -> &'a str {
     match gateway.called_source {
         CalledSource::RequestUri => &setup.numbers.requested,
         CalledSource::To => &setup.numbers.to,
+        CalledSource::Diversion => setup.numbers.diverted_from.as_ref().unwrap_or(&setup.numbers.requested),
     }
 }
 

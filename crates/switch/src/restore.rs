@@ -4,6 +4,7 @@
 //! still know the call (OPTIONS), because its end may have fallen into the time without a process; a call that is gone
 //! is charged up to the last sign of life before it. Calls that were being set up are ended on both sides.
 
+use crate::attempt::session_terms;
 use crate::brain::Switch;
 use crate::call::{Applied, Call, Current, Deadline, Doubt, Ending, Phase};
 use crate::interface::{Output, Restore};
@@ -179,8 +180,11 @@ impl Switch {
         let flow = a.flow();
         let resend = parties.routing.params.sip_resend_interval_ms.clone();
         let credentials = parties.routing.credentials.clone();
-        let a = self.endpoint.take_up(now, a, PeerTerms::default());
-        let b = self.endpoint.take_up(now, b, PeerTerms { resend_intervals_ms: Some(resend), credentials });
+        let session = session_terms(&parties.gateway.params);
+        let a = self.endpoint.take_up(now, a, PeerTerms { session, ..PeerTerms::default() });
+        let session = session_terms(&parties.routing.params);
+        let terms = PeerTerms { resend_intervals_ms: Some(resend), credentials, session };
+        let b = self.endpoint.take_up(now, b, terms);
         let (Some(a), Some(b)) = (a, b) else { return self.close_unknown(rebase, placed, open, confirmed) };
         let mut call = self.call_again(rebase, placed, &parties, (a, b), flow);
         self.legs.insert(a, call.id);
@@ -238,6 +242,8 @@ impl Switch {
         call.explanation.step("restart", true, "the call was taken up by a new process");
         let record = cdr.attempts.pop().unwrap_or_else(|| attempt_again(&cdr, parties));
         call.attempts = std::mem::take(&mut cdr.attempts);
+        let (id, pool) = (parties.routing.route.id, &parties.routing.identity.pool);
+        let pooled = self.pools.take_again(id, pool, &record.caller);
         call.current = Some(Current {
             leg: b,
             gateway: parties.routing.clone(),
@@ -251,6 +257,7 @@ impl Switch {
             slot_held: true,
             redirects: 0,
             forks: Vec::new(),
+            pooled,
         });
         call.slots_held = true;
         self.meters.enter(parties.gateway.id, parties.gateway.account);
@@ -511,6 +518,8 @@ fn setup_again(cdr: &mut Cdr, flow: vocab::Flow) -> Setup {
         max_forwards: 70,
         user_agent: cdr.a.user_agent.take(),
         wants_reliable: false,
+        session_expires_s: None,
+        identity: Default::default(),
         extra_headers: Vec::new(),
     }
 }

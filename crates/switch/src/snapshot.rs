@@ -5,10 +5,11 @@ use crate::registrar::Registrant;
 use billing::ledger::AccountTerms;
 use billing::rate::RateGroup;
 use params::Params;
-use routing::{Plan, Rewriting};
+use routing::{Plan, Rewriting, Rules};
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use vocab::identity::{ClaimMode, PoolOrder, PrivacyMode};
 use vocab::leg::{PlainCredentials, ReplyAddress, RequestAddress, StoredSecret};
 use vocab::net::Cidr;
 use vocab::{AccountId, CallLevel, MappingGatewayId, RateGroupId, RoutingGatewayId, Transport, Utc};
@@ -28,6 +29,8 @@ pub struct Account {
     pub anti_overdraft: bool,
     pub max_concurrency: Option<u32>,
     pub max_cps: Option<u32>,
+    /// The longest conversation.
+    pub max_call_duration_s: Option<u32>,
 }
 
 impl Account {
@@ -52,6 +55,7 @@ pub enum CallerSource {
     Display,
     Asserted,
     RemoteParty,
+    Preferred,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,6 +63,41 @@ pub enum CalledSource {
     #[default]
     RequestUri,
     To,
+    /// Who the call was diverted from; the Request-URI when it was not.
+    Diversion,
+}
+
+/// Headers of the caller's INVITE that are passed on (`SIG-18`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum PassedHeaders {
+    #[default]
+    None,
+    All,
+    Named(Vec<String>),
+}
+
+/// Numbers of which one stands for the caller (`SIG-19`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CallerPool {
+    pub numbers: Vec<Arc<str>>,
+    pub order: PoolOrder,
+    /// Calls that may use one number at once; `None`: any number of calls.
+    pub multiplexes: Option<u32>,
+}
+
+/// What a routing gateway is told about the caller (`SIG-15` to `SIG-19`).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OutgoingIdentity {
+    pub asserted: ClaimMode,
+    pub preferred: ClaimMode,
+    pub remote_party: ClaimMode,
+    pub privacy: PrivacyMode,
+    /// Changes the number in P-Asserted-Identity.
+    pub asserted_rewrite: Rules,
+    /// The local domain stands in From.
+    pub local_domain: bool,
+    pub passed_headers: PassedHeaders,
+    pub pool: CallerPool,
 }
 
 /// A trunk on the customer's side.
@@ -74,6 +113,8 @@ pub struct MappingGateway {
     pub called_prefixes: Vec<String>,
     pub caller_source: CallerSource,
     pub called_source: CalledSource,
+    /// What the caller wishes of privacy is kept for the way out.
+    pub support_privacy: bool,
     /// Changes both numbers before anything else looks at them.
     pub rewriting: Rewriting,
     pub reply_address: ReplyAddress,
@@ -108,6 +149,7 @@ pub struct RoutingGateway {
     pub rewriting: Rewriting,
     /// The vendor charges for the number after these rules, not for the one before.
     pub rate_rewritten: bool,
+    pub identity: OutgoingIdentity,
     pub reply_address: ReplyAddress,
     pub request_address: RequestAddress,
     pub params: Arc<Params>,
@@ -215,6 +257,7 @@ pub fn line_of_phone(
         follow_redirects: false,
         rewriting: Rewriting::default(),
         rate_rewritten: false,
+        identity: OutgoingIdentity::default(),
         reply_address: ReplyAddress::Socket,
         request_address: RequestAddress::Socket,
         params,

@@ -91,6 +91,8 @@ impl Switch {
     /// The caller's ACK; with a delayed offer it carries the answer that the gateway's ACK waits for.
     fn on_confirmed(&mut self, now: Now, call: &mut Call, session: Option<SessionDescription>) {
         call.confirmed = true;
+        // An answer that had to wait for a PRACK settles only now what the session timer is.
+        self.set_length_deadline(call);
         self.journal(Record::Confirmed(call.id), None);
         if call.setup.session.is_some() {
             return;
@@ -205,9 +207,14 @@ impl Switch {
             return self.on_attempt_leg_failed(now, call, failure);
         }
         let by = if leg == call.a { EndedBy::Caller } else { EndedBy::Callee };
-        let mut end = self.ending(now, EndReason::ProtocolError, by);
+        let mut end = match failure {
+            LegFailure::SessionExpired => self.ending(now, EndReason::SessionTimeout, EndedBy::Switch),
+            _ => self.ending(now, EndReason::ProtocolError, by),
+        };
         end.text = Some(
             match failure {
+                LegFailure::SessionExpired if leg == call.a => "the caller's session was not refreshed",
+                LegFailure::SessionExpired => "the called party's session was not refreshed",
                 LegFailure::NoAck => "the 200 was never acknowledged",
                 LegFailure::NoPrack => "a reliable response was never acknowledged",
                 LegFailure::DialogLost => "the peer no longer knows the call",

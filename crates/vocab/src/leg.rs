@@ -11,6 +11,7 @@
 //! - The brain never sees retransmissions.
 
 use crate::id::LegId;
+use crate::identity::{ReceivedIdentity, SentIdentity};
 use crate::net::{Flow, Transport};
 use crate::session::SessionDescription;
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,7 @@ pub struct Setup {
     /// The peer's identifier of the call (SIP Call-ID).
     pub call_id: String,
     pub numbers: SetupNumbers,
+    pub identity: ReceivedIdentity,
     /// `None`: the offer will come from our side (delayed offer), the answer with [`LegEvent::Confirmed`].
     pub session: Option<SessionDescription>,
     /// Digest credentials, if the caller sent any.
@@ -34,6 +36,8 @@ pub struct Setup {
     pub wants_reliable: bool,
     /// Headers that the engine does not interpret, in order, for pass-through by rule.
     pub extra_headers: Vec<(String, String)>,
+    /// Session-Expires of a caller that knows session timers (RFC 4028).
+    pub session_expires_s: Option<u32>,
 }
 
 /// Who calls whom, in every place where the peer may have written it (`SIG-14`). User parts, unescaped.
@@ -49,6 +53,10 @@ pub struct SetupNumbers {
     /// P-Asserted-Identity, Remote-Party-ID.
     pub asserted: Option<String>,
     pub remote_party: Option<String>,
+    /// P-Preferred-Identity.
+    pub preferred: Option<String>,
+    /// Who the call was diverted from last: Diversion (RFC 5806), History-Info (RFC 7044).
+    pub diverted_from: Option<String>,
     /// Privacy header, as written.
     pub privacy: Option<String>,
 }
@@ -101,6 +109,9 @@ pub struct Placement {
     pub to: Option<String>,
     pub caller: String,
     pub caller_display: Option<String>,
+    /// Host part of From; our address when absent.
+    pub from_host: Option<String>,
+    pub identity: SentIdentity,
     pub session: Option<SessionDescription>,
     pub max_forwards: u8,
     pub credentials: Option<PlainCredentials>,
@@ -112,6 +123,54 @@ pub struct Placement {
     pub extra_headers: Vec<(String, String)>,
     /// Longest wait for a final response after `Cancel` before the leg is given up.
     pub cancel_timeout_ms: u32,
+    pub session_terms: SessionTerms,
+}
+
+/// Session timers (RFC 4028) as we want them towards one peer (`SIG-22`, `SIG-23`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionTerms {
+    /// How long a session lives without being refreshed; 0: no session timers.
+    pub ttl_s: u32,
+    /// The shortest life that we accept.
+    pub min_se_s: u32,
+    /// Ours to refresh, it is refreshed so often in its life.
+    pub segment: u32,
+    pub refresher: Refresher,
+    /// The session is given up so much before its life is over.
+    pub early_hangup_s: u32,
+    pub probe: ProbeBy,
+}
+
+impl Default for SessionTerms {
+    fn default() -> SessionTerms {
+        SessionTerms {
+            ttl_s: 0,
+            min_se_s: 90,
+            segment: 2,
+            refresher: Refresher::Auto,
+            early_hangup_s: 0,
+            probe: ProbeBy::Nothing,
+        }
+    }
+}
+
+/// Who is proposed to refresh a session: the side that sent the INVITE, or the one that answered it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Refresher {
+    /// We, where we may choose.
+    #[default]
+    Auto,
+    Caller,
+    Callee,
+}
+
+/// How a peer without session timers is asked whether it still knows the call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProbeBy {
+    #[default]
+    Nothing,
+    Options,
+    Reinvite,
 }
 
 /// Credentials we present to a vendor.
@@ -193,6 +252,12 @@ pub enum LegCommand {
         realm: String,
         stale: bool,
     },
+    /// The session is shorter than we accept (422); the leg ends and the call arrives anew with a longer one.
+    TooBrief {
+        min_se_s: u32,
+    },
+    /// How this peer's session is to be kept up; known once it is known who calls.
+    Terms(SessionTerms),
     /// 180.
     Alert {
         session: Option<SessionDescription>,
@@ -330,6 +395,8 @@ pub enum LegFailure {
     Protocol,
     /// Reliable provisional never acknowledged by PRACK.
     NoPrack,
+    /// The session was not refreshed in time, or the peer had lost it when we did (RFC 4028).
+    SessionExpired,
 }
 
 /// An event with its leg.

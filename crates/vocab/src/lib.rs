@@ -8,6 +8,7 @@ pub mod cause;
 pub mod explain;
 pub mod hash;
 pub mod id;
+pub mod identity;
 pub mod leg;
 pub mod money;
 pub mod net;

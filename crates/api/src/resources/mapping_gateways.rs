@@ -48,6 +48,7 @@ pub enum CallerSource {
     Display,
     Asserted,
     RemoteParty,
+    Preferred,
 }
 
 /// Where the called number is read.
@@ -57,6 +58,7 @@ pub enum CalledSource {
     #[default]
     RequestUri,
     To,
+    Diversion,
 }
 
 /// Where responses go.
@@ -105,6 +107,9 @@ pub struct MappingGatewayInput {
     pub caller_source: CallerSource,
     #[serde(default)]
     pub called_source: CalledSource,
+    /// What the caller wishes of privacy is kept for the way out.
+    #[serde(default)]
+    pub support_privacy: bool,
     /// Rules that change the caller's number, like `00:` or `025E11:8625`.
     #[serde(default)]
     pub caller_rewrite: Vec<String>,
@@ -147,6 +152,7 @@ pub struct MappingGateway {
     pub called_prefixes: Vec<String>,
     pub caller_source: CallerSource,
     pub called_source: CalledSource,
+    pub support_privacy: bool,
     pub caller_rewrite: Vec<String>,
     pub called_rewrite: Vec<String>,
     pub reply_address: ReplyAddress,
@@ -293,6 +299,7 @@ fn view(stored: &Stored<config::MappingGateway>, load: &BTreeMap<u32, Load>) -> 
         called_prefixes: document.called_prefixes,
         caller_source: document.caller_source.into(),
         called_source: document.called_source.into(),
+        support_privacy: document.support_privacy,
         caller_rewrite: document.caller_rewrite,
         called_rewrite: document.called_rewrite,
         reply_address: document.reply_address.into(),
@@ -325,6 +332,7 @@ impl From<MappingGatewayInput> for config::MappingGateway {
             called_prefixes: input.called_prefixes,
             caller_source: input.caller_source.into(),
             called_source: input.called_source.into(),
+            support_privacy: input.support_privacy,
             caller_rewrite: input.caller_rewrite,
             called_rewrite: input.called_rewrite,
             reply_address: input.reply_address.into(),
@@ -340,7 +348,7 @@ impl From<MappingGatewayInput> for config::MappingGateway {
 }
 
 same_variants!(Authentication, config::Authentication { Ip, IpPort, Password });
-same_variants!(CallerSource, config::CallerSource { From, Display, Asserted, RemoteParty });
-same_variants!(CalledSource, config::CalledSource { RequestUri, To });
+same_variants!(CallerSource, config::CallerSource { From, Display, Asserted, RemoteParty, Preferred });
+same_variants!(CalledSource, config::CalledSource { RequestUri, To, Diversion });
 same_variants!(ReplyAddress, vocab::leg::ReplyAddress { Socket, ViaPort, Via });
 same_variants!(RequestAddress, vocab::leg::RequestAddress { Socket, ContactPort, Contact });

@@ -113,7 +113,7 @@ fn kind(kind: &Kind) -> ParameterType {
         Kind::Whole { .. } => ParameterType::Whole,
         Kind::Switch => ParameterType::Switch,
         Kind::Choice(_) => ParameterType::Choice,
-        Kind::Text { .. } => ParameterType::Text,
+        Kind::Text { .. } | Kind::HostName => ParameterType::Text,
         Kind::Amount { .. } => ParameterType::Amount,
         Kind::Intervals => ParameterType::Intervals,
         Kind::Dscp => ParameterType::Dscp,

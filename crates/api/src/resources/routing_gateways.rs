@@ -41,6 +41,35 @@ pub enum Transport {
     Tcp,
 }
 
+/// What stands in a header that names the caller.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ClaimMode {
+    #[default]
+    None,
+    Passthrough,
+    Caller,
+}
+
+/// What stands in `Privacy`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PrivacyMode {
+    #[default]
+    None,
+    Passthrough,
+    Id,
+}
+
+/// How the numbers of a pool take turns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PoolOrder {
+    #[default]
+    Random,
+    RoundRobin,
+}
+
 /// What an operator decides about a routing gateway.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -115,6 +144,35 @@ pub struct RoutingGatewayInput {
     /// The vendor charges for the number that it is sent, not for the one before these rules.
     #[serde(default)]
     pub rate_rewritten: bool,
+    /// What stands in P-Asserted-Identity.
+    #[serde(default)]
+    pub asserted_identity: ClaimMode,
+    /// What stands in P-Preferred-Identity.
+    #[serde(default)]
+    pub preferred_identity: ClaimMode,
+    /// What stands in Remote-Party-ID.
+    #[serde(default)]
+    pub remote_party_id: ClaimMode,
+    /// What stands in Privacy; with `id` the caller is anonymous in From.
+    #[serde(default)]
+    pub privacy: PrivacyMode,
+    /// Rules that change the caller's number in P-Asserted-Identity.
+    #[serde(default)]
+    pub asserted_rewrite: Vec<String>,
+    /// `SS_LOCAL_IP_DOMAIN` stands in From instead of our address.
+    #[serde(default)]
+    pub local_domain: bool,
+    /// Headers of the caller's INVITE that are passed on; `*` is all.
+    #[serde(default)]
+    pub extra_headers: Vec<String>,
+    /// Numbers of which one stands for the caller.
+    #[serde(default)]
+    pub caller_pool: Vec<String>,
+    #[serde(default)]
+    pub caller_pool_order: PoolOrder,
+    /// Calls that may use one number of the pool at once; `null`: any number of calls.
+    #[serde(default)]
+    pub caller_pool_multiplexes: Option<u32>,
     #[serde(default)]
     pub reply_address: ReplyAddress,
     #[serde(default)]
@@ -158,6 +216,16 @@ pub struct RoutingGateway {
     pub caller_rewrite: Vec<String>,
     pub called_rewrite: Vec<String>,
     pub rate_rewritten: bool,
+    pub asserted_identity: ClaimMode,
+    pub preferred_identity: ClaimMode,
+    pub remote_party_id: ClaimMode,
+    pub privacy: PrivacyMode,
+    pub asserted_rewrite: Vec<String>,
+    pub local_domain: bool,
+    pub extra_headers: Vec<String>,
+    pub caller_pool: Vec<String>,
+    pub caller_pool_order: PoolOrder,
+    pub caller_pool_multiplexes: Option<u32>,
     pub reply_address: ReplyAddress,
     pub request_address: RequestAddress,
     pub parameters: BTreeMap<String, String>,
@@ -362,6 +430,16 @@ fn view(stored: &Stored<config::RoutingGateway>, states: &States) -> RoutingGate
         caller_rewrite: document.caller_rewrite,
         called_rewrite: document.called_rewrite,
         rate_rewritten: document.rate_rewritten,
+        asserted_identity: document.asserted_identity.into(),
+        preferred_identity: document.preferred_identity.into(),
+        remote_party_id: document.remote_party_id.into(),
+        privacy: document.privacy.into(),
+        asserted_rewrite: document.asserted_rewrite,
+        local_domain: document.local_domain,
+        extra_headers: document.extra_headers,
+        caller_pool: document.caller_pool,
+        caller_pool_order: document.caller_pool_order.into(),
+        caller_pool_multiplexes: document.caller_pool_multiplexes,
         reply_address: document.reply_address.into(),
         request_address: document.request_address.into(),
         parameters: document.parameters,
@@ -411,6 +489,16 @@ impl From<RoutingGatewayInput> for config::RoutingGateway {
             caller_rewrite: input.caller_rewrite,
             called_rewrite: input.called_rewrite,
             rate_rewritten: input.rate_rewritten,
+            asserted_identity: input.asserted_identity.into(),
+            preferred_identity: input.preferred_identity.into(),
+            remote_party_id: input.remote_party_id.into(),
+            privacy: input.privacy.into(),
+            asserted_rewrite: input.asserted_rewrite,
+            local_domain: input.local_domain,
+            extra_headers: input.extra_headers,
+            caller_pool: input.caller_pool,
+            caller_pool_order: input.caller_pool_order.into(),
+            caller_pool_multiplexes: input.caller_pool_multiplexes,
             reply_address: input.reply_address.into(),
             request_address: input.request_address.into(),
             parameters: input.parameters,
@@ -419,4 +507,7 @@ impl From<RoutingGatewayInput> for config::RoutingGateway {
     }
 }
 
+same_variants!(ClaimMode, vocab::identity::ClaimMode { None, Passthrough, Caller });
+same_variants!(PrivacyMode, vocab::identity::PrivacyMode { None, Passthrough, Id });
+same_variants!(PoolOrder, vocab::identity::PoolOrder { Random, RoundRobin });
 same_variants!(Transport, vocab::Transport { Udp, Tcp });

@@ -227,6 +227,8 @@ impl DemoAgent {
             called: intention.called,
             to: None,
             caller: intention.caller,
+            from_host: None,
+            identity: Default::default(),
             caller_display: None,
             session: self.session(slot, &["8", "0", "101"]),
             max_forwards: 70,
@@ -238,6 +240,7 @@ impl DemoAgent {
             resend_intervals_ms: resend_intervals(),
             request_address: RequestAddress::Socket,
             extra_headers: Vec::new(),
+            session_terms: Default::default(),
             cancel_timeout_ms: 32_000,
         };
         let leg = self.endpoint.place(now, placement);

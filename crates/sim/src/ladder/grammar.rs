@@ -49,6 +49,8 @@ pub struct Details {
     pub number: Option<String>,
     /// From.
     pub from: Option<String>,
+    /// Its display name.
+    pub name: Option<String>,
     pub offer: Option<Offer>,
     /// A body that is no description.
     pub body: Option<String>,
@@ -313,6 +315,7 @@ fn words(text: &str) -> Result<(What, Details), String> {
             }
             ("at", _) => details.at = Some(value.to_string()),
             ("body", _) => details.body = Some(value.to_string()),
+            ("name", _) => details.name = Some(value.replace('_', " ")),
             ("from", _) => details.from = Some(value.to_string()),
             ("tag", _) => details.fork = format!("-{value}"),
             ("auth", _) if value.is_empty() => details.auth = Some(None),

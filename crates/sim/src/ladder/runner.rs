@@ -185,7 +185,10 @@ impl Runner {
                 true => IpAddr::V4(SWITCH_V4),
                 false => IpAddr::V6(SWITCH_V6),
             };
-            let dialog = Dialog::calling(identity, who.call, from, called, SocketAddr::new(ip, SIP_PORT));
+            let mut dialog = Dialog::calling(identity, who.call, from, called, SocketAddr::new(ip, SIP_PORT));
+            if let Some(name) = &details.name {
+                dialog.local = format!("\"{name}\" {}", dialog.local);
+            }
             self.calls.insert(who.clone(), dialog);
         }
         let credentials = match &details.auth {

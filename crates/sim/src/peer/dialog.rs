@@ -33,7 +33,7 @@ pub struct Dialog {
     pub id: String,
     who: Identity,
     /// From of our requests, without the tag.
-    local: String,
+    pub local: String,
     remote: String,
     pub local_tag: String,
     pub remote_tag: Option<String>,

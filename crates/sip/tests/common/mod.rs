@@ -60,6 +60,8 @@ pub fn placement(transport: Transport) -> Placement {
         to: None,
         caller: "4930123456".into(),
         caller_display: Some("Al \"x\"".into()),
+        from_host: None,
+        identity: Default::default(),
         session: session(4000),
         max_forwards: 69,
         credentials: None,
@@ -68,6 +70,7 @@ pub fn placement(transport: Transport) -> Placement {
         request_address: RequestAddress::Socket,
         extra_headers: vec![("X-Trace".into(), "1".into()), ("Via".into(), "never".into())],
         cancel_timeout_ms: 10_000,
+        session_terms: Default::default(),
     }
 }
 

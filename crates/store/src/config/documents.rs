@@ -6,6 +6,7 @@ use billing::{Hours, PaymentMode, Percent, PriceChange};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use vocab::identity::{ClaimMode, PoolOrder, PrivacyMode};
 use vocab::leg::{ReplyAddress, RequestAddress};
 use vocab::{CallLevel, Currency, Money, Price, RateSection, Transport, Utc};
 
@@ -52,6 +53,9 @@ pub struct Account {
     pub max_concurrency: Option<u32>,
     #[serde(default)]
     pub max_cps: Option<u32>,
+    /// The longest conversation, in seconds (`SIG-24`).
+    #[serde(default)]
+    pub max_call_duration: Option<u32>,
     /// Paid in once, when the account is created.
     #[serde(default)]
     pub opening_balance: Option<Money>,
@@ -140,6 +144,7 @@ pub enum CallerSource {
     Display,
     Asserted,
     RemoteParty,
+    Preferred,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -148,6 +153,7 @@ pub enum CalledSource {
     #[default]
     RequestUri,
     To,
+    Diversion,
 }
 
 /// A trunk on the customer's side.
@@ -175,6 +181,9 @@ pub struct MappingGateway {
     pub caller_source: CallerSource,
     #[serde(default)]
     pub called_source: CalledSource,
+    /// What the caller wishes of privacy is kept for the way out.
+    #[serde(default)]
+    pub support_privacy: bool,
     /// Rules that change the caller's number (`RTE-2`).
     #[serde(default)]
     pub caller_rewrite: Vec<String>,
@@ -272,6 +281,32 @@ pub struct RoutingGateway {
     /// The vendor charges for the number that it is sent, not for the one before these rules.
     #[serde(default)]
     pub rate_rewritten: bool,
+    /// What stands in P-Asserted-Identity (`SIG-15`).
+    #[serde(default)]
+    pub asserted_identity: ClaimMode,
+    #[serde(default)]
+    pub preferred_identity: ClaimMode,
+    #[serde(default)]
+    pub remote_party_id: ClaimMode,
+    #[serde(default)]
+    pub privacy: PrivacyMode,
+    /// Rules that change the number in P-Asserted-Identity.
+    #[serde(default)]
+    pub asserted_rewrite: Vec<String>,
+    /// `SS_LOCAL_IP_DOMAIN` stands in From instead of our address.
+    #[serde(default)]
+    pub local_domain: bool,
+    /// Headers of the caller's INVITE that are passed on; `*` is all.
+    #[serde(default)]
+    pub extra_headers: Vec<String>,
+    /// Numbers of which one stands for the caller (`SIG-19`).
+    #[serde(default)]
+    pub caller_pool: Vec<String>,
+    #[serde(default)]
+    pub caller_pool_order: PoolOrder,
+    /// Calls that may use one number of the pool at once.
+    #[serde(default)]
+    pub caller_pool_multiplexes: Option<u32>,
     #[serde(default)]
     pub reply_address: ReplyAddress,
     #[serde(default)]
@@ -364,6 +399,7 @@ impl Document for Account {
             anti_overdraft: true,
             max_concurrency: None,
             max_cps: None,
+            max_call_duration: None,
             opening_balance: None,
             notes: String::new(),
         }
@@ -469,6 +505,7 @@ impl Document for MappingGateway {
             called_prefixes: Vec::new(),
             caller_source: CallerSource::From,
             called_source: CalledSource::RequestUri,
+            support_privacy: false,
             caller_rewrite: Vec::new(),
             called_rewrite: Vec::new(),
             reply_address: ReplyAddress::Socket,
@@ -561,6 +598,16 @@ impl Document for RoutingGateway {
             caller_rewrite: Vec::new(),
             called_rewrite: Vec::new(),
             rate_rewritten: false,
+            asserted_identity: ClaimMode::None,
+            preferred_identity: ClaimMode::None,
+            remote_party_id: ClaimMode::None,
+            privacy: PrivacyMode::None,
+            asserted_rewrite: Vec::new(),
+            local_domain: false,
+            extra_headers: Vec::new(),
+            caller_pool: Vec::new(),
+            caller_pool_order: PoolOrder::Random,
+            caller_pool_multiplexes: None,
             reply_address: ReplyAddress::Socket,
             request_address: RequestAddress::Socket,
             parameters: BTreeMap::new(),

@@ -20,6 +20,9 @@ const MAX_NOTES: usize = 4000;
 /// Addresses, prefixes or codes of one gateway.
 const MAX_LIST: usize = 10_000;
 
+/// A day, as of the parameter of this name.
+const LONGEST_CALL_S: u32 = 86_400;
+
 type Problems = Vec<Problem>;
 
 pub(super) fn account(account: &Account, config: &Config) -> Problems {
@@ -28,6 +31,9 @@ pub(super) fn account(account: &Account, config: &Config) -> Problems {
     text("notes", &account.notes, MAX_NOTES, &mut problems);
     if let Some(limit) = account.credit_limit.filter(|m| *m < Money::ZERO) {
         problems.push(Problem::new("credit_limit", format!("{limit} is negative; expected 0 or more")));
+    }
+    if account.max_call_duration.is_some_and(|s| !(1..=LONGEST_CALL_S).contains(&s)) {
+        problems.push(Problem::new("max_call_duration", format!("expected 1–{LONGEST_CALL_S} s")));
     }
     let (name, currency) = (&account.name, account.currency);
     for (field, group) in [("rate_group", &account.rate_group), ("private_rates", &account.private_rates)] {
@@ -251,6 +257,9 @@ pub(super) fn routing_gateway(gateway: &RoutingGateway, id: u32, config: &Config
     prefixes("prefixes", &gateway.prefixes, &mut problems);
     rules("caller_rewrite", &gateway.caller_rewrite, &mut problems);
     rules("called_rewrite", &gateway.called_rewrite, &mut problems);
+    rules("asserted_rewrite", &gateway.asserted_rewrite, &mut problems);
+    passed_headers(&gateway.extra_headers, &mut problems);
+    caller_pool(gateway, &mut problems);
     let codes = gateway.failover_codes.as_deref().unwrap_or_default();
     bounded("failover_codes", codes.len(), &mut problems);
     for (i, code) in codes.iter().enumerate().filter(|(_, code)| !(300..=699).contains(*code)) {
@@ -368,6 +377,41 @@ fn registration(gateway: &RoutingGateway, id: u32, config: &Config, problems: &m
     }
     if let Some(user) = &gateway.authentication_user {
         text("authentication_user", user, MAX_NAME, problems);
+    }
+}
+
+/// `*` for all, or names of headers that are not the switch's own.
+fn passed_headers(list: &[String], problems: &mut Problems) {
+    bounded("extra_headers", list.len(), problems);
+    for (i, name) in list.iter().enumerate() {
+        let field = format!("extra_headers[{i}]");
+        if name == "*" && list.len() > 1 {
+            problems.push(Problem::new(field, "\"*\" is all headers and stands alone"));
+        } else if name != "*" && !switch::is_passable(name) {
+            let words = format!(
+                "{name:?} is no header that can be passed on; expected one that the switch does not write itself, like \"X-Trace\", or \"*\""
+            );
+            problems.push(Problem::new(field, words));
+        }
+    }
+}
+
+fn caller_pool(gateway: &RoutingGateway, problems: &mut Problems) {
+    bounded("caller_pool", gateway.caller_pool.len(), problems);
+    let mut seen = HashSet::new();
+    for (i, number) in gateway.caller_pool.iter().enumerate() {
+        let field = format!("caller_pool[{i}]");
+        if let Err(e) = vocab::DialString::parse(number) {
+            problems.push(Problem::new(field, format!("{number:?}: {e}")));
+        } else if !seen.insert(number) {
+            problems.push(Problem::new(field, format!("{number:?} stands here twice")));
+        }
+    }
+    if gateway.caller_pool_multiplexes == Some(0) {
+        problems.push(Problem::new(
+            "caller_pool_multiplexes",
+            "0 calls could never be placed; expected 1 or more",
+        ));
     }
 }
 

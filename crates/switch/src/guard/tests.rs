@@ -18,6 +18,7 @@ fn gateway(id: u32, authentication: Authentication) -> Arc<MappingGateway> {
         called_prefixes: Vec::new(),
         caller_source: CallerSource::From,
         called_source: CalledSource::RequestUri,
+        support_privacy: false,
         rewriting: routing::Rewriting::default(),
         reply_address: ReplyAddress::Socket,
         request_address: RequestAddress::default(),
