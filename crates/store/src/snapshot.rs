@@ -352,6 +352,7 @@ fn phone(config: &Config, phone: &config::Stored<config::Phone>) -> Result<brain
         called_prefixes: Vec::new(),
         caller_source: brain::CallerSource::From,
         called_source: brain::CalledSource::RequestUri,
+        support_privacy: true,
         rewriting: Rewriting::default(),
         reply_address: Default::default(),
         request_address: Default::default(),

@@ -20,6 +20,7 @@ mod failover;
 mod faults;
 mod flood;
 mod harness;
+mod identity;
 mod lossy;
 mod media;
 mod phones;
