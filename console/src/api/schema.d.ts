@@ -1186,12 +1186,12 @@ export interface components {
          * @description Where the called number is read.
          * @enum {string}
          */
-        CalledSource: "request_uri" | "to";
+        CalledSource: "request_uri" | "to" | "diversion";
         /**
          * @description Where the caller's number is read.
          * @enum {string}
          */
-        CallerSource: "from" | "display" | "asserted" | "remote_party";
+        CallerSource: "from" | "display" | "asserted" | "remote_party" | "preferred";
         /** @description One routing gateway that matched, in the order of trying, then those left out. */
         Candidate: {
             cost_per_minute?: string | null;
@@ -1319,6 +1319,11 @@ export interface components {
             findings: components["schemas"]["Finding"][];
             ok: boolean;
         };
+        /**
+         * @description What stands in a header that names the caller.
+         * @enum {string}
+         */
+        ClaimMode: "none" | "passthrough" | "caller";
         /** @description One version of the configuration. */
         ConfigChange: {
             at: components["schemas"]["Timestamp"];
@@ -1649,6 +1654,7 @@ export interface components {
             rate_group?: string | null;
             reply_address: components["schemas"]["ReplyAddress"];
             request_address: components["schemas"]["RequestAddress"];
+            support_privacy: boolean;
             username?: string | null;
             version: string;
         };
@@ -1684,6 +1690,8 @@ export interface components {
             rate_group?: string | null;
             reply_address?: components["schemas"]["ReplyAddress"];
             request_address?: components["schemas"]["RequestAddress"];
+            /** @description What the caller wishes of privacy is kept for the way out. */
+            support_privacy?: boolean;
             username?: string | null;
         };
         /** @description Media of one side as the relay saw it. */
@@ -2026,6 +2034,7 @@ export interface components {
                 rate_group?: string | null;
                 reply_address: components["schemas"]["ReplyAddress"];
                 request_address: components["schemas"]["RequestAddress"];
+                support_privacy: boolean;
                 username?: string | null;
                 version: string;
             }[];
@@ -2194,8 +2203,14 @@ export interface components {
                 address: string;
                 /** @description Answered of a hundred attempts since the start of the switch, with one decimal. */
                 asr?: string | null;
+                asserted_identity: components["schemas"]["ClaimMode"];
+                asserted_rewrite: string[];
                 authentication_user?: string | null;
                 called_rewrite: string[];
+                caller_pool: string[];
+                /** Format: int32 */
+                caller_pool_multiplexes?: number | null;
+                caller_pool_order: components["schemas"]["PoolOrder"];
                 caller_rewrite: string[];
                 /**
                  * Format: int32
@@ -2209,11 +2224,13 @@ export interface components {
                 cps: number;
                 dynamic: boolean;
                 enabled: boolean;
+                extra_headers: string[];
                 failover_codes?: number[] | null;
                 follow_redirects: boolean;
                 has_password: boolean;
                 id: string;
                 last_answer_at?: null | components["schemas"]["Timestamp"];
+                local_domain: boolean;
                 lowest_profit_per_minute?: string | null;
                 /** Format: int32 */
                 max_concurrency?: number | null;
@@ -2227,9 +2244,11 @@ export interface components {
                 parameters: {
                     [key: string]: string;
                 };
+                preferred_identity: components["schemas"]["ClaimMode"];
                 prefixes: string[];
                 /** Format: int32 */
                 priority: number;
+                privacy: components["schemas"]["PrivacyMode"];
                 rate_group?: string | null;
                 rate_rewritten: boolean;
                 register: boolean;
@@ -2244,6 +2263,7 @@ export interface components {
                 registration_expires_in_s?: number | null;
                 /** Format: int32 */
                 registration_retry_in_s?: number | null;
+                remote_party_id: components["schemas"]["ClaimMode"];
                 reply_address: components["schemas"]["ReplyAddress"];
                 request_address: components["schemas"]["RequestAddress"];
                 transport: components["schemas"]["Transport"];
@@ -2387,6 +2407,11 @@ export interface components {
             /** @description The name in the digest; the number when absent. */
             username?: string | null;
         };
+        /**
+         * @description How the numbers of a pool take turns.
+         * @enum {string}
+         */
+        PoolOrder: "random" | "round_robin";
         /** @description A customer's price below what this group would charge. */
         PriceBelowCost: {
             cost: string;
@@ -2399,6 +2424,11 @@ export interface components {
          * @enum {string}
          */
         PriceChange: "next_call" | "next_cycle";
+        /**
+         * @description What stands in `Privacy`.
+         * @enum {string}
+         */
+        PrivacyMode: "none" | "passthrough" | "id";
         /** @description Why a request was refused, and which fields are to be changed. */
         Problem: {
             detail: string;
@@ -2722,8 +2752,14 @@ export interface components {
             address: string;
             /** @description Answered of a hundred attempts since the start of the switch, with one decimal. */
             asr?: string | null;
+            asserted_identity: components["schemas"]["ClaimMode"];
+            asserted_rewrite: string[];
             authentication_user?: string | null;
             called_rewrite: string[];
+            caller_pool: string[];
+            /** Format: int32 */
+            caller_pool_multiplexes?: number | null;
+            caller_pool_order: components["schemas"]["PoolOrder"];
             caller_rewrite: string[];
             /**
              * Format: int32
@@ -2737,11 +2773,13 @@ export interface components {
             cps: number;
             dynamic: boolean;
             enabled: boolean;
+            extra_headers: string[];
             failover_codes?: number[] | null;
             follow_redirects: boolean;
             has_password: boolean;
             id: string;
             last_answer_at?: null | components["schemas"]["Timestamp"];
+            local_domain: boolean;
             lowest_profit_per_minute?: string | null;
             /** Format: int32 */
             max_concurrency?: number | null;
@@ -2755,9 +2793,11 @@ export interface components {
             parameters: {
                 [key: string]: string;
             };
+            preferred_identity: components["schemas"]["ClaimMode"];
             prefixes: string[];
             /** Format: int32 */
             priority: number;
+            privacy: components["schemas"]["PrivacyMode"];
             rate_group?: string | null;
             rate_rewritten: boolean;
             register: boolean;
@@ -2772,6 +2812,7 @@ export interface components {
             registration_expires_in_s?: number | null;
             /** Format: int32 */
             registration_retry_in_s?: number | null;
+            remote_party_id: components["schemas"]["ClaimMode"];
             reply_address: components["schemas"]["ReplyAddress"];
             request_address: components["schemas"]["RequestAddress"];
             transport: components["schemas"]["Transport"];
@@ -2787,10 +2828,22 @@ export interface components {
              * @example 192.0.2.10:5060
              */
             address?: string;
+            /** @description What stands in P-Asserted-Identity. */
+            asserted_identity?: components["schemas"]["ClaimMode"];
+            /** @description Rules that change the caller's number in P-Asserted-Identity. */
+            asserted_rewrite?: string[];
             /** @description The name in the digest, when it is not `username`. */
             authentication_user?: string | null;
             /** @description Rules that change the called number. */
             called_rewrite?: string[];
+            /** @description Numbers of which one stands for the caller. */
+            caller_pool?: string[];
+            /**
+             * Format: int32
+             * @description Calls that may use one number of the pool at once; `null`: any number of calls.
+             */
+            caller_pool_multiplexes?: number | null;
+            caller_pool_order?: components["schemas"]["PoolOrder"];
             /** @description Rules that change the caller's number, like `00:` or `025E11:8625`. */
             caller_rewrite?: string[];
             /**
@@ -2803,9 +2856,13 @@ export interface components {
             /** @description It registers with us by `username` and `password`, and is called where it has registered. */
             dynamic?: boolean;
             enabled?: boolean;
+            /** @description Headers of the caller's INVITE that are passed on; `*` is all. */
+            extra_headers?: string[];
             /** @description Statuses after which the next gateway is tried; `null`: by the table of end reasons. */
             failover_codes?: number[] | null;
             follow_redirects?: boolean;
+            /** @description `SS_LOCAL_IP_DOMAIN` stands in From instead of our address. */
+            local_domain?: boolean;
             /** @description The caller's price less the cost may not be below this. */
             lowest_profit_per_minute?: string | null;
             /** Format: int32 */
@@ -2819,6 +2876,8 @@ export interface components {
             parameters?: {
                 [key: string]: string;
             };
+            /** @description What stands in P-Preferred-Identity. */
+            preferred_identity?: components["schemas"]["ClaimMode"];
             /** @description Called prefixes that it takes; the empty prefix takes everything. */
             prefixes: string[];
             /**
@@ -2826,6 +2885,8 @@ export interface components {
              * @description Lower is tried first.
              */
             priority?: number;
+            /** @description What stands in Privacy; with `id` the caller is anonymous in From. */
+            privacy?: components["schemas"]["PrivacyMode"];
             /** @description The vendor's rates for this trunk, which stand before those of its account. */
             rate_group?: string | null;
             /** @description The vendor charges for the number that it is sent, not for the one before these rules. */
@@ -2839,6 +2900,8 @@ export interface components {
              * @description Seconds asked for, instead of `SS_SIP_USER_AGENT_EXPIRE`.
              */
             register_expires?: number | null;
+            /** @description What stands in Remote-Party-ID. */
+            remote_party_id?: components["schemas"]["ClaimMode"];
             reply_address?: components["schemas"]["ReplyAddress"];
             request_address?: components["schemas"]["RequestAddress"];
             transport?: components["schemas"]["Transport"];
