@@ -9,8 +9,8 @@ mod table;
 
 pub use kind::Kind;
 pub use table::{
-    CodecMode, ForwardDisplay, MediaMove, MediaProxyMode, OverdraftPolicy, Params, RateChoice, SPECS,
-    UserAgentPrivacy,
+    CodecMode, DtmfMethod, DtmfReceive, ForwardDisplay, MediaMove, MediaProxyMode, OverdraftPolicy, Params,
+    RateChoice, SPECS, UserAgentPrivacy,
 };
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::SerializeMap};

@@ -298,6 +298,19 @@ impl MediaPlan {
         }
     }
 
+    /// The session that carries speech whose digits are agreed.
+    pub fn speaks(&self) -> Option<MediaSessionId> {
+        let stream = self.streams.iter().flatten().find(|s| s.opened && s.a.rtp && s.b.rtp)?;
+        (stream.a.coding.is_some() && stream.b.coding.is_some()).then_some(stream.session)
+    }
+
+    /// How digits are sent to this side.
+    pub fn digits_to(&self, side: Side) -> Option<media::Method> {
+        let stream = self.streams.iter().flatten().find(|s| s.opened && s.a.rtp && s.b.rtp)?;
+        let config = if side == Side::A { &stream.a } else { &stream.b };
+        Some(config.coding?.digits.send)
+    }
+
     /// The call is answered: silence counts from now on.
     pub fn watch(&mut self, watch_ms: Option<u32>, out: &mut dyn FnMut(MediaCommand)) {
         self.watch_ms = watch_ms;
