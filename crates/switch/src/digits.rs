@@ -139,6 +139,6 @@ mod tests {
             assert_eq!(read(kind, body.as_bytes()).map(|(d, ms)| (d.0, ms)), Some((event, 120)));
         }
         assert_eq!(write(Digit(17), 100, true), None);
-        assert_eq!(read(relay, &[0xff; 30]).is_none(), true);
+        assert!(read(relay, &[0xff; 30]).is_none());
     }
 }

@@ -33,7 +33,7 @@ impl Sender {
     }
 
     fn speech(&mut self, pcm: &[i16]) -> Vec<u8> {
-        let mut payload = vec![0; 160];
+        let mut payload = [0; 160];
         let mut length = 0;
         for frame in pcm.as_chunks::<FRAME>().0 {
             length += self.encoder.encode(frame, &mut payload[length..]);
