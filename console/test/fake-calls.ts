@@ -153,6 +153,7 @@ export function makeCdr(startMs: number): CdrDetail {
     lost,
     rejected: 0,
     jitter_ms: 1 + chance() * 9,
+    jitter_max_ms: 10,
     remote: '198.51.100.7:16402',
   });
   return {

@@ -1159,6 +1159,8 @@ export interface components {
         CallLeg: {
             call_id: string;
             codec?: string | null;
+            /** @description How digits travel on this side: RFC2833, INFO or Inband. */
+            dtmf?: string | null;
             /** Format: double */
             jitter_ms?: number | null;
             /**
@@ -1167,6 +1169,13 @@ export interface components {
              */
             loss_percent?: number | null;
             media_remote?: string | null;
+            /**
+             * Format: double
+             * @description Mean opinion score (G.107) of what came from the peer, and of what it got.
+             */
+            mos_in?: number | null;
+            /** Format: double */
+            mos_out?: number | null;
             /**
              * Format: int64
              * @description From the peer.
@@ -1179,6 +1188,11 @@ export interface components {
             packets_out: number;
             /** @description Signalling address of the peer. */
             remote?: string | null;
+            /**
+             * Format: double
+             * @description To the peer and back, from RTCP.
+             */
+            rtt_ms?: number | null;
         };
         /** @enum {string} */
         CallState: "setup" | "ringing" | "talking" | "held" | "ending" | "ended";
@@ -1700,6 +1714,10 @@ export interface components {
             bytes_in: number;
             /** Format: int64 */
             bytes_out: number;
+            /** @description How digits travel on this side: RFC2833, INFO or Inband. */
+            dtmf?: string | null;
+            /** Format: double */
+            jitter_max_ms: number;
             /** Format: double */
             jitter_ms: number;
             /**
@@ -1707,6 +1725,13 @@ export interface components {
              * @description Packets that the peer sent and that never came.
              */
             lost: number;
+            /**
+             * Format: double
+             * @description Mean opinion score (G.107) of what came from the peer, and of what it got.
+             */
+            mos_in?: number | null;
+            /** Format: double */
+            mos_out?: number | null;
             /**
              * Format: int64
              * @description From the peer.
@@ -1723,6 +1748,18 @@ export interface components {
              */
             rejected: number;
             remote?: string | null;
+            /** Format: double */
+            reported_jitter_ms?: number | null;
+            /**
+             * Format: int32
+             * @description What the peer says it lost of the packets to it, and their jitter.
+             */
+            reported_lost?: number | null;
+            /**
+             * Format: double
+             * @description To the peer and back, from RTCP.
+             */
+            rtt_ms?: number | null;
         };
         /** @enum {string} */
         MediaPath: "relayed" | "direct";

@@ -126,6 +126,25 @@ pub struct MediaFigures {
     pub jitter_us: u32,
     /// Where the peer's media came from.
     pub remote: Option<SocketAddr>,
+    /// The highest it was.
+    #[serde(default)]
+    pub jitter_max_us: u32,
+    /// Between us and the peer and back, from RTCP.
+    #[serde(default)]
+    pub rtt_us: Option<u32>,
+    /// What the peer says it lost of the packets to it, and their jitter.
+    #[serde(default)]
+    pub reported_lost: Option<u32>,
+    #[serde(default)]
+    pub reported_jitter_us: Option<u32>,
+    /// Mean opinion score in hundredths (G.107) of what came, and of what the peer got, as far as it reports.
+    #[serde(default)]
+    pub mos_in: Option<u16>,
+    #[serde(default)]
+    pub mos_out: Option<u16>,
+    /// How digits travel on this leg: as the peer sent them, else as they would be sent to it (`MED-21`).
+    #[serde(default)]
+    pub dtmf: Option<vocab::session::SmolStr>,
 }
 
 /// One try at one routing gateway.

@@ -4,6 +4,7 @@
 //! lower band there, which is telephone speech by construction.
 
 mod conceal;
+pub mod dtmf;
 pub mod g711;
 pub mod g722;
 pub mod g729;

@@ -1,5 +1,6 @@
 //! The contract between the brain and the media threads: commands down, events up, all plain data.
 
+use crate::digits::{Digit, DigitRules, Method};
 use crate::lease::PortLease;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
@@ -19,6 +20,9 @@ pub enum MediaCommand {
     /// Replace one side, or set or refresh its remote after SDP. A fresh lease (failover) starts the side anew, so
     /// that a failed vendor's late packets never reach the caller; its old port goes into quarantine.
     SetSide { session: MediaSessionId, side: Side, config: SideConfig },
+    /// The peer on `side` has pressed a digit, as its signalling says. It goes on to the other side, unless digits of
+    /// this one are taken another way (`MED-16`).
+    Press { session: MediaSessionId, side: Side, digit: Digit, length_ms: u32 },
     /// End the session; answered by `Closed`. Its ports are reported `Ready` again after their quarantine.
     Close { session: MediaSessionId },
 }
@@ -40,6 +44,8 @@ pub enum MediaEvent {
     FirstPacket { session: MediaSessionId, side: Side },
     /// Nothing came from this side for as long as its `watch` says. Told once until media comes again.
     Silent { session: MediaSessionId, side: Side },
+    /// A digit of the other side is to be told to this one by signalling.
+    Pressed { session: MediaSessionId, to: Side, digit: Digit, length_ms: u32 },
     /// Sessions that changed since the last report, about once a second.
     Statistics(Vec<SessionStatistics>),
     /// The final figures, answering `Close`.
@@ -124,17 +130,56 @@ impl SideConfig {
     }
 }
 
-/// How speech is carried on a leg.
+/// How speech and digits are carried on a leg.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Coding {
-    pub codec: codec::Kind,
+    /// `None`: one that we cannot make; its packets pass.
+    pub codec: Option<codec::Kind>,
     pub payload_type: u8,
     /// Speech in a packet that we send, in ms: a multiple of 10 up to 60.
     pub packet_ms: u8,
-    /// Payload type of telephone events (RFC 4733), when they were agreed.
+    /// Payload type of telephone events (RFC 4733) to this peer, when they were agreed.
     pub events: Option<u8>,
+    /// The one that this peer was told; it may send either.
+    pub events_told: Option<u8>,
     /// How much louder speech is made that we send, in dB (`SS_VOICEGAIN`).
     pub gain_db: i8,
+    pub digits: DigitRules,
+}
+
+impl Coding {
+    /// A codec under its usual number, in packets of 20 ms, without events.
+    pub fn new(codec: codec::Kind) -> Coding {
+        Coding {
+            codec: Some(codec),
+            payload_type: codec.static_payload_type(),
+            packet_ms: 20,
+            events: None,
+            events_told: None,
+            gain_db: 0,
+            digits: DigitRules::EVENTS,
+        }
+    }
+
+    pub fn is_event(&self, payload_type: u8) -> bool {
+        [self.events, self.events_told].contains(&Some(payload_type))
+    }
+
+    /// Speech needs no conversion between the two.
+    pub fn carries_like(&self, to: &Coding) -> bool {
+        self.codec == to.codec && self.packet_ms == to.packet_ms && self.gain_db == 0 && to.gain_db == 0
+    }
+
+    /// Packets from here may go to `to` untouched.
+    pub fn passes_to(&self, to: &Coding) -> bool {
+        let has_events = self.events.is_some() || self.events_told.is_some();
+        let events_pass = self.digits.takes_events()
+            && to.digits.send == Method::Events
+            && to.events.is_some_and(|number| {
+                [self.events, self.events_told].into_iter().flatten().all(|own| own == number)
+            });
+        self.carries_like(to) && !self.digits.looks_for_tones() && (!has_events || events_pass)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -174,4 +219,8 @@ pub struct SideStatistics {
     pub payload_type: Option<u8>,
     /// The address that this side is locked to.
     pub latched: Option<SocketAddr>,
+    /// How digits of this peer came (`MED-16`).
+    pub digits: Option<Method>,
+    /// Jitter of the packets to this peer, as it reports it.
+    pub reported_jitter_us: Option<u32>,
 }

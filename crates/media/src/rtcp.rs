@@ -21,6 +21,8 @@ pub struct Reports {
 pub struct ReportBlock {
     /// Cumulative number of packets lost; negative when duplicates outnumber the lost.
     pub lost: i32,
+    /// In timestamp units.
+    pub jitter: u32,
     /// The last sender report received (`sender_time`); 0: none yet.
     pub last_sender_report: u32,
     /// Since then, in units of 1/65536 s.
@@ -136,6 +138,7 @@ fn block(bytes: &[u8]) -> Option<ReportBlock> {
     // 24 bits, signed: moved up over the fraction and back down with their sign.
     Some(ReportBlock {
         lost: (lost << 8).cast_signed() >> 8,
+        jitter: word(bytes, 12)?,
         last_sender_report: word(bytes, 16)?,
         delay: word(bytes, 20)?,
     })
@@ -166,7 +169,7 @@ pub(crate) mod tests {
 
     #[test]
     fn reads_compounds() {
-        let block = |lost, last, delay| ReportBlock { lost, last_sender_report: last, delay };
+        let block = |lost, last, delay| ReportBlock { lost, jitter: 0, last_sender_report: last, delay };
         let mut both = sender_report(0xabcd_ef01);
         both.extend(receiver_report(0x80ff_ffff, 7, 9));
         for (packet, want) in [
@@ -211,7 +214,7 @@ pub(crate) mod tests {
             (length, bytes[3], bytes[32], bytes[52..56].to_vec()),
             (72, 12, 25, vec![0x81, 202, 0, 4])
         );
-        let block = ReportBlock { lost: 7, last_sender_report: 0x1234_5678, delay: 32_768 };
+        let block = ReportBlock { lost: 7, jitter: 80, last_sender_report: 0x1234_5678, delay: 32_768 };
         assert_eq!(reports(&bytes[..length]).block, Some(block));
     }
 }

@@ -4,6 +4,7 @@
 //! should know. Nothing here allocates.
 
 use crate::contract::{Coding, Latch, SessionStatistics, Side, SideConfig, SideStatistics};
+use crate::digits::{Lock, Method};
 use crate::latch::{Mark, Path};
 use crate::lease::PortLease;
 use crate::reception::Reception;
@@ -95,6 +96,8 @@ struct SideState {
     reported: (u64, u64),
     rtt_us: Option<u32>,
     reported_lost: Option<i32>,
+    reported_jitter_us: Option<u32>,
+    digits: Lock,
     /// When media last came, or the watch began.
     heard: Tick,
     /// Told as silent since then.
@@ -124,6 +127,8 @@ impl SideState {
             reported: (0, 0),
             rtt_us: None,
             reported_lost: None,
+            reported_jitter_us: None,
+            digits: Lock::default(),
             heard: now,
             silent: false,
             met: false,
@@ -183,6 +188,8 @@ impl SideState {
         side.invalid = figures.invalid;
         side.rtt_us = figures.rtt_us;
         side.reported_lost = figures.reported_lost;
+        side.reported_jitter_us = figures.reported_jitter_us;
+        side.digits = Lock(figures.digits);
         side
     }
 
@@ -196,6 +203,9 @@ impl SideState {
     fn take_rtp(&mut self, now: Tick, header: &RtpHeader, len: usize) {
         self.media_came(now);
         self.reception.receive(now, header, len, self.config.clock_rate);
+        if let Some(coding) = self.config.coding.as_ref().filter(|c| c.is_event(header.payload_type)) {
+            self.digits.admit(&coding.digits, Method::Events);
+        }
     }
 
     fn take_opaque(&mut self, now: Tick, len: usize) {
@@ -210,6 +220,8 @@ impl SideState {
         let reports = rtcp::reports(packet);
         if let Some(block) = reports.block {
             self.reported_lost = Some(block.lost);
+            let jitter = u64::from(block.jitter) * 1_000_000 / u64::from(self.config.clock_rate.max(1));
+            self.reported_jitter_us = Some(u32::try_from(jitter).unwrap_or(u32::MAX));
             // RFC 3550 §6.4.1: round trip = arrival − last sender report − delay since it.
             if let Some((_, sent)) = self.report_sent.filter(|(name, _)| *name == block.last_sender_report) {
                 let held = Duration::from_micros(u64::from(block.delay) * 1_000_000 / 65_536);
@@ -297,6 +309,8 @@ impl SideState {
             reported_lost: self.reported_lost,
             payload_type: self.reception.payload_type,
             latched: self.rtp.locked(),
+            digits: self.digits.0,
+            reported_jitter_us: self.reported_jitter_us,
         }
     }
 }
@@ -310,18 +324,20 @@ pub struct Relay {
     changed: bool,
     /// `poll_event` has something.
     pending: bool,
+    /// Packets are added to the streams, so nothing passes untouched any more.
+    adds: bool,
 }
 
 impl Relay {
     pub fn new(now: Tick, a: SideConfig, b: Option<SideConfig>) -> Relay {
         let b = b.map(|config| SideState::new(now, config));
-        Relay { a: SideState::new(now, a), b, changed: false, pending: false }
+        Relay { a: SideState::new(now, a), b, changed: false, pending: false, adds: false }
     }
 
     /// Goes on with a session of the process before this one.
     pub fn resume(now: Tick, a: SideConfig, b: SideConfig, figures: &SessionStatistics) -> Relay {
         let b = Some(SideState::resume(now, b, &figures.b));
-        Relay { a: SideState::resume(now, a, &figures.a), b, changed: false, pending: false }
+        Relay { a: SideState::resume(now, a, &figures.a), b, changed: false, pending: false, adds: false }
     }
 
     /// The ports towards one side.
@@ -387,7 +403,7 @@ impl Relay {
         };
         self.pending |= from.tell_first;
         let Some(to) = to else { return Verdict::Drop(DropReason::NoSide) };
-        if from.config.rtp && converts(&from.config, &to.config) {
+        if from.config.rtp && converts(&from.config, &to.config, self.adds) {
             return match content {
                 Content::Rtp(_) if from.config.sends => to.convert_media(),
                 Content::Rtp(_) => Verdict::Drop(DropReason::Direction),
@@ -404,8 +420,27 @@ impl Relay {
     /// What each side's speech is carried by, when it must be converted between them.
     pub fn codings(&self) -> Option<(Coding, Coding)> {
         let b = self.b.as_ref()?;
-        converts(&self.a.config, &b.config).then_some(())?;
+        converts(&self.a.config, &b.config, self.adds).then_some(())?;
         Some((self.a.config.coding?, b.config.coding?))
+    }
+
+    /// How each side carries speech and digits, as far as it was agreed.
+    pub fn agreed(&self) -> Option<(Coding, Coding)> {
+        Some((self.a.config.coding?, self.b.as_ref()?.config.coding?))
+    }
+
+    /// From now on packets are added to the streams of both sides.
+    pub fn add_packets(&mut self) {
+        self.adds = true;
+    }
+
+    /// By which method digits of this side are taken.
+    pub fn digits(&mut self, side: Side) -> Option<&mut Lock> {
+        self.changed = true;
+        match side {
+            Side::A => Some(&mut self.a.digits),
+            Side::B => self.b.as_mut().map(|b| &mut b.digits),
+        }
     }
 
     /// Where converted speech for `side` goes, when it may be sent now.
@@ -488,9 +523,9 @@ impl Relay {
     }
 }
 
-/// Speech between the two must be made anew.
-fn converts(a: &SideConfig, b: &SideConfig) -> bool {
-    matches!((a.coding, b.coding), (Some(a), Some(b)) if a != b)
+/// Packets between the two must be made anew.
+fn converts(a: &SideConfig, b: &SideConfig, adds: bool) -> bool {
+    matches!((&a.coding, &b.coding), (Some(a), Some(b)) if adds || !a.passes_to(b) || !b.passes_to(a))
 }
 
 fn length(len: usize) -> u64 {

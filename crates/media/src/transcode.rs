@@ -5,11 +5,18 @@
 //! they are losses and concealed (`MED-13`); timestamp gaps without a sequence gap are silence that was not sent. The
 //! jitter of the network passes on to the far end's buffer, as through a relay.
 //!
-//! Telephone events pass with our sequence, time and payload type; towards a side without them they become tones.
+//! Where both sides carry speech alike, and only digits are taken in one way and given in another, packets pass as they
+//! are, with our numbers where packets are added ([`Output::pass`]). What becomes of digits stands in [`keys`].
+
+mod keys;
+mod output;
 
 use crate::contract::{Coding, Side};
+use crate::digits::{Digit, Lock, Method, Player, Press};
 use crate::rtp::{RtpHeader, payload};
-use codec::{Decoder, Encoder, FRAME, Tone};
+use codec::{Decoder, FRAME, Tone, dtmf};
+use output::Output;
+use std::collections::VecDeque;
 use std::time::Duration;
 use vocab::Tick;
 
@@ -23,7 +30,6 @@ const CONCEALED_MOST: u32 = 20 * SAMPLES;
 const JUMP: u16 = 200;
 /// Payloads longer than this are nobody's speech.
 const LONGEST_PAYLOAD: usize = 1500;
-const LONGEST_PACKET: usize = 12 + 6 * FRAME;
 /// 10 ms, on the clock of 8000 Hz that all these codecs have (G.722 too: RFC 3551 §4.5.2).
 const SAMPLES: u32 = 80;
 
@@ -33,20 +39,54 @@ pub struct Transcoders {
     codings: (Coding, Coding),
     /// From A to B, from B to A.
     directions: [Transcoder; 2],
+    presses: VecDeque<Press>,
 }
+
+/// Digits that wait to be fetched by `poll_press`.
+const PRESSES: usize = 32;
 
 impl Transcoders {
     pub fn new(a: Coding, b: Coding) -> Transcoders {
-        Transcoders { codings: (a, b), directions: [Transcoder::new(a, b), Transcoder::new(b, a)] }
+        let directions = [Transcoder::new(a, b), Transcoder::new(b, a)];
+        Transcoders { codings: (a, b), directions, presses: VecDeque::new() }
     }
 
     pub fn codings(&self) -> (Coding, Coding) {
         self.codings
     }
 
-    /// A packet came from `side`; what it makes for the other one goes to `send`.
-    pub fn handle_packet(&mut self, now: Tick, side: Side, packet: &[u8], send: &mut dyn FnMut(&[u8])) {
-        self.directions[usize::from(side == Side::B)].handle_packet(now, packet, send);
+    /// A packet came from `side`; what it makes for the other one goes to `send`. `lock` says by which method digits of
+    /// this side are taken.
+    pub fn handle_packet(
+        &mut self,
+        now: Tick,
+        side: Side,
+        packet: &[u8],
+        lock: &mut Lock,
+        send: &mut dyn FnMut(&[u8]),
+    ) {
+        let transcoder = &mut self.directions[usize::from(side == Side::B)];
+        transcoder.lock = *lock;
+        transcoder.handle_packet(now, packet, send);
+        *lock = transcoder.lock;
+        self.collect(side);
+    }
+
+    /// The peer on `side` has pressed a digit, as signalling says.
+    pub fn press(&mut self, now: Tick, side: Side, digit: Digit, length: Duration) {
+        self.directions[usize::from(side == Side::B)].press(now, digit, length);
+    }
+
+    /// A digit that is to be told by signalling.
+    pub fn poll_press(&mut self) -> Option<Press> {
+        self.presses.pop_front()
+    }
+
+    fn collect(&mut self, from: Side) {
+        let transcoder = &mut self.directions[usize::from(from == Side::B)];
+        if let Some((digit, length_ms)) = transcoder.pressed.take().filter(|_| self.presses.len() < PRESSES) {
+            self.presses.push_back(Press { to: from.other(), digit, length_ms });
+        }
     }
 
     /// The stream made for `side`: its name, and its time now. `None` before it began.
@@ -54,7 +94,7 @@ impl Transcoders {
         let transcoder = &self.directions[usize::from(side == Side::A)];
         let output = &transcoder.output;
         let since = samples(now.since(transcoder.heard));
-        transcoder.expected.map(|_| (output.ssrc, output.timestamp.wrapping_add(since)))
+        output.begun.then(|| (output.ssrc, output.timestamp.wrapping_add(since)))
     }
 
     /// Goes on with what waits or is silent; packets are for the side named.
@@ -62,6 +102,7 @@ impl Transcoders {
         for (transcoder, to) in self.directions.iter_mut().zip([Side::B, Side::A]) {
             transcoder.handle_timeout(now, &mut |packet| send(to, packet));
         }
+        [Side::A, Side::B].into_iter().for_each(|side| self.collect(side));
     }
 }
 
@@ -97,12 +138,25 @@ struct Event {
     /// Samples of it so far.
     duration: u32,
     tone: Option<Tone>,
+    digit: u8,
+    heard: Tick,
+    /// Its end has been heard, or was taken for heard.
+    over: bool,
 }
 
 #[derive(Clone, Debug)]
 struct Transcoder {
     from: Coding,
-    decoder: Decoder,
+    /// Packets of speech go on as they are.
+    passes: bool,
+    decoder: Option<Decoder>,
+    detector: Option<Box<dtmf::Detector>>,
+    lock: Lock,
+    player: Player,
+    /// Timestamp of the digit that is played.
+    digit_timestamp: u32,
+    /// A digit for signalling and its length in ms, until it is fetched.
+    pressed: Option<(Digit, u32)>,
     expected: Option<Expected>,
     held: Box<Held>,
     silence: Option<Silence>,
@@ -111,145 +165,24 @@ struct Transcoder {
     output: Output,
 }
 
-/// The outgoing stream.
-#[derive(Clone, Debug)]
-struct Output {
-    coding: Coding,
-    encoder: Encoder,
-    /// Q12
-    gain: i32,
-    ssrc: u32,
-    sequence: u16,
-    /// Of the next sample that is put in, and of the first one in the packet under way.
-    timestamp: u32,
-    packet_timestamp: u32,
-    /// The next packet begins a talkspurt.
-    marker: bool,
-    frame: [i16; FRAME],
-    filled: usize,
-    packet: [u8; LONGEST_PACKET],
-    /// Payload bytes in it.
-    length: usize,
-}
-
-impl Output {
-    fn new(coding: Coding) -> Output {
-        Output {
-            coding,
-            encoder: Encoder::new(coding.codec),
-            gain: gain(coding.gain_db),
-            ssrc: 0,
-            sequence: 0,
-            timestamp: 0,
-            packet_timestamp: 0,
-            marker: true,
-            frame: [0; FRAME],
-            filled: 0,
-            packet: [0; LONGEST_PACKET],
-            length: 0,
-        }
-    }
-
-    /// The stream has the sender's clock; its name and numbers are ours.
-    fn begin(&mut self, header: &RtpHeader) {
-        self.ssrc = header.ssrc.wrapping_mul(0x9e37_79b1) ^ 0x5741_4e44;
-        self.sequence = header.sequence ^ 0x2a5c;
-        self.timestamp = header.timestamp;
-    }
-
-    fn put(&mut self, samples: &[i16], send: &mut dyn FnMut(&[u8])) {
-        for &sample in samples {
-            self.frame[self.filled] = louder(sample, self.gain);
-            self.filled += 1;
-            self.timestamp = self.timestamp.wrapping_add(1);
-            if self.filled == FRAME {
-                self.filled = 0;
-                self.encode(send);
-            }
-        }
-    }
-
-    fn encode(&mut self, send: &mut dyn FnMut(&[u8])) {
-        if self.length == 0 {
-            self.packet_timestamp = self.timestamp.wrapping_sub(SAMPLES);
-        }
-        let Some(room) = self.packet.get_mut(12 + self.length..) else { return };
-        self.length += self.encoder.encode(&self.frame, room);
-        let frames = usize::from(self.coding.packet_ms / 10).clamp(1, 6);
-        if self.length >= frames * self.coding.codec.frame_bytes() {
-            self.flush(send);
-        }
-    }
-
-    /// Sends the frames that are complete, be they fewer than agreed.
-    fn flush(&mut self, send: &mut dyn FnMut(&[u8])) {
-        if self.length == 0 {
-            return;
-        }
-        let length = 12 + std::mem::take(&mut self.length);
-        let marker = std::mem::take(&mut self.marker);
-        let header = self.header(self.coding.payload_type, marker, self.packet_timestamp);
-        self.packet[..12].copy_from_slice(&header);
-        send(&self.packet[..length]);
-    }
-
-    /// Nothing is sent for this long: the receiver sees it in the timestamp.
-    fn skip(&mut self, samples: u32, send: &mut dyn FnMut(&[u8])) {
-        self.flush(send);
-        self.filled = 0;
-        self.timestamp = self.timestamp.wrapping_add(samples);
-        self.marker = true;
-    }
-
-    fn header(&mut self, payload_type: u8, marker: bool, timestamp: u32) -> [u8; 12] {
-        let mut header = [0; 12];
-        header[0] = 0x80;
-        header[1] = payload_type | if marker { 0x80 } else { 0 };
-        header[2..4].copy_from_slice(&self.sequence.to_be_bytes());
-        header[4..8].copy_from_slice(&timestamp.to_be_bytes());
-        header[8..].copy_from_slice(&self.ssrc.to_be_bytes());
-        self.sequence = self.sequence.wrapping_add(1);
-        header
-    }
-
-    fn send_event(
-        &mut self,
-        (payload_type, marker, timestamp): (u8, bool, u32),
-        payload: &[u8; 4],
-        send: &mut dyn FnMut(&[u8]),
-    ) {
-        let mut packet = [0; 16];
-        packet[..12].copy_from_slice(&self.header(payload_type, marker, timestamp));
-        packet[12..].copy_from_slice(payload);
-        send(&packet);
-    }
-}
-
-/// Q12 of a gain in dB.
-#[expect(clippy::cast_possible_truncation, reason = "between 0.1 and 10")]
-fn gain(db: i8) -> i32 {
-    (10f32.powf(f32::from(db.clamp(-20, 20)) / 20.0) * 4096.0).round() as i32
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "clamped")]
-fn louder(sample: i16, gain: i32) -> i16 {
-    if gain == 4096 { sample } else { ((i32::from(sample) * gain) >> 12).clamp(-32768, 32767) as i16 }
-}
-
 /// How far `to` is ahead of `from` on a clock that wraps.
 fn ahead(to: u32, from: u32) -> i32 {
     to.wrapping_sub(from).cast_signed()
 }
 
-fn samples(time: Duration) -> u32 {
-    u32::try_from(time.as_micros() / 125).unwrap_or(u32::MAX)
-}
+use crate::digits::samples;
 
 impl Transcoder {
     fn new(from: Coding, to: Coding) -> Transcoder {
         Transcoder {
             from,
-            decoder: Decoder::new(from.codec),
+            passes: from.carries_like(&to) && to.digits.send != Method::Inband,
+            decoder: from.codec.map(Decoder::new),
+            detector: keys::detector(&from, &to),
+            lock: Lock::default(),
+            player: Player::default(),
+            digit_timestamp: 0,
+            pressed: None,
             expected: None,
             held: Box::new(Held { header: None, payload: [0; LONGEST_PAYLOAD], since: Tick::default() }),
             silence: None,
@@ -312,9 +245,13 @@ impl Transcoder {
 
     /// A new stream goes on where the old one ended, as much later as it is.
     fn restart(&mut self, now: Tick, header: &RtpHeader, send: &mut dyn FnMut(&[u8])) {
-        match self.expected {
-            None => self.output.begin(header),
-            Some(_) => self.output.skip(samples(now.since(self.heard)), send),
+        match (self.output.begun, self.passes) {
+            (false, false) => self.output.begin(header),
+            (false, true) => self.output.begin_as(header),
+            (true, _) => {
+                self.output.skip(samples(now.since(self.heard)), send);
+                self.output.shift_to(header.timestamp);
+            }
         }
         self.held.header = None;
         (self.silence, self.event) = (None, None);
@@ -333,16 +270,21 @@ impl Transcoder {
 
     fn accept(&mut self, now: Tick, header: &RtpHeader, payload: &[u8], send: &mut dyn FnMut(&[u8])) {
         let Some(expected) = &mut self.expected else { return };
-        let lost = header.sequence != expected.sequence;
+        let missing = header.sequence.wrapping_sub(expected.sequence);
         expected.sequence = header.sequence.wrapping_add(1);
-        if header.payload_type == self.from.payload_type {
-            self.hear(now, header, payload, lost, send);
-        } else if Some(header.payload_type) == self.from.events {
-            self.hear_event(header, payload, send);
+        if self.from.is_event(header.payload_type) {
+            self.hear_event(now, header, payload, send);
+        } else if self.passes {
+            self.finish_event();
+            self.overhear(header, payload);
+            self.output.pass(header, missing, payload, send);
+        } else if header.payload_type == self.from.payload_type {
+            self.finish_event();
+            self.hear(now, header, payload, missing != 0, send);
         } else if header.payload_type == COMFORT_NOISE
-            && let Some(&level) = payload.first()
+            && let (Some(&level), Some(decoder)) = (payload.first(), &mut self.decoder)
         {
-            self.decoder.describe_noise(level & 0x7f);
+            decoder.describe_noise(level & 0x7f);
             self.silence = Some(Silence { due: now });
         }
     }
@@ -355,7 +297,7 @@ impl Transcoder {
         lost: bool,
         send: &mut dyn FnMut(&[u8]),
     ) {
-        let Some(expected) = self.expected else { return };
+        let (Some(expected), Some(decoder)) = (self.expected, &mut self.decoder) else { return };
         let gap = ahead(header.timestamp, expected.timestamp);
         if gap < 0 && self.event.is_some_and(|event| event.tone.is_some()) {
             // The tone of an event is in its place already.
@@ -367,75 +309,48 @@ impl Transcoder {
         for _ in 0..made_up {
             let mut frame = [0; FRAME];
             if lost {
-                self.decoder.conceal(&mut frame)
+                decoder.conceal(&mut frame)
             } else {
-                self.decoder.silence(&mut frame)
+                decoder.silence(&mut frame)
             }
-            self.output.put(&frame, send);
+            self.output.say(&frame, send);
         }
         if gap > made_up * SAMPLES {
             self.output.skip(gap - made_up * SAMPLES, send);
         }
         let mut count = 0u32;
-        let output = &mut self.output;
-        self.decoder.decode(payload, &mut |samples| {
-            output.put(samples, send);
+        let mut pcm = [0; FRAME * 6];
+        let mut filled = 0;
+        decoder.decode(payload, &mut |samples| {
             count = count.saturating_add(u32::try_from(samples.len()).unwrap_or(0));
+            if let Some(place) = pcm.get_mut(filled..filled + samples.len()) {
+                place.copy_from_slice(samples);
+                filled += samples.len();
+            }
         });
-        let silent = self.decoder.announces_silence(payload);
+        let silent = decoder.announces_silence(payload);
         self.silence = silent.then_some(Silence { due: now + TICK });
         if let Some(expected) = &mut self.expected {
             expected.timestamp = header.timestamp.wrapping_add(count);
         }
-    }
-
-    /// RFC 4733 §2.3: event, end bit and volume, duration.
-    fn hear_event(&mut self, header: &RtpHeader, payload: &[u8], send: &mut dyn FnMut(&[u8])) {
-        let (Some(bytes), Some(expected)) = (payload.first_chunk::<4>(), self.expected) else { return };
-        let duration = u32::from(u16::from_be_bytes([bytes[2], bytes[3]]));
-        let known = self.event.filter(|event| event.timestamp == header.timestamp);
-        let mut event = known.unwrap_or_else(|| {
-            let sent_timestamp =
-                self.output.timestamp.wrapping_add(header.timestamp.wrapping_sub(expected.timestamp));
-            Event { timestamp: header.timestamp, sent_timestamp, duration: 0, tone: None }
-        });
-        self.silence = None;
-        match self.output.coding.events {
-            Some(payload_type) => {
-                self.output.flush(send);
-                let place = (payload_type, known.is_none(), event.sent_timestamp);
-                self.output.send_event(place, bytes, send);
-            }
-            None => {
-                if known.is_none() {
-                    event.tone = Tone::new(bytes[0]);
-                    let before = ahead(header.timestamp, expected.timestamp).max(0);
-                    self.output.skip(before.unsigned_abs(), send);
-                }
-                let more = duration.saturating_sub(event.duration).min(TONE_STEP);
-                if let Some(tone) = &mut event.tone {
-                    for _ in 0..more {
-                        self.output.put(&[tone.next_sample()], send);
-                    }
-                    event.duration += more;
-                    let end = header.timestamp.wrapping_add(event.duration);
-                    self.expected = Some(Expected { timestamp: end, ..self.expected.unwrap_or(expected) });
-                }
-            }
-        }
-        self.event = Some(event);
+        let heard = &pcm[..filled];
+        self.listen(heard);
+        self.output.say(heard, send);
     }
 
     fn handle_timeout(&mut self, now: Tick, send: &mut dyn FnMut(&[u8])) {
         if self.held.header.is_some() && now.since(self.held.since) >= PATIENCE {
             self.release(now, send);
         }
+        self.play(now, send);
+        self.miss_event(now);
         for _ in 0..SILENCE_AT_ONCE {
             let Some(silence) = self.silence.as_mut().filter(|silence| silence.due <= now) else { return };
             silence.due = silence.due + TICK;
             let mut frame = [0; FRAME];
-            self.decoder.silence(&mut frame);
-            self.output.put(&frame, send);
+            let Some(decoder) = &mut self.decoder else { return };
+            decoder.silence(&mut frame);
+            self.output.say(&frame, send);
             if let Some(expected) = &mut self.expected {
                 expected.timestamp = expected.timestamp.wrapping_add(SAMPLES);
             }
@@ -445,8 +360,6 @@ impl Transcoder {
 
 /// RFC 3389's static payload type.
 const COMFORT_NOISE: u8 = 13;
-/// A packet of an event may make it this much longer (100 ms): its duration is the sender's word.
-const TONE_STEP: u32 = 800;
 /// Silence made up in one go after the thread was late.
 const SILENCE_AT_ONCE: usize = 5;
 

@@ -9,8 +9,8 @@ mod table;
 
 pub use kind::Kind;
 pub use table::{
-    CodecMode, DisplayFrom, ForwardDisplay, MediaMove, MediaProxyMode, NoTimerProbe, OverdraftPolicy, Params,
-    RateChoice, SPECS, SessionRefresher, UserAgentPrivacy,
+    CodecMode, DisplayFrom, DtmfMethod, DtmfReceive, ForwardDisplay, MediaMove, MediaProxyMode, NoTimerProbe,
+    OverdraftPolicy, Params, RateChoice, SPECS, SessionRefresher, UserAgentPrivacy,
 };
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::SerializeMap};

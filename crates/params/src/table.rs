@@ -44,6 +44,33 @@ choices! {
 }
 
 choices! {
+    /// By which method digits are taken from a gateway (`MED-16`).
+    DtmfReceive {
+        /// Whichever comes first; the others are ignored for the rest of the call.
+        All = "All",
+        /// Telephone events.
+        Rfc2833 = "RFC2833",
+        Info = "INFO",
+        /// Tones in the speech.
+        Inband = "Inband",
+    }
+}
+
+choices! {
+    /// By which method digits are sent to a gateway (`MED-17`).
+    DtmfMethod {
+        /// What the peer announced: telephone events, else INFO, else tones.
+        Auto = "Auto",
+        Rfc2833 = "RFC2833",
+        /// `application/dtmf-relay`, with the length.
+        InfoRelay = "INFO",
+        /// `application/dtmf`, the bare digit.
+        Info = "INFO dtmf",
+        Inband = "Inband",
+    }
+}
+
+choices! {
     /// What happens to calls in progress when the money is used up (`BIL-13`).
     OverdraftPolicy {
         /// They end at the second the money ends.
@@ -416,6 +443,26 @@ parameters! {
     voicegain_db: i8 = 0;
     "SS_VOICEGAIN", Kind::Choice(GAINS), "dB", Media, gateway,
     "How much louder speech is made that is sent to the gateway; only where codecs may be converted.";
+
+    dtmf_receive: DtmfReceive = DtmfReceive::All;
+    "SS_DTMF_RECEIVE", Kind::Choice(DtmfReceive::TEXTS), "", Media, gateway,
+    "How digits are taken from the gateway; All heeds the method that is heard first in a call.";
+
+    dtmf_send: DtmfMethod = DtmfMethod::Auto;
+    "SS_DTMF_SEND", Kind::Choice(DtmfMethod::TEXTS), "", Media, gateway,
+    "How digits are sent to the gateway; Auto takes what it announced: RFC2833, else INFO, else tones.";
+
+    dtmf_payload: u8 = 101;
+    "SS_DTMF_PAYLOAD", Kind::whole(96, 127), "", Media, gateway,
+    "Payload number of telephone events that the gateway is offered.";
+
+    dtmf_peer_ability: bool = true;
+    "SS_DTMF_PEER_ABILITY", Kind::Switch, "", Media, gateway,
+    "The gateway is offered telephone events only when the other side has them; otherwise always.";
+
+    dtmf_inband: bool = false;
+    "SS_DTMF_INBAND", Kind::Switch, "", Media, gateway,
+    "The gateway's speech may hold digits as tones, which are looked for.";
 
     mediaproxyport_start: u16 = 10_000;
     "SS_MEDIAPROXYPORT_START", Kind::whole(1024, 65_535), "", Media, start,

@@ -1,7 +1,10 @@
 //! The media threads of the simulated world: they answer the brain's commands as the real ones do, and count
 //! packets of peers that send at an even pace, without moving a single one.
 
-use media::{MediaCommand, MediaEvent, PortLease, SessionStatistics, Side, SideConfig, SideStatistics};
+use media::{
+    Digit, Lock, MediaCommand, MediaEvent, Method, PortLease, SessionStatistics, Side, SideConfig,
+    SideStatistics,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -115,6 +118,9 @@ impl MediaPlane {
             }
             MediaCommand::Reopen { session, a, b, figures } => self.reopen(now, session, (a, b), &figures),
             MediaCommand::SetSide { session, side, config } => self.set_side(now, session, side, config),
+            MediaCommand::Press { session, side, digit, length_ms } => {
+                self.press(now, session, side, digit, length_ms);
+            }
             MediaCommand::Close { session } => self.close(now, session),
         }
     }
@@ -176,6 +182,24 @@ impl MediaPlane {
         }
         let old = std::mem::replace(slot, Half::new(config, now)).config.lease;
         self.answer(now + QUARANTINE, MediaEvent::Ready(vec![old]));
+    }
+
+    /// A digit that is to go on as signalling does so; otherwise it is in packets, which nobody here looks at.
+    fn press(&mut self, now: Tick, session: MediaSessionId, side: Side, digit: Digit, length_ms: u32) {
+        let Some(known) = self.sessions.get_mut(&session) else { return };
+        let (from, to) = match (side, &mut known.b) {
+            (Side::A, Some(b)) => (&mut known.a, b),
+            (Side::B, Some(b)) => (b, &mut known.a),
+            (_, None) => return,
+        };
+        let (Some(coding), Some(other)) = (from.config.coding, to.config.coding) else { return };
+        let mut lock = Lock(from.figures.digits);
+        let taken = lock.admit(&coding.digits, Method::Info);
+        from.figures.digits = lock.0;
+        if taken && other.digits.send == Method::Info {
+            let to = side.other();
+            self.answer(now + LATENCY, MediaEvent::Pressed { session, to, digit, length_ms });
+        }
     }
 
     fn close(&mut self, now: Tick, id: MediaSessionId) {

@@ -269,6 +269,11 @@ impl Endpoint {
         self.legs.get(leg.0).is_some_and(|leg| leg.session.outlook().is_some())
     }
 
+    /// Does the peer take INFO? `None`: it has not said what it takes.
+    pub fn takes_info(&self, leg: LegId) -> Option<bool> {
+        self.legs.get(leg.0).and_then(|l| l.peer.info)
+    }
+
     fn with_leg(&mut self, key: Key, act: impl FnOnce(&mut Leg, &mut Core)) {
         let Some(leg) = self.legs.get_mut(key) else { return };
         act(leg, &mut self.core);

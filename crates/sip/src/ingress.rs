@@ -118,6 +118,7 @@ impl Leg {
             sdp: Origin::new(core.random.next_u64()),
             peer: Abilities {
                 update: false,
+                info: None,
                 reliable: requires_reliable || request.lists_token(HeaderName::Supported, "100rel"),
             },
             phase: Phase::Incoming(Box::new(Incoming {

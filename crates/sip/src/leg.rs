@@ -91,6 +91,8 @@ pub(crate) struct Unconfirmed {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Abilities {
     pub update: bool,
+    /// It takes INFO; `None`: it has not said what it takes.
+    pub info: Option<bool>,
     pub reliable: bool,
 }
 
@@ -369,6 +371,7 @@ impl Leg {
     pub fn learn_abilities(&mut self, message: &Message) {
         if message.get(HeaderName::Allow).is_some() {
             self.peer.update = message.lists_token(HeaderName::Allow, "UPDATE");
+            self.peer.info = Some(message.lists_token(HeaderName::Allow, "INFO"));
         }
     }
 

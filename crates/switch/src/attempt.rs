@@ -77,7 +77,9 @@ fn relayed(call: &Call, gateway: &RoutingGateway, (a, b): (Party, Party)) -> boo
     let params = &call.snapshot.params;
     // Whoever allows conversion wants the relay that it needs.
     let rules = [&mapping.params, &gateway.params].map(|params| codecs::Rules::of(params));
-    let watched = params.media_check_timeout_s != 0 || codecs::may_convert(&rules[0], &rules[1]);
+    let watched = params.media_check_timeout_s != 0
+        || codecs::may_convert(&rules[0], &rules[1])
+        || rules.iter().any(|r| r.digits.needs_relay());
     media_plan::relayed(a, b, params.media_proxy_behind_nat, watched, call.setup.session.as_ref())
 }
 

@@ -218,6 +218,11 @@ impl Switch {
             MediaEvent::ReopenFailed { session } => self.with_session(now, session, |switch, call| {
                 switch.on_reopen_failed(now, call, session);
             }),
+            MediaEvent::Pressed { session, to, digit, length_ms } => {
+                self.with_session(now, session, |switch, call| {
+                    switch.on_pressed(now, call, to, digit, length_ms);
+                })
+            }
             MediaEvent::Silent { session, side } => self.with_session(now, session, |switch, call| {
                 switch.on_silence(now, call, side);
             }),

@@ -4,7 +4,10 @@
 //! those that we can make of them. The answer decides: a codec that the offerer has too is used as it is, another one
 //! is converted. Only the first audio stream is looked at; with default settings nothing is touched.
 
+pub(crate) mod events;
+
 use codec::Kind;
+use events::Digits;
 use media::Coding;
 use params::{CodecMode, Params};
 use vocab::session::Attribute;
@@ -22,6 +25,7 @@ pub(crate) struct Rules {
     codecs: Vec<String>,
     conversion: bool,
     gain_db: i8,
+    pub digits: Digits,
 }
 
 impl Rules {
@@ -31,6 +35,7 @@ impl Rules {
             codecs: params.codec_names(),
             conversion: params.codec_conversion,
             gain_db: params.voicegain_db,
+            digits: Digits::of(params),
         }
     }
 
@@ -98,29 +103,27 @@ impl Sides<'_> {
 
     /// The offer as it goes to the answerer.
     pub fn offer(&self, offer: &SessionDescription) -> Result<SessionDescription, Mismatch> {
-        let Some((index, media)) = speech(offer).filter(|_| !self.plain()) else { return Ok(offer.clone()) };
-        let admitted = self.offerer.admit(&voices(media));
+        let Some((index, theirs)) = speech(offer) else { return Ok(offer.clone()) };
+        let mut out = offer.clone();
+        let Some(media) = out.media.get_mut(index) else { return Ok(out) };
+        if !self.plain() {
+            select(media, &self.wanted(theirs)?);
+        }
+        if self.relayed {
+            events::offer(media, &self.answerer.digits);
+        }
+        Ok(out)
+    }
+
+    /// The codecs that the answerer is to be offered.
+    fn wanted(&self, theirs: &MediaDescription) -> Result<Vec<String>, Mismatch> {
+        let admitted = self.offerer.admit(&voices(theirs));
         let mut wanted = self.answerer.admit(&admitted);
         if self.converts() && admitted.iter().any(|name| Kind::from_name(name).is_some()) {
             let more = self.answerer.convertible().into_iter().filter(|name| !wanted.contains(name));
             wanted.extend(more.collect::<Vec<_>>());
         }
-        if wanted.is_empty() {
-            return Err(Mismatch);
-        }
-        let mut out = offer.clone();
-        if let Some(media) = out.media.get_mut(index) {
-            select(media, &wanted);
-        }
-        Ok(out)
-    }
-
-    fn codings(
-        &self,
-        (theirs, ours): (&MediaDescription, &str),
-        (given, chosen): (&MediaDescription, &str),
-    ) -> Option<(Coding, Coding)> {
-        Some((coding(theirs, ours, self.offerer.gain_db)?, coding(given, chosen, self.answerer.gain_db)?))
+        if wanted.is_empty() { Err(Mismatch) } else { Ok(wanted) }
     }
 
     /// What an answer to `offer` (as the offerer sent it) makes of it.
@@ -130,34 +133,72 @@ impl Sides<'_> {
 
     /// `None`: there is nothing to be said about codecs.
     fn agree(&self, offer: &SessionDescription, answer: &SessionDescription) -> Option<Agreement> {
-        let (index, theirs) = speech(offer).filter(|_| !self.plain())?;
+        let (index, theirs) = speech(offer)?;
         let given = answer.media.get(index).filter(|m| m.port != 0)?;
-        let admitted = self.offerer.admit(&voices(theirs));
-        let chosen = voices(given).into_iter().next()?;
+        let admitted = if self.plain() { Vec::new() } else { self.offerer.admit(&voices(theirs)) };
+        let chosen = voices(given).into_iter().next();
         let mut out = answer.clone();
         let media = out.media.get_mut(index)?;
-        if admitted.contains(&chosen) {
+        let converted = chosen.as_ref().filter(|c| self.converts() && !admitted.contains(c));
+        let ours = match converted {
+            Some(_) => Some(admitted.iter().find(|name| Kind::from_name(name).is_some())?.clone()),
+            None => chosen.clone(),
+        };
+        if converted.is_none() && !self.plain() {
             // What was added for conversion is not the offerer's.
             let kept: Vec<String> =
                 voices(given).into_iter().filter(|name| admitted.contains(name)).collect();
-            select(media, &kept);
-            let codings = self.codings((theirs, &chosen), (given, &chosen));
-            let stated = theirs.attribute("ptime").is_some() && given.attribute("ptime").is_some();
-            let differ = |(a, b): &(Coding, Coding)| {
-                (stated && a.packet_ms != b.packet_ms) || a.gain_db != 0 || b.gain_db != 0
-            };
-            return Some(Agreement {
-                answer: out,
-                codings: codings.filter(|c| self.converts() && differ(c)),
-            });
+            if !kept.is_empty() {
+                select(media, &kept);
+            }
+        }
+        let mut codings = (
+            coding(theirs, ours.as_deref(), self.offerer)?,
+            coding(given, chosen.as_deref(), self.answerer)?,
+        );
+        if converted.is_some() {
+            carry(media, theirs, codings.0);
+        } else {
+            self.keep_alike((theirs, given), &mut codings);
+        }
+        if self.relayed {
+            events::answer(media, theirs, &self.offerer.digits);
+            self.settle_events(offer, index, media, given, &mut codings);
+        }
+        Some(Agreement { answer: out, codings: self.relayed.then_some(codings) })
+    }
+
+    /// With a common codec only a packet time that both state, or a gain, is worth a conversion, where it is allowed.
+    fn keep_alike(
+        &self,
+        (theirs, given): (&MediaDescription, &MediaDescription),
+        (a, b): &mut (Coding, Coding),
+    ) {
+        let stated = theirs.attribute("ptime").is_some() && given.attribute("ptime").is_some();
+        if !self.converts() || !stated {
+            b.packet_ms = a.packet_ms;
         }
         if !self.converts() {
-            return None;
+            (a.gain_db, b.gain_db) = (0, 0);
         }
-        let ours = admitted.iter().find(|name| Kind::from_name(name).is_some())?;
-        let codings = self.codings((theirs, ours), (given, &chosen))?;
-        carry(media, theirs, codings.0);
-        Some(Agreement { answer: out, codings: Some(codings) })
+    }
+
+    /// Which numbers events have on both sides, and how digits go.
+    fn settle_events(
+        &self,
+        offer: &SessionDescription,
+        index: usize,
+        answered: &MediaDescription,
+        given: &MediaDescription,
+        (a, b): &mut (Coding, Coding),
+    ) {
+        let offered = self.offer(offer).ok();
+        a.events = events::number(answered);
+        a.events_told = a.events;
+        b.events = events::number(given);
+        b.events_told = offered.as_ref().and_then(|o| events::number(o.media.get(index)?));
+        a.digits = self.offerer.digits.rules(&mut a.events, a.codec.is_some());
+        b.digits = self.answerer.digits.rules(&mut b.events, b.codec.is_some());
     }
 }
 
@@ -169,7 +210,7 @@ fn speech(session: &SessionDescription) -> Option<(usize, &MediaDescription)> {
 
 /// Events, noise and redundancy go along with a codec.
 fn is_voice(name: &str) -> bool {
-    !["TELEPHONE-EVENT", "CN", "RED"].contains(&name)
+    ![events::NAME, "CN", "RED"].contains(&name)
 }
 
 /// Our name of a format: the registered one in capitals. `None` for a number that nobody explained.
@@ -233,8 +274,10 @@ fn rtpmap(number: &str, kind: Kind) -> Attribute {
 
 /// Makes an answer say what `theirs` offered of this coding: its own numbers and packet time.
 fn carry(media: &mut MediaDescription, theirs: &MediaDescription, coding: Coding) {
+    // Events are seen to afterwards, by what was answered.
+    let along = events::number(media).and(events::number(theirs));
     let numbers: Vec<String> =
-        std::iter::once(coding.payload_type).chain(coding.events).map(|n| n.to_string()).collect();
+        std::iter::once(coding.payload_type).chain(along).map(|n| n.to_string()).collect();
     let codec_attribute = |a: &Attribute| matches!(a.name.as_str(), "rtpmap" | "fmtp" | "ptime" | "maxptime");
     media.attributes.retain(|a| !codec_attribute(a));
     let about = |a: &&Attribute| {
@@ -247,14 +290,17 @@ fn carry(media: &mut MediaDescription, theirs: &MediaDescription, coding: Coding
     media.formats = numbers.into_iter().map(Into::into).collect();
 }
 
-/// How speech is carried to whoever wrote `media`, by this codec.
-fn coding(media: &MediaDescription, name: &str, gain_db: i8) -> Option<Coding> {
-    let codec = Kind::from_name(name)?;
-    let payload_type = format_named(media, name)?.parse().ok().filter(|n| *n < 128)?;
-    let events = format_named(media, "TELEPHONE-EVENT").and_then(|f| f.parse().ok()).filter(|n| *n < 128);
+/// How speech is carried to whoever wrote `media`, by this codec. What becomes of events is settled later.
+fn coding(media: &MediaDescription, name: Option<&str>, rules: &Rules) -> Option<Coding> {
+    let codec = name.and_then(Kind::from_name);
+    let format =
+        name.and_then(|name| format_named(media, name)).or(media.formats.first().map(|f| f.as_str()));
+    let payload_type = format?.parse().ok().filter(|n| *n < 128)?;
     let stated = media.attribute("ptime").and_then(|p| p.split('.').next()?.parse::<u8>().ok());
     let packet_ms = stated.map_or(20, |ms| (ms / 10 * 10).clamp(10, 60));
-    Some(Coding { codec, payload_type, packet_ms, events, gain_db })
+    let digits = media::DigitRules::EVENTS;
+    let (events, events_told) = (None, None);
+    Some(Coding { codec, payload_type, packet_ms, events, events_told, gain_db: rules.gain_db, digits })
 }
 
 #[cfg(test)]
@@ -373,8 +419,10 @@ mod tests {
             }
             let agreement = sides.answer(&offer, &audio(answered));
             assert_eq!(formats(&agreement.answer), *to_a, "{row:?}");
-            let word = |c: Coding| format!("{} {} {}", c.codec.name(), c.payload_type, c.packet_ms);
-            let codings = agreement.codings.map(|(a, b)| format!("{}, {}", word(a), word(b)));
+            let word =
+                |c: Coding| format!("{} {} {}", c.codec.map_or("-", Kind::name), c.payload_type, c.packet_ms);
+            let codings = agreement.codings.filter(|(a, b)| !a.carries_like(b));
+            let codings = codings.map(|(a, b)| format!("{}, {}", word(a), word(b)));
             assert_eq!(codings.unwrap_or_default(), *converted, "{row:?}");
         }
     }

@@ -13,6 +13,7 @@ mod call;
 mod codecs;
 mod control;
 mod credit;
+mod digits;
 mod guard;
 mod identity;
 mod ingress;

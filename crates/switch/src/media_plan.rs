@@ -4,7 +4,7 @@
 //! our port on its side, and tells the media threads where each peer wants its media.
 
 use crate::interface::MediaAddressing;
-use media::{Coding, Latch, MediaCommand, PortLease, PortPool, SessionStatistics, Side, SideConfig};
+use media::{Coding, Latch, MediaCommand, Method, PortLease, PortPool, SessionStatistics, Side, SideConfig};
 use params::{MediaMove, MediaProxyMode};
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
@@ -144,6 +144,8 @@ pub(crate) struct MediaPlan {
     /// How far each side may move its media once the call is answered.
     moves: [MediaMove; 2],
     answered: bool,
+    /// How digits are sent to A and B.
+    digits: [Option<Method>; 2],
     pub statistics: Vec<SessionStatistics>,
     /// Sessions whose final figures have not come yet.
     pub closing: u32,
@@ -159,6 +161,7 @@ impl MediaPlan {
             signalling,
             moves,
             answered: false,
+            digits: [None; 2],
             statistics: Vec::new(),
             closing: 0,
         }
@@ -288,6 +291,7 @@ impl MediaPlan {
     pub fn agree(&mut self, codings: Option<[Coding; 2]>, out: &mut dyn FnMut(MediaCommand)) {
         let Some(stream) = self.streams.iter_mut().flatten().find(|s| s.a.rtp && s.b.rtp) else { return };
         let changed = [stream.a.coding, stream.b.coding] != [codings.map(|c| c[0]), codings.map(|c| c[1])];
+        self.digits = [0, 1].map(|side| codings.map(|c| c[side].digits.send));
         stream.a.coding = codings.map(|c| c[0]);
         stream.b.coding = codings.map(|c| c[1]);
         if !changed || !stream.opened {
@@ -296,6 +300,17 @@ impl MediaPlan {
         for side in [Side::A, Side::B] {
             out(MediaCommand::SetSide { session: stream.session, side, config: *stream.config(side) });
         }
+    }
+
+    /// The session that carries speech whose digits are agreed.
+    pub fn speaks(&self) -> Option<MediaSessionId> {
+        let stream = self.streams.iter().flatten().find(|s| s.opened && s.a.rtp && s.b.rtp)?;
+        (stream.a.coding.is_some() && stream.b.coding.is_some()).then_some(stream.session)
+    }
+
+    /// How digits are sent to this side.
+    pub fn digits_to(&self, side: Side) -> Option<Method> {
+        self.digits[usize::from(side == Side::B)]
     }
 
     /// The call is answered: silence counts from now on.
@@ -412,6 +427,7 @@ impl MediaPlan {
                 let again = |side: SideConfig, lease| SideConfig { lease, relearn: false, ..side };
                 let (a, b) = (again(state.a, lease(state.a.lease)), again(state.b, lease(state.b.lease)));
                 out(MediaCommand::Reopen { session, a, b, figures: Box::new(figures) });
+                plan.digits = [&a, &b].map(|side| side.coding.map(|c| c.digits.send));
                 plan.watch_ms = plan.watch_ms.or(a.watch).or(b.watch);
                 plan.statistics.push(figures);
                 Stream { session, a, b, directions: state.directions, opened: true }

@@ -268,11 +268,11 @@ fn leg_record(call: &Call, side: media::Side) -> LegRecord {
     }
 }
 
-/// Figures of all streams of one side together; jitter and address are those of the first.
+/// Figures of all streams of one side together; jitter, round trip and address are those of the first.
 pub(crate) fn figures(call: &Call, side: media::Side) -> MediaFigures {
     let streams = call.media.iter().flat_map(|plan| &plan.statistics);
     let sides = streams.map(|s| if side == media::Side::A { &s.a } else { &s.b });
-    sides.fold(MediaFigures::default(), |mut sum, s: &SideStatistics| {
+    let mut sum = sides.fold(MediaFigures::default(), |mut sum, s: &SideStatistics| {
         sum.packets_in += s.packets_in;
         sum.bytes_in += s.bytes_in;
         sum.packets_out += s.packets_out;
@@ -280,9 +280,36 @@ pub(crate) fn figures(call: &Call, side: media::Side) -> MediaFigures {
         sum.lost += s.lost;
         sum.rejected += s.rejected;
         sum.jitter_us = if sum.jitter_us == 0 { s.jitter_us } else { sum.jitter_us };
+        sum.jitter_max_us = sum.jitter_max_us.max(s.jitter_max_us);
+        sum.rtt_us = sum.rtt_us.or(s.rtt_us);
+        sum.reported_lost = sum.reported_lost.or(s.reported_lost.map(|lost| lost.max(0).unsigned_abs()));
+        sum.reported_jitter_us = sum.reported_jitter_us.or(s.reported_jitter_us);
         sum.remote = sum.remote.or(s.latched);
+        sum.dtmf = sum.dtmf.or(s.digits.map(|method| method.name().into()));
         sum
-    })
+    });
+    let planned = || call.media.as_ref()?.digits_to(side).map(|method| method.name().into());
+    sum.dtmf = sum.dtmf.or_else(planned);
+    judge(call.codecs[usize::from(side == media::Side::B)].as_deref().unwrap_or(""), &mut sum);
+    sum
+}
+
+/// What the figures say of how each direction is heard (`MED-7`).
+fn judge(codec: &str, sum: &mut MediaFigures) {
+    let micros = |us: u32| Duration::from_micros(us.into());
+    let round_trip = sum.rtt_us.map(micros);
+    let stream = |received, lost: u64, jitter_us: u32| media::quality::Stream {
+        codec,
+        received,
+        lost,
+        jitter: micros(jitter_us),
+        round_trip,
+    };
+    sum.mos_in = media::quality::mos(&stream(sum.packets_in, sum.lost, sum.jitter_us));
+    sum.mos_out = sum.reported_lost.and_then(|lost| {
+        let lost = u64::from(lost).min(sum.packets_out);
+        media::quality::mos(&stream(sum.packets_out - lost, lost, sum.reported_jitter_us.unwrap_or(0)))
+    });
 }
 
 /// The terms of a rate with nothing charged yet.

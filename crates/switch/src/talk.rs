@@ -50,11 +50,7 @@ impl Switch {
             LegEvent::OfferAccepted { session } => self.on_offer_accepted(now, call, leg, session),
             LegEvent::OfferRefused(refusal) => self.on_offer_refused(now, call, refusal),
             LegEvent::OfferConfirmed { session } => self.on_offer_confirmed(now, call, leg, session),
-            LegEvent::Info { content_type, body } => {
-                if let Some(other) = call.across(leg) {
-                    self.command(now, other, LegCommand::Info { content_type, body });
-                }
-            }
+            LegEvent::Info { content_type, body } => self.on_info(now, call, leg, content_type, body),
             LegEvent::Released { q850, text } => self.on_released(now, call, leg, q850, text),
             LegEvent::Failed(failure) => self.on_leg_failed(now, call, leg, failure),
         }
@@ -234,7 +230,11 @@ impl Switch {
     pub(crate) fn rules(&self, call: &Call) -> [Rules; 2] {
         let a = call.gateway.as_ref().map_or(&call.snapshot.params, |g| &g.params);
         let b = call.current.as_ref().map_or(&call.snapshot.params, |c| &c.gateway.params);
-        [Rules::of(a), Rules::of(b)]
+        let mut rules = [Rules::of(a), Rules::of(b)];
+        for (rules, leg) in rules.iter_mut().zip([Some(call.a), call.b()]) {
+            rules.digits.takes_info = leg.and_then(|leg| self.endpoint.takes_info(leg)) == Some(true);
+        }
+        rules
     }
 
     /// The same, by who offers.
@@ -292,8 +292,8 @@ impl Switch {
         // From offerer and answerer to A and B.
         let codings =
             codings.map(|(own, others)| if side == Side::B { [own, others] } else { [others, own] });
-        if let Some(codings) = codings {
-            call.codecs = codings.map(|c| Some(c.codec.name().into()));
+        if let Some([Some(a), Some(b)]) = codings.map(|c| c.map(|c| c.codec)) {
+            call.codecs = [a, b].map(|codec| Some(codec.name().into()));
         }
         self.with_media(call, |plan, out| plan.agree(codings, out));
         let crossed = agreement.map_or_else(|| answer.clone(), |a| a.answer);

@@ -63,6 +63,13 @@ pub struct CallLeg {
     /// Of what the peer sent; `null` before its first packet.
     pub loss_percent: Option<f64>,
     pub jitter_ms: Option<f64>,
+    /// To the peer and back, from RTCP.
+    pub rtt_ms: Option<f64>,
+    /// Mean opinion score (G.107) of what came from the peer, and of what it got.
+    pub mos_in: Option<f64>,
+    pub mos_out: Option<f64>,
+    /// How digits travel on this side: RFC2833, INFO or Inband.
+    pub dtmf: Option<String>,
     pub media_remote: Option<String>,
 }
 
@@ -254,12 +261,18 @@ pub(crate) static GRID: Grid<LiveEntry> = Grid {
         // Of the worse side.
         Column::plain("jitter_ms", |e| Cell::number(e.a.jitter_us.max(e.b.jitter_us))),
         Column::plain("loss_percent", |e| Cell::number(lost_ppm(&e.a).max(lost_ppm(&e.b)))),
+        Column::plain("mos", |e| Cell::maybe_number(worst_mos(&e.a, &e.b))),
         Column::text("a.call_id", |e| Cell::text(&e.call.a.call_id)),
         Column::text("b.call_id", |e| Cell::text(&e.call.b.call_id)),
     ],
     key: |e| e.call.call.0,
     default_sort: &[("start", Direction::Asc)],
 };
+
+/// Of all directions, in hundredths.
+fn worst_mos(a: &MediaFigures, b: &MediaFigures) -> Option<u16> {
+    [a.mos_in, a.mos_out, b.mos_in, b.mos_out].into_iter().flatten().min()
+}
 
 /// Packets lost of a million.
 fn lost_ppm(figures: &MediaFigures) -> u64 {
@@ -274,7 +287,16 @@ pub(crate) fn tenths(tenths: u64) -> f64 {
 }
 
 pub(crate) fn jitter_ms(figures: &MediaFigures) -> f64 {
-    tenths(u64::from(figures.jitter_us / 100))
+    tenths_ms(figures.jitter_us)
+}
+
+pub(crate) fn tenths_ms(us: u32) -> f64 {
+    tenths(u64::from(us / 100))
+}
+
+/// A mean opinion score from hundredths.
+pub(crate) fn score(hundredths: u16) -> f64 {
+    f64::from(hundredths) / 100.0
 }
 
 /// A call in progress as of now.
@@ -325,6 +347,10 @@ fn leg(leg: &LiveLeg, figures: &MediaFigures) -> CallLeg {
         packets_out: figures.packets_out,
         loss_percent: heard.then(|| tenths(lost_ppm(figures) / 1000)),
         jitter_ms: heard.then(|| jitter_ms(figures)),
+        rtt_ms: figures.rtt_us.map(tenths_ms),
+        mos_in: figures.mos_in.map(score),
+        mos_out: figures.mos_out.map(score),
+        dtmf: figures.dtmf.as_ref().map(|d| d.to_string()),
         media_remote: figures.remote.map(|r| r.to_string()),
     }
 }

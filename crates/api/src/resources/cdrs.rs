@@ -1,7 +1,7 @@
 //! Call detail records (`BIL-19`).
 
 use super::calls::MediaPath;
-use super::calls::{call_id, jitter_ms};
+use super::calls::{call_id, jitter_ms, score, tenths_ms};
 use super::rates::RateSection;
 use super::same_variants;
 use super::simulate;
@@ -81,6 +81,17 @@ pub struct MediaFigures {
     /// From a wrong source, dropped.
     pub rejected: u64,
     pub jitter_ms: f64,
+    pub jitter_max_ms: f64,
+    /// To the peer and back, from RTCP.
+    pub rtt_ms: Option<f64>,
+    /// What the peer says it lost of the packets to it, and their jitter.
+    pub reported_lost: Option<u32>,
+    pub reported_jitter_ms: Option<f64>,
+    /// Mean opinion score (G.107) of what came from the peer, and of what it got.
+    pub mos_in: Option<f64>,
+    pub mos_out: Option<f64>,
+    /// How digits travel on this side: RFC2833, INFO or Inband.
+    pub dtmf: Option<String>,
     pub remote: Option<String>,
 }
 
@@ -403,6 +414,13 @@ fn media(leg: &LegRecord) -> MediaFigures {
         lost: leg.media.lost,
         rejected: leg.media.rejected,
         jitter_ms: jitter_ms(&leg.media),
+        jitter_max_ms: tenths_ms(leg.media.jitter_max_us),
+        rtt_ms: leg.media.rtt_us.map(tenths_ms),
+        reported_lost: leg.media.reported_lost,
+        reported_jitter_ms: leg.media.reported_jitter_us.map(tenths_ms),
+        mos_in: leg.media.mos_in.map(score),
+        mos_out: leg.media.mos_out.map(score),
+        dtmf: leg.media.dtmf.as_ref().map(|d| d.to_string()),
         remote: leg.media.remote.map(|r| r.to_string()),
     }
 }

@@ -501,10 +501,7 @@ proptest! {
 /// `MED-8`: while speech is converted, reports end here and ours take their place.
 #[test]
 fn converted_streams_have_reports_of_their_own() {
-    let coding = |codec: codec::Kind| {
-        let payload_type = codec.static_payload_type();
-        Some(Coding { codec, payload_type, packet_ms: 20, events: None, gain_db: 0 })
-    };
+    let coding = |codec: codec::Kind| Some(Coding::new(codec));
     let a = SideConfig { coding: coding(codec::Kind::Pcma), ..side(0, RIGHT, Latch::Fixed) };
     let b = SideConfig { coding: coding(codec::Kind::G729), ..side(1, VENDOR, Latch::Fixed) };
     let mut relay = Relay::new(ms(0), a, Some(b));

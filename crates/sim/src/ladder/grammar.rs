@@ -314,7 +314,7 @@ fn words(text: &str) -> Result<(What, Details), String> {
                 details.offer.get_or_insert_default().media = Some(media);
             }
             ("at", _) => details.at = Some(value.to_string()),
-            ("body", _) => details.body = Some(value.to_string()),
+            ("body", _) => details.body = Some(value.replace(r"\r\n", "\r\n")),
             ("name", _) => details.name = Some(value.replace('_', " ")),
             ("from", _) => details.from = Some(value.to_string()),
             ("tag", _) => details.fork = format!("-{value}"),

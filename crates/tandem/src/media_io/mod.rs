@@ -106,7 +106,9 @@ impl MediaEngine {
             }
             MediaCommand::SetSide { config, .. } => self.to_thread(config.lease.thread, command),
             // Only the thread that has the session takes notice.
-            MediaCommand::Close { .. } => self.threads.iter().try_for_each(|t| t.send(command.clone())),
+            MediaCommand::Close { .. } | MediaCommand::Press { .. } => {
+                self.threads.iter().try_for_each(|t| t.send(command.clone()))
+            }
         }
     }
 

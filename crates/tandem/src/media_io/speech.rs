@@ -3,7 +3,7 @@
 //! One packet is one `sendto`: a converted packet costs a hundred times its system call.
 
 use super::ports::PortPair;
-use media::{Coding, Relay, Side, Transcoders};
+use media::{Coding, Digit, Press, Relay, Side, Transcoders};
 use rustix::net::SendFlags;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -40,11 +40,27 @@ impl Speech {
         relay: &mut Relay,
     ) {
         let Some(transcoders) = &mut self.transcoders else { return };
-        transcoders.handle_packet(now, side, packet, &mut |made| {
+        let mut lock = relay.digits(side).copied().unwrap_or_default();
+        transcoders.handle_packet(now, side, packet, &mut lock, &mut |made| {
             if send(out, made, to) {
                 relay.count_sent(side.other(), made.len());
             }
         });
+        if let Some(digits) = relay.digits(side) {
+            *digits = lock;
+        }
+    }
+
+    /// Signalling says that the peer on `side` has pressed a digit.
+    pub fn press(&mut self, now: Tick, side: Side, digit: Digit, length: Duration) {
+        if let Some(transcoders) = &mut self.transcoders {
+            transcoders.press(now, side, digit, length);
+        }
+    }
+
+    /// A digit that signalling is to tell.
+    pub fn poll_press(&mut self) -> Option<Press> {
+        self.transcoders.as_mut()?.poll_press()
     }
 
     /// What is due without a packet.

@@ -379,10 +379,7 @@ fn speech_is_converted_between_codecs() {
     world.prepare(2, false);
     let (a, b) = (Peer::new("127.0.0.1"), Peer::new("127.0.0.2"));
     let (lease_a, lease_b) = (world.pool.lease(false).unwrap(), world.pool.lease(false).unwrap());
-    let coding = |codec: codec::Kind| {
-        let payload_type = codec.static_payload_type();
-        Some(media::Coding { codec, payload_type, packet_ms: 20, events: None, gain_db: 0 })
-    };
+    let coding = |codec: codec::Kind| Some(media::Coding::new(codec));
     let side_a = SideConfig { coding: coding(codec::Kind::Pcma), ..a.side(lease_a, Latch::Fixed) };
     let side_b = b.side(lease_b, Latch::Fixed);
     world.send(MediaCommand::Open { session: SESSION, a: side_a, b: Some(side_b) });

@@ -4,7 +4,9 @@ use super::mmsg::{BATCH, Batch};
 use super::ports::{Opened, PortPair, Unopened};
 use super::speech::{self, Speech};
 use super::{Doorbell, MediaSettings};
-use media::{MediaCommand, MediaEvent, PortLease, Relay, RelayEvent, Side, SideConfig, Verdict};
+use media::{
+    Digit, MediaCommand, MediaEvent, Method, PortLease, Press, Relay, RelayEvent, Side, SideConfig, Verdict,
+};
 use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
 use rustix::event::epoll;
@@ -243,10 +245,17 @@ impl MediaThread {
         if let Some(out) = out {
             self.batch.send(out.pair.socket(out_rtcp).as_fd());
         }
+        while let Some(press) = session.speech.poll_press() {
+            (self.events)(pressed(session.id, press));
+        }
         while let Some(event) = session.relay.poll_event() {
             (self.events)(told(session.id, event));
         }
     }
+}
+
+fn pressed(session: MediaSessionId, Press { to, digit, length_ms }: Press) -> MediaEvent {
+    MediaEvent::Pressed { session, to, digit, length_ms }
 }
 
 fn told(session: MediaSessionId, event: RelayEvent) -> MediaEvent {
@@ -276,6 +285,9 @@ impl MediaThread {
             MediaCommand::Open { session, a, b } => self.open(session, a, b),
             MediaCommand::Reopen { session, a, b, figures } => self.reopen(session, a, b, &figures),
             MediaCommand::SetSide { session, side, config } => self.set_side(session, side, config),
+            MediaCommand::Press { session, side, digit, length_ms } => {
+                self.press(session, side, digit, length_ms);
+            }
             MediaCommand::Close { session } => {
                 if let Some(slot) = self.by_id.get(&session).copied() {
                     self.close_slot(slot);
@@ -331,6 +343,27 @@ impl MediaThread {
             self.disconnect(lease, slot);
         }
         self.agree_speech(slot);
+    }
+
+    /// A digit that signalling brought goes on to the other side as that one wants it.
+    fn press(&mut self, id: MediaSessionId, side: Side, digit: Digit, length_ms: u32) {
+        let Some(slot) = self.by_id.get(&id).copied() else { return };
+        let Some(Some(session)) = self.sessions.get_mut(slot) else { return };
+        let Some((a, b)) = session.relay.agreed() else { return };
+        let (from, to) = if side == Side::A { (a, b) } else { (b, a) };
+        let taken = session.relay.digits(side).is_some_and(|lock| lock.admit(&from.digits, Method::Info));
+        if !taken {
+            return;
+        }
+        if to.digits.send == Method::Info {
+            return self.emit(pressed(id, Press { to: side.other(), digit, length_ms }));
+        }
+        session.relay.add_packets();
+        self.agree_speech(slot);
+        let now = self.now;
+        if let Some(Some(session)) = self.sessions.get_mut(slot) {
+            session.speech.press(now, side, digit, Duration::from_millis(length_ms.into()));
+        }
     }
 
     /// Is the lease one of ours, and unused but for `user`?
@@ -502,6 +535,9 @@ impl MediaThread {
                 (port.user == Some((slot, side))).then_some(&port.pair)
             });
             session.speech.go_on(now, ports, &mut session.relay);
+            while let Some(press) = session.speech.poll_press() {
+                (self.events)(pressed(session.id, press));
+            }
         }
     }
 

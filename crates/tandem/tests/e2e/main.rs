@@ -16,6 +16,7 @@ mod demo;
 mod device;
 mod digest;
 mod disk;
+mod dtmf;
 mod failover;
 mod faults;
 mod flood;
