@@ -389,6 +389,7 @@ fn cdr(call: u64) -> Cdr {
         a: leg(1),
         b: leg(2),
         media_relayed: true,
+        silent: Vec::new(),
         attempts: vec![Attempt {
             gateway: named(RoutingGatewayId(2), "vendor-2-1"),
             account: named(AccountId(2), "vendor-2"),

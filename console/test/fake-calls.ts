@@ -201,6 +201,7 @@ export function makeCdr(startMs: number): CdrDetail {
       attempt(gateway, startMs + 12 + failedMs, last),
     ],
     route: routeFor(from.name, from.account, caller, callee),
+    silent: [],
   };
 }
 
@@ -222,6 +223,7 @@ export function makeCall(startMs: number): Call {
   return {
     id: newCallId(),
     state: 'setup',
+    silent: [],
     start: iso(startMs),
     answer: null,
     duration_s: 0,

@@ -110,6 +110,10 @@ pub(crate) fn needed(method: &Method, path: &str) -> Need {
         ["route", "simulate" | "rewrite"] => return Need::One(Right(Area::Routing, Action::View)),
         ["check"] => return Need::One(Right(Area::System, Action::View)),
         ["export"] => return Need::One(Right(Area::System, Action::Export)),
+        // The messages of many calls leave the house as a file.
+        ["captures", "pcap" | "text"] => return Need::One(Right(Area::Calls, Action::Export)),
+        ["captures" | "metrics", ..] => Area::Calls,
+        ["traces" | "monitor" | "log" | "selftest", ..] => Area::System,
         ["overview" | "status" | "live" | "calls", ..] => Area::Calls,
         ["cdrs", ..] => Area::Records,
         ["accounts", _, "ledger" | "payments", ..] => Area::Money,

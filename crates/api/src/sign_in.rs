@@ -424,10 +424,14 @@ pub(crate) async fn guard(State(api): State<Api>, request: Request, next: Next) 
     }
 }
 
+const METRICS: &str = "/metrics";
+
 /// Who sent the request; nobody is needed for what is public.
 async fn admit(api: &Inner, request: &Parts) -> Result<Option<Caller>, Problem> {
     let (method, headers) = (&request.method, &request.headers);
-    let path = request.uri.path().strip_prefix(PREFIX).unwrap_or_default();
+    // `/metrics` stands where scrapers look for it, outside of the API's paths.
+    let path = request.uri.path();
+    let path = if path == METRICS { path } else { path.strip_prefix(PREFIX).unwrap_or_default() };
     let need = rights::needed(method, path);
     if need == Need::Nothing {
         // Signing somebody in from another site would be an attack as well.

@@ -59,6 +59,9 @@ pub struct Cdr {
     pub a: LegRecord,
     pub b: LegRecord,
     pub media_relayed: bool,
+    /// What the media doctor saw (`BEY-13`).
+    #[serde(default)]
+    pub silent: Vec<SilentSide>,
     pub attempts: Vec<Attempt>,
     pub route: RouteExplanation,
 }
@@ -126,6 +129,19 @@ pub struct MediaFigures {
     pub jitter_us: u32,
     /// Where the peer's media came from.
     pub remote: Option<SocketAddr>,
+}
+
+/// A side that was not heard, or not well, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SilentSide {
+    /// The gateway's side; else the caller's.
+    pub gateway: bool,
+    /// Stable key.
+    pub why: String,
+    pub words: String,
+    /// From the answer on, milliseconds: when it was seen, and when it was over (`None`: at the end of the call not yet).
+    pub from_ms: u64,
+    pub until_ms: Option<u64>,
 }
 
 /// One try at one routing gateway.

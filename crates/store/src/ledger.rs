@@ -58,6 +58,17 @@ impl Store {
         Ok(Page { items, next })
     }
 
+    /// The lines of accounts that a call made.
+    pub fn ledger_of_call(&self, call: CallId) -> Result<Vec<LedgerLine>, StoreError> {
+        let sql = format!(
+            "SELECT {LINE_COLUMNS}, crc FROM ledger_entry WHERE seq = ?1 AND call_id = ?2 ORDER BY line"
+        );
+        self.read(|db| match crate::cdrs::find(db, call)? {
+            Some((seq, _)) => db.rows(&sql, &[seq.0.into(), call.0.into()], read_line),
+            None => Ok(Vec::new()),
+        })
+    }
+
     /// Balances as far as the journal has been applied; the brain knows the newest ones.
     pub fn balances(&self) -> Result<BTreeMap<Book, Money>, StoreError> {
         Ok(self.read(balances)?.into_iter().map(|(book, (_, amount))| (book, amount)).collect())

@@ -113,6 +113,7 @@ pub(crate) fn cdr(call: u64) -> Cdr {
         a: leg(call, "a"),
         b: leg(call, "b"),
         media_relayed: true,
+        silent: Vec::new(),
         attempts: vec![
             attempt("vendor-b-1", AttemptResult::Failed(EndReason::GatewayFailure), 503),
             attempt("vendor-a-1", AttemptResult::Answered, 200),

@@ -11,6 +11,7 @@ use crate::show::News;
 use crate::snapshot::Snapshot;
 use crate::vendors::Vendors;
 use billing::ledger::Ledger;
+use diagnosis::Event;
 use media::{MediaCommand, MediaEvent, PortPool};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
@@ -67,6 +68,8 @@ pub struct Switch {
     pub(crate) vendors: Vendors,
     /// For what rules draw.
     pub(crate) random: Random,
+    /// The last message was not dropped unread.
+    heard: bool,
 }
 
 /// What waits for a record to be on disk.
@@ -111,6 +114,7 @@ impl Switch {
             keep_alive: KeepAlive::default(),
             vendors: Vendors::default(),
             random,
+            heard: false,
             config,
             snapshot: snapshot.clone(),
         };
@@ -190,8 +194,17 @@ impl Switch {
                 let heard = self.endpoint.handle_message(now, flow, policy, bytes);
                 self.guard.heard(now.tick, flow.remote.ip(), heard);
             }
-            Verdict::Drop => {}
+            Verdict::Drop => {
+                self.heard = false;
+                return;
+            }
         }
+        self.heard = true;
+    }
+
+    /// Was the last message read? What the guard drops is not worth keeping.
+    pub fn has_heard(&self) -> bool {
+        self.heard
     }
 
     fn on_media(&mut self, now: Now, event: MediaEvent) {
@@ -199,12 +212,14 @@ impl Switch {
             MediaEvent::Ready(leases) => leases.into_iter().for_each(|lease| self.ports.add_ready(lease)),
             MediaEvent::PrepareFailed { wanted, v6 } => self.ports.prepare_failed(wanted, v6),
             MediaEvent::FirstPacket { session, side } => self.with_session(now, session, |switch, call| {
+                switch.tell(call.id, Event::FirstMedia(side));
                 switch.on_first_packet(call, side);
             }),
             MediaEvent::ReopenFailed { session } => self.with_session(now, session, |switch, call| {
                 switch.on_reopen_failed(now, call, session);
             }),
             MediaEvent::Silent { session, side } => self.with_session(now, session, |switch, call| {
+                switch.tell(call.id, Event::MediaStopped(side));
                 switch.on_silence(now, call, side);
             }),
             MediaEvent::Statistics(all) => {
@@ -302,7 +317,10 @@ impl Switch {
         let call = Box::new(Call::new(id, leg, setup, now, self.snapshot.clone()));
         self.legs.insert(leg, id);
         self.calls.insert(id, call);
-        self.with_call(now, id, |switch, call| switch.begin(now, call));
+        self.with_call(now, id, |switch, call| {
+            switch.tell_begin(call);
+            switch.begin(now, call);
+        });
     }
 
     fn on_journaled(&mut self, now: Now, seq: Seq) {

@@ -109,9 +109,11 @@ pub(crate) enum Deadline {
     Figures,
     /// After a restart: the peers are asked for the call; later, what they have not said counts.
     Doubt,
+    /// The media doctor looks at the call.
+    Doctor,
 }
 
-pub(crate) const DEADLINES: usize = 5;
+pub(crate) const DEADLINES: usize = 6;
 
 /// Of a call of the process before this one: is it still there? Its end may have fallen into the gap.
 #[derive(Clone, Copy, Debug)]
@@ -185,6 +187,8 @@ pub(crate) struct Call {
     pub figures_noted: Option<Tick>,
     pub doubt: Option<Doubt>,
     pub deadlines: [Option<Tick>; DEADLINES],
+    /// What the media doctor has seen.
+    pub silent: Vec<cdr::SilentSide>,
 }
 
 impl Call {
@@ -231,6 +235,7 @@ impl Call {
             figures_noted: None,
             doubt: None,
             deadlines: [None; DEADLINES],
+            silent: Vec::new(),
         }
     }
 

@@ -4,6 +4,7 @@ use crate::brain::{Switch, Waiting};
 use crate::interface::{AccountState, ControlId, ControlReply, ControlRequest, Output};
 use crate::load::listed;
 use crate::record::Record;
+use crate::settle;
 use billing::ledger::{Book, Payment, Posting, PostingKind};
 use vocab::{AccountId, CallId, EndReason, EndedBy, Money, Now, Seq};
 
@@ -44,6 +45,10 @@ impl Switch {
                 ids.into_iter().for_each(|id| self.with_call(now, id, |switch, call| switch.show(call)));
                 ControlReply::Done
             }
+            ControlRequest::Describe(call) => match self.calls.get(&call) {
+                Some(call) => ControlReply::Described(Box::new(settle::draft(now, call))),
+                None => ControlReply::NoSuchCall,
+            },
             ControlRequest::Drain => return self.drain(id),
             ControlRequest::HangUpAll => {
                 self.hang_up_all(now);

@@ -6,6 +6,7 @@ use crate::ingress::Rejection;
 use crate::snapshot::{Account, MappingGateway};
 use billing::credit::{self, Credit};
 use billing::pricing::Rounding;
+use diagnosis::Event;
 use params::OverdraftPolicy;
 use std::time::Duration;
 use vocab::leg::LegCommand;
@@ -64,6 +65,7 @@ impl Switch {
         call.explanation.step("money", true, format!("{amount} held for {seconds} s"));
         call.reservation = Some(reservation);
         call.paid_s = Some(seconds);
+        self.tell(call.id, Event::Held { amount, until_s: Some(seconds) });
         Ok(())
     }
 
@@ -118,6 +120,8 @@ impl Switch {
             }
             Credit::Until { talk_s, amount } if self.ledger.extend(reservation, amount).is_ok() => {
                 call.paid_s = Some(talk_s);
+                let amount = self.ledger.held_by(reservation);
+                self.tell(call.id, Event::Held { amount, until_s: Some(talk_s) });
                 true
             }
             Credit::Until { .. } | Credit::Exhausted => false,

@@ -65,7 +65,9 @@ impl Switch {
         };
         call.gateway = Some(gateway.clone());
         call.explanation.step("mapping gateway", true, gateway.name.clone());
-        if let Err(rejection) = self.admit(now, call, &gateway) {
+        let admitted = self.admit(now, call, &gateway);
+        self.tell_parties(call);
+        if let Err(rejection) = admitted {
             return self.reject(now, call, rejection);
         }
         self.set_out(now, call);

@@ -85,10 +85,24 @@ pub enum Input<'a> {
 }
 
 pub enum Output {
-    Send { flow: Flow, bytes: Vec<u8> },
+    Send {
+        flow: Flow,
+        bytes: Vec<u8>,
+    },
     Media(MediaCommand),
-    Journal { seq: Seq, record: Record },
-    Reply { id: ControlId, reply: ControlReply },
+    Journal {
+        seq: Seq,
+        record: Record,
+    },
+    Reply {
+        id: ControlId,
+        reply: ControlReply,
+    },
+    /// What happened to a call, for whoever looks into it. Comes before the messages that follow from it.
+    Told {
+        call: CallId,
+        event: diagnosis::Event,
+    },
 }
 
 /// Requests of operators. Answered by one [`Output::Reply`] each, those that move money after the disk has it.
@@ -122,6 +136,8 @@ pub enum ControlRequest {
     Unregister(Registrant),
     /// Takes our registrations with vendors back; for the stop.
     UnregisterEverywhere,
+    /// The record of a call in progress as far as it is known.
+    Describe(CallId),
     /// Have all calls in progress among the next [`crate::Switch::take_news`].
     ResendLive,
     /// Take no new calls; reply when the last one has ended.
@@ -141,6 +157,7 @@ pub enum ControlReply {
     Refused(String),
     Disconnecting,
     NoSuchCall,
+    Described(Box<cdr::Cdr>),
     Simulated(Box<Simulation>),
     Balances(Vec<AccountState>),
     GatewayLoad {

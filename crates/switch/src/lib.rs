@@ -31,6 +31,7 @@ mod show;
 pub mod snapshot;
 mod talk;
 mod tariff;
+mod tell;
 pub mod vendors;
 
 pub use brain::{Footprint, Switch};

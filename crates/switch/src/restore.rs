@@ -185,6 +185,7 @@ impl Switch {
         let mut call = self.call_again(rebase, placed, &parties, (a, b), flow);
         self.legs.insert(a, call.id);
         self.legs.insert(b, call.id);
+        self.tell_restored(&call);
         match open.answered {
             Some(answered) => {
                 self.go_on(rebase, &mut call, *answered, confirmed, &open.figures, ask_at);
@@ -301,6 +302,7 @@ impl Switch {
         self.set_deadline(call, Deadline::Doubt, Some(ask_at));
         self.watch_credit(call);
         self.set_length_deadline(call);
+        self.call_doctor(now, call);
         // Whether the INVITE had an offer matters until its ACK.
         call.setup.session = (!answered.delayed).then(SessionDescription::default);
         // With the numbers that this process goes on from, so that the next one does not use them twice.

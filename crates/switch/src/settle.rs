@@ -6,6 +6,7 @@ use crate::record::Record;
 use billing::ledger::Settlement;
 use billing::pricing::{self, Rounding};
 use cdr::{AttemptResult, CDR_VERSION, Cdr, LegRecord, MediaFigures, Named, Numbers, Priced};
+use diagnosis::Event;
 use media::SideStatistics;
 use params::Params;
 use std::time::Duration;
@@ -47,7 +48,10 @@ impl Switch {
         }
         let result = if answered { AttemptResult::Answered } else { AttemptResult::Failed(end.reason) };
         self.close_attempt(now, call, result, &Refusal::default());
-        for deadline in [Deadline::Progress, Deadline::Credit, Deadline::Length, Deadline::Doubt] {
+        self.tell(call.id, Event::Ended { reason: end.reason, answered });
+        for deadline in
+            [Deadline::Progress, Deadline::Credit, Deadline::Length, Deadline::Doubt, Deadline::Doctor]
+        {
             self.set_deadline(call, deadline, None);
         }
         call.phase = Phase::Closing(Box::new(end));
@@ -126,6 +130,9 @@ impl Switch {
             Vec::new()
         });
         let booked = !postings.is_empty() || (amount(&sale) == Money::ZERO && amount(&cost) == Money::ZERO);
+        let charged =
+            |p: &Option<Priced>| p.as_ref().map(|p| p.amount).filter(|_| booked && call.answered.is_some());
+        self.tell(call.id, Event::Charged { sale: charged(&sale), cost: charged(&cost) });
         if booked {
             let told = call.snapshot.params.billing_profit_calculate;
             cdr.profit = profit(sale.as_ref(), cost.as_ref()).filter(|_| told);
@@ -245,6 +252,7 @@ pub(crate) fn draft(now: Now, call: &Call) -> Cdr {
         a: leg_record(call, media::Side::A),
         b: leg_record(call, media::Side::B),
         media_relayed: call.relayed,
+        silent: call.silent.clone(),
         attempts,
         route: call.explanation.clone(),
     }

@@ -86,6 +86,7 @@ impl Switch {
             reserved: call.reservation.map_or(Money::ZERO, |r| self.ledger.held_by(r)),
             paid_until_s: call.paid_s,
             media_relayed: call.relayed,
+            silent: call.silent.clone(),
         }
     }
 

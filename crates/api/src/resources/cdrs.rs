@@ -166,6 +166,34 @@ pub struct CdrDetail {
     pub cdr: Cdr,
     pub attempts: Vec<Attempt>,
     pub route: RouteExplanation,
+    /// Sides that were not heard, or not well, and why.
+    pub silent: Vec<SilentSide>,
+}
+
+/// A side that was not heard, or not well, and why.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct SilentSide {
+    /// "caller" or "gateway".
+    pub side: String,
+    /// Stable key.
+    pub why: String,
+    pub text: String,
+    /// When it was seen, since the answer.
+    pub from_ms: u64,
+    /// When it was over; `null`: it still is, or was so at the end.
+    pub until_ms: Option<u64>,
+}
+
+impl From<&cdr::SilentSide> for SilentSide {
+    fn from(silent: &cdr::SilentSide) -> SilentSide {
+        SilentSide {
+            side: if silent.gateway { "gateway" } else { "caller" }.to_owned(),
+            why: silent.why.clone(),
+            text: silent.words.clone(),
+            from_ms: silent.from_ms,
+            until_ms: silent.until_ms,
+        }
+    }
 }
 
 list_query! {
@@ -238,15 +266,20 @@ pub(crate) async fn get_cdr(
     let held = held(&api, &caller);
     let found = found.filter(|record| held.as_ref().is_none_or(|held| held.owns_record(record)));
     let record = found.ok_or_else(|| Problem::not_found("call detail record", &id))?;
-    let mut detail = CdrDetail {
-        cdr: summary(&record),
-        attempts: record.attempts.iter().map(attempt).collect(),
-        route: simulate::explanation(&record.route),
-    };
+    let mut detail = detail(&record);
     if let Some(held) = &held {
         held.mask_detail(&mut detail);
     }
     Ok(Json(detail))
+}
+
+pub(crate) fn detail(record: &cdr::Cdr) -> CdrDetail {
+    CdrDetail {
+        cdr: summary(record),
+        attempts: record.attempts.iter().map(attempt).collect(),
+        route: simulate::explanation(&record.route),
+        silent: record.silent.iter().map(SilentSide::from).collect(),
+    }
 }
 
 fn filter(api: &Api, query: CdrsQuery) -> Result<CdrFilter, Problem> {

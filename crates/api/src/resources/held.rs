@@ -61,6 +61,14 @@ impl Held {
         }
     }
 
+    /// As the media doctor calls the side.
+    fn side_name(&self) -> &'static str {
+        match self.side {
+            Side::Customer => "caller",
+            Side::Vendor => "gateway",
+        }
+    }
+
     pub fn owns_record(&self, record: &cdr::Cdr) -> bool {
         let own = match self.side {
             Side::Customer => record.account.as_ref().map(|a| a.id),
@@ -113,11 +121,13 @@ impl Held {
     pub fn mask_detail(&self, detail: &mut CdrDetail) {
         self.mask_record(&mut detail.cdr);
         detail.attempts.clear();
+        detail.silent.retain(|s| s.side == self.side_name());
         detail.route.steps.clear();
         detail.route.candidates.clear();
     }
 
     pub fn mask_call(&self, call: &mut Call) {
+        call.silent.retain(|s| s.side == self.side_name());
         match self.side {
             Side::Customer => {
                 call.vendor = None;

@@ -279,6 +279,7 @@ impl StandIn {
     fn reply(&self, request: ControlRequest) -> ControlReply {
         let mut state = self.state.lock().unwrap();
         match request {
+            ControlRequest::Describe(_) => ControlReply::NoSuchCall,
             ControlRequest::Pay { account, kind, amount, by, note, key } => {
                 if let Some((seq, posting)) = key.as_ref().and_then(|k| state.keys.get(k)).cloned() {
                     let same = posting.entries[0].book == Book::Account(account)
@@ -464,6 +465,7 @@ pub fn live_call(number: u64, caller: &str, state: CallState) -> LiveCall {
         reserved: Money(3_000_000),
         paid_until_s: Some(60),
         media_relayed: true,
+        silent: Vec::new(),
     }
 }
 
@@ -499,6 +501,7 @@ pub fn record(number: u64) -> Cdr {
         a: leg("a"),
         b: leg("b"),
         media_relayed: true,
+        silent: Vec::new(),
         attempts: vec![cdr::Attempt {
             gateway: Named { id: RoutingGatewayId(1), name: "vendor-a-1".into() },
             account: Named { id: AccountId(2), name: "vendor-a".into() },

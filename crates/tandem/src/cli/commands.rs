@@ -2,6 +2,7 @@
 //! else in words.
 
 use super::client::{Client, segment};
+use super::seeing;
 use super::table::{fields, table};
 use super::{
     AccountCommand, CallsCommand, CdrCommand, CdrFilter, ClientArgs, Command, Failure, Out, ParamCommand,
@@ -23,6 +24,10 @@ pub fn remote(command: Command) -> Result<(), Failure> {
         Command::Route { command: RouteCommand::Simulate { from, caller, called, client } } => {
             with(&client, |c, out| simulate(c, out, &from, &caller, &called))
         }
+        Command::Monitor { command } => seeing::monitor(command),
+        Command::Selftest { client } => with(&client, seeing::self_test),
+        Command::Log { command } => seeing::log(command),
+        Command::Trace { command } => seeing::trace(command),
         Command::Rates { command } => super::rates::rates(command),
         Command::Rewrite { command } => rewrite(&command),
         Command::Phones { command } => super::phones::phones(command),
@@ -220,6 +225,16 @@ fn calls(command: CallsCommand) -> Result<(), Failure> {
                 );
                 if items(list).is_empty() { "No calls in progress.".into() } else { shown }
             })
+        }),
+        CallsCommand::Analyse { id, client } => with(&client, |c, out| seeing::analyse(&id, c, out)),
+        CallsCommand::Pcap { id, output, client } => with(&client, |c, out| {
+            seeing::save(&format!("/calls/{}/pcap", segment(&id)), &[], &output, c, out)
+        }),
+        CallsCommand::Text { id, client } => {
+            with(&client, |c, out| out.text(&c.get_text(&format!("/calls/{}/text", segment(&id)), &[])?))
+        }
+        CallsCommand::Evidence { id, output, client } => with(&client, |c, out| {
+            seeing::save(&format!("/calls/{}/evidence", segment(&id)), &[], &output, c, out)
         }),
         CallsCommand::Kill { ids, all: every, reason, client } => with(&client, |c, out| {
             let ids = if every {

@@ -6,6 +6,7 @@ mod commands;
 mod folders;
 mod phones;
 mod rates;
+mod seeing;
 mod table;
 
 use crate::settings::{Listener, Overrides, PortRange};
@@ -57,6 +58,21 @@ enum Command {
     Calls {
         #[command(subcommand)]
         command: CallsCommand,
+    },
+    /// Traces of calls and registrations, and exports of what was seen
+    Trace {
+        #[command(subcommand)]
+        command: TraceCommand,
+    },
+    /// Figures of the machine and the switch: now, and how they were
+    Monitor {
+        #[command(subcommand)]
+        command: MonitorCommand,
+    },
+    /// The system log and its levels
+    Log {
+        #[command(subcommand)]
+        command: LogCommand,
     },
     /// Call detail records
     Cdr {
@@ -133,6 +149,11 @@ enum Command {
         #[command(flatten)]
         client: ClientArgs,
     },
+    /// Place a call through the switch with its own customer and vendor, and say what was seen
+    Selftest {
+        #[command(flatten)]
+        client: ClientArgs,
+    },
     /// System parameters
     Param {
         #[command(subcommand)]
@@ -165,6 +186,120 @@ enum JournalCommand {
         /// Print the findings as JSON
         #[arg(long)]
         json: bool,
+    },
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum TraceWhat {
+    Calls,
+    Registers,
+}
+
+/// Which of what was seen; every part that is given must fit.
+#[derive(Clone, Debug, Default, Args)]
+struct CaptureFilter {
+    #[arg(long)]
+    account: Option<String>,
+    /// Mapping or routing gateway
+    #[arg(long)]
+    gateway: Option<String>,
+    /// Part of the caller's or called number
+    #[arg(long)]
+    number: Option<String>,
+    /// IP address of a peer
+    #[arg(long)]
+    address: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum TraceCommand {
+    /// Write calls or registrations into trace files
+    On {
+        #[arg(value_enum)]
+        what: TraceWhat,
+        /// Switches itself off after so many minutes
+        #[arg(long)]
+        minutes: Option<u32>,
+        #[command(flatten)]
+        filter: CaptureFilter,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Stop writing; what is written stays
+    Off {
+        #[arg(value_enum)]
+        what: TraceWhat,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// What is traced, and what became of it
+    Status {
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Print the newest part of a trace
+    Show {
+        #[arg(value_enum)]
+        what: TraceWhat,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Save the messages of calls that are still held as a pcap file
+    Pcap {
+        #[arg(short, long)]
+        output: PathBuf,
+        #[command(flatten)]
+        filter: CaptureFilter,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Registrations seen lately, and what is wrong with them
+    Registrations {
+        #[command(flatten)]
+        filter: CaptureFilter,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum MonitorCommand {
+    /// The figures of this moment
+    Now {
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Samples of the past
+    History {
+        /// Seconds between samples: 10, 60 or 600
+        #[arg(long, default_value_t = 10)]
+        step: u32,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum LogCommand {
+    /// Print the newest part of the log
+    Show {
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// What is logged
+    Levels {
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Log another level from now on, until the next start: of everything, or of one module
+    Set {
+        /// error, warn, info, debug, trace or off; default takes the setting away
+        level: String,
+        /// Like sip, or tandem::tcp
+        #[arg(long)]
+        module: Option<String>,
+        #[command(flatten)]
+        client: ClientArgs,
     },
 }
 
@@ -211,6 +346,34 @@ enum CallsCommand {
         /// Only calls in which this text occurs
         #[arg(long)]
         search: Option<String>,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Say what is wrong with a call, in progress or ended, and draw its ladder
+    Analyse {
+        id: String,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Save the messages of a call as a pcap file
+    Pcap {
+        id: String,
+        #[arg(short, long)]
+        output: PathBuf,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Print the messages and events of a call
+    Text {
+        id: String,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Save all that is known of a call in one file
+    Evidence {
+        id: String,
+        #[arg(short, long)]
+        output: PathBuf,
         #[command(flatten)]
         client: ClientArgs,
     },
