@@ -662,6 +662,8 @@ export const en = {
     gateway_cps_limit: 'CPS limit of the gateway',
     gateway_concurrency_limit: 'Concurrency limit of the gateway',
     account_limit: 'Limit of the account',
+    account_minutes_used: 'Minutes of the day or month used up',
+    account_money_used: 'Money of the day or month used up',
     phone_limit: 'Limit of the phone',
     number_limit: 'Limit of the number',
     system_limit: 'Limit of the switch',

@@ -674,6 +674,8 @@ export const es: Messages = {
     gateway_cps_limit: 'Límite de CPS del gateway',
     gateway_concurrency_limit: 'Límite de simultáneas del gateway',
     account_limit: 'Límite de la cuenta',
+    account_minutes_used: 'Minutos del día o del mes agotados',
+    account_money_used: 'Dinero del día o del mes agotado',
     phone_limit: 'Límite del teléfono',
     number_limit: 'Límite del número',
     system_limit: 'Límite del conmutador',

@@ -657,6 +657,8 @@ export const zh: Messages = {
     gateway_cps_limit: '网关 CPS 达到上限',
     gateway_concurrency_limit: '网关并发达到上限',
     account_limit: '账户达到上限',
+    account_minutes_used: '当日或当月分钟数已用完',
+    account_money_used: '当日或当月金额已用完',
     phone_limit: '话机达到上限',
     number_limit: '号码达到上限',
     system_limit: '交换机达到上限',

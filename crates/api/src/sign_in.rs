@@ -62,9 +62,18 @@ impl Caller {
         self.rights.contains(&right)
     }
 
-    /// Nobody who is held to one account learns that there are others.
+    /// Nobody who is held to one account learns that there are others; an agent sees those below it.
+    pub fn sight(&self, config: &store::Config) -> Sight {
+        Sight(self.account.map(|own| config.below(own.0).into_iter().map(AccountId).collect()))
+    }
+}
+
+/// The accounts that a caller sees; `None`: all.
+pub(crate) struct Sight(Option<std::collections::BTreeSet<AccountId>>);
+
+impl Sight {
     pub fn sees(&self, account: AccountId) -> bool {
-        self.account.is_none_or(|own| own == account)
+        self.0.as_ref().is_none_or(|own| own.contains(&account))
     }
 }
 

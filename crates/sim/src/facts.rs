@@ -37,6 +37,12 @@ pub fn of_cdr(cdr: &Cdr, key: &str) -> Option<String> {
         "prefix" => cdr.sale.as_ref().map_or("none".into(), |p| p.prefix.clone()),
         "fee" => amount(&cdr.sale),
         "cost" => amount(&cdr.cost),
+        "agents" => {
+            let share =
+                |a: &cdr::AgentShare| format!("{}:{}:{}", a.account.name, a.price.amount, a.commission);
+            list(cdr.agents.iter().map(share).collect())
+        }
+        "tax" => cdr.tax.map_or("none".into(), |t| t.to_string()),
         "profit" => cdr.profit.map_or("none".into(), |p| p.to_string()),
         "caller" => cdr.caller.received.clone(),
         "called" => cdr.called.received.clone(),
@@ -60,8 +66,9 @@ pub fn of_cdr(cdr: &Cdr, key: &str) -> Option<String> {
 /// I3: what the CDR says was charged follows from its own terms, worked out with fractions. Default rounding: a
 /// started second counts from 50 ms on, fees have 4 decimals, rounded up.
 pub fn judge_charge(cdr: &Cdr) -> Result<(), String> {
-    for (side, priced) in [("sale", &cdr.sale), ("cost", &cdr.cost)] {
-        let Some(priced) = priced else { continue };
+    let sale = cdr.sale.iter().map(|priced| ("sale", priced));
+    let agents = cdr.agents.iter().map(|agent| ("agent", &agent.price));
+    for (side, priced) in sale.chain(agents).chain(cdr.cost.iter().map(|priced| ("cost", priced))) {
         let billed = billed_seconds(cdr.talk_ms);
         if priced.billed_s > billed || (side == "cost" && priced.billed_s != billed) {
             return Err(format!("{side}: {} s billed of a talk of {} ms", priced.billed_s, cdr.talk_ms));
@@ -69,6 +76,14 @@ pub fn judge_charge(cdr: &Cdr) -> Result<(), String> {
         let want = charge(priced);
         if priced.amount != want {
             return Err(format!("{side}: charged {}, should be {want}: {priced:?}", priced.amount));
+        }
+    }
+    let prices = cdr.sale.iter().chain(cdr.agents.iter().map(|agent| &agent.price));
+    for (below, agent) in prices.zip(&cdr.agents) {
+        if agent.commission.0 != below.amount.0 - agent.price.amount.0
+            || agent.price.billed_s != below.billed_s
+        {
+            return Err(format!("{agent:?} above a price of {}", below.amount));
         }
     }
     Ok(())

@@ -29,6 +29,8 @@ pub struct CdrFilter {
     /// Start before.
     pub to: Option<Utc>,
     pub account: Option<AccountId>,
+    /// The customer's account is one of these; of any, when there are none.
+    pub within: Vec<AccountId>,
     pub mapping_gateway: Option<MappingGatewayId>,
     pub routing_gateway: Option<RoutingGatewayId>,
     /// The vendor's account.
@@ -155,6 +157,10 @@ impl CdrFilter {
         query.when(self.from.map(utc_ms), "start_ms >= ?");
         query.when(self.to.map(utc_ms), "start_ms < ?");
         query.when(self.account.map(|id| id.0), "account_id = ?");
+        if !self.within.is_empty() {
+            let ids: Vec<String> = self.within.iter().map(AccountId::to_string).collect();
+            query.conditions.push_str(&format!(" AND account_id IN ({})", ids.join(", ")));
+        }
         query.when(self.mapping_gateway.map(|id| id.0), "mapping_gateway_id = ?");
         query.when(self.routing_gateway.map(|id| id.0), "routing_gateway_id = ?");
         query.when(self.vendor.map(|id| id.0), "vendor_id = ?");

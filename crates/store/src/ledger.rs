@@ -186,7 +186,7 @@ impl<'a> Lines<'a> {
         mut line: u32,
         posting: &'a Posting,
     ) -> Result<u32, StoreError> {
-        let currency = currency_of(posting)?;
+        let currency = posting.currency;
         for entry in &posting.entries {
             let start = self.values.len();
             self.values.extend([
@@ -252,15 +252,6 @@ fn write_key(db: &Connection, seq: Seq, key: &str, posting: &Posting) -> Result<
     db.run("DELETE FROM pending_payment WHERE posting_key = ?1", &[key.into()]).map(|_| ())
 }
 
-/// Every posting has a side that belongs to a currency.
-pub(crate) fn currency_of(posting: &Posting) -> Result<Currency, StoreError> {
-    let found = posting.entries.iter().find_map(|entry| match entry.book {
-        Book::Account(_) => None,
-        Book::Cash(c) | Book::Revenue(c) | Book::Cost(c) => Some(c),
-    });
-    found.ok_or_else(|| StoreError::corrupt("a posting without a currency"))
-}
-
 /// Columns of a line, in the order of its checksum.
 pub(crate) const LINE_COLUMNS: &str =
     "seq, line, book, currency, amount, balance_after, kind, call_id, posted_at,
@@ -295,6 +286,7 @@ pub(crate) fn book_text(book: Book) -> String {
         Book::Cash(c) => format!("cash:{c}"),
         Book::Revenue(c) => format!("revenue:{c}"),
         Book::Cost(c) => format!("cost:{c}"),
+        Book::Income { agent, currency } => format!("income:{currency}:{agent}"),
     }
 }
 
@@ -306,6 +298,10 @@ pub(crate) fn read_book(text: &str) -> Result<Book, StoreError> {
             "cash" => Book::Cash(Currency::parse(of)?),
             "revenue" => Book::Revenue(Currency::parse(of)?),
             "cost" => Book::Cost(Currency::parse(of)?),
+            "income" => {
+                let (currency, agent) = of.split_once(':')?;
+                Book::Income { agent: AccountId(agent.parse().ok()?), currency: Currency::parse(currency)? }
+            }
             _ => return None,
         })
     };
@@ -320,13 +316,17 @@ pub(crate) fn read_currency(text: &str) -> Result<Currency, StoreError> {
     Currency::parse(text).ok_or_else(|| StoreError::corrupt(format!("{text:?} is no currency")))
 }
 
-const KINDS: [(PostingKind, &str); 6] = [
+const KINDS: [(PostingKind, &str); 10] = [
     (PostingKind::Opening, "opening"),
     (PostingKind::Payment, "payment"),
     (PostingKind::Refund, "refund"),
     (PostingKind::Correction, "correction"),
     (PostingKind::CallCharge, "call_charge"),
     (PostingKind::CallCost, "call_cost"),
+    (PostingKind::AgentCharge, "agent_charge"),
+    (PostingKind::Credit, "credit"),
+    (PostingKind::Payout, "payout"),
+    (PostingKind::Transfer, "transfer"),
 ];
 
 pub(crate) fn kind_text(kind: PostingKind) -> &'static str {
@@ -349,6 +349,7 @@ mod tests {
             Book::Cash(Currency::USD),
             Book::Revenue(Currency::USD),
             Book::Cost(Currency::USD),
+            Book::Income { agent: AccountId(7), currency: Currency::USD },
         ] {
             assert_eq!(read_book(&book_text(book)).unwrap(), book);
         }

@@ -46,6 +46,7 @@ mod sql;
 mod store;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod zones;
 
 pub use applier::Applier;

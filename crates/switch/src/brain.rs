@@ -5,6 +5,7 @@ use crate::guard::{Guard, Verdict};
 use crate::interface::{ControlId, Input, Output, Restore, SwitchConfig};
 use crate::keep_alive::KeepAlive;
 use crate::load::Meters;
+use crate::quota::Usage;
 use crate::record::Record;
 use crate::registrar::Registrar;
 use crate::show::News;
@@ -20,7 +21,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use vocab::leg::{FromLeg, LegCommand, LegEvent};
 use vocab::{
-    CallId, Currency, EndReason, EndedBy, Flow, IdMap, LegId, MediaSessionId, Money, Now, Random, Seq, Tick,
+    AccountId, CallId, Currency, EndReason, EndedBy, Flow, IdMap, LegId, MediaSessionId, Money, Now, Random,
+    Seq, Tick,
 };
 
 /// New calls are refused while more records than this wait for the disk (`R-06`): bounds the memory of the queue.
@@ -60,6 +62,7 @@ pub struct Switch {
     pub(crate) wrong_answers: HashMap<String, (u32, Tick)>,
     /// Revenue and cost since the start, by currency.
     pub(crate) turnover: BTreeMap<Currency, (Money, Money)>,
+    pub(crate) usage: HashMap<AccountId, Usage>,
     pub(crate) last_call_id: CallId,
     next_media_session: u64,
     pub(crate) guard: Guard,
@@ -107,6 +110,7 @@ impl Switch {
             keys: HashMap::new(),
             wrong_answers: HashMap::new(),
             turnover: BTreeMap::new(),
+            usage: HashMap::new(),
             last_call_id: CallId(0),
             next_media_session: 0,
             guard: Guard::new(random.next_u64()),

@@ -28,6 +28,16 @@ pub(crate) struct Applied {
     pub rate: Rate,
 }
 
+/// Somebody who pays for the call: the customer, or an agent above it (`BIL-9`).
+#[derive(Debug)]
+pub(crate) struct Payer {
+    pub account: Arc<Account>,
+    pub sale: Applied,
+    pub reservation: Option<ReservationId>,
+    /// Whole seconds of talk that are paid for; `None`: not bounded by this account's money.
+    pub paid_s: Option<u64>,
+}
+
 /// Where a call stands. Each arm holds what exists only then.
 #[derive(Debug)]
 pub(crate) enum Phase {
@@ -146,11 +156,9 @@ pub(crate) struct Call {
     pub called: Option<DialString>,
     /// What is drawn for this call follows from it.
     pub pick: u64,
-    pub sale: Option<Applied>,
+    /// The customer, then its agents from the nearest to the topmost; empty until their rates are known.
+    pub payers: Vec<Payer>,
     pub rounding: Rounding,
-    pub reservation: Option<ReservationId>,
-    /// Whole seconds of talk that are paid for; `None`: not bounded by money.
-    pub paid_s: Option<u64>,
     pub explanation: RouteExplanation,
     pub candidates: VecDeque<Candidate>,
     /// The phone that is called, while it is one of ours.
@@ -208,10 +216,8 @@ impl Call {
             caller: String::new(),
             called: None,
             pick: 0,
-            sale: None,
+            payers: Vec::new(),
             rounding: Rounding::default(),
-            reservation: None,
-            paid_s: None,
             explanation: RouteExplanation::default(),
             candidates: VecDeque::new(),
             phone: None,
@@ -237,6 +243,16 @@ impl Call {
             deadlines: [None; DEADLINES],
             silent: Vec::new(),
         }
+    }
+
+    /// The customer's rate.
+    pub fn sale(&self) -> Option<&Applied> {
+        self.payers.first().map(|payer| &payer.sale)
+    }
+
+    /// Whole seconds of talk that every payer has paid for; `None`: not bounded by money.
+    pub fn paid_s(&self) -> Option<u64> {
+        self.payers.iter().filter_map(|payer| payer.paid_s).min()
     }
 
     pub fn b(&self) -> Option<LegId> {

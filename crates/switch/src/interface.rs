@@ -51,6 +51,17 @@ pub struct Restore {
     pub keys: Vec<(String, Seq, Posting)>,
     /// What was registered.
     pub registrations: Vec<Registered>,
+    /// What calls have used, in the order of time, from a month ago on.
+    pub used: Vec<Used>,
+}
+
+/// Talk and money of an account's finished calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Used {
+    pub account: AccountId,
+    pub at: Utc,
+    pub seconds: u64,
+    pub amount: Money,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -111,6 +122,14 @@ pub enum ControlRequest {
     Pay {
         account: AccountId,
         kind: PostingKind,
+        amount: Money,
+        by: String,
+        note: String,
+        key: Option<String>,
+    },
+    Transfer {
+        from: AccountId,
+        to: AccountId,
         amount: Money,
         by: String,
         note: String,

@@ -21,6 +21,7 @@ pub mod live;
 mod load;
 mod media_plan;
 mod phones;
+mod quota;
 pub mod record;
 pub mod registrar;
 mod registration;

@@ -67,6 +67,20 @@ pub struct CdrRate {
     pub amount: Money,
 }
 
+/// An agent's part in a call of an account below it.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct AgentShare {
+    pub id: String,
+    pub account: String,
+    /// What the agent pays.
+    #[schema(value_type = String)]
+    pub fee: Money,
+    /// What the account directly below it pays, less its own fee.
+    #[schema(value_type = String)]
+    pub commission: Money,
+    pub rate: CdrRate,
+}
+
 /// Media of one side as the relay saw it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct MediaFigures {
@@ -137,6 +151,11 @@ pub struct Cdr {
     /// What the customer pays.
     #[schema(value_type = Option<String>)]
     pub fee: Option<Money>,
+    /// Tax on the fee, by the account's tax rate; not part of it.
+    #[schema(value_type = Option<String>)]
+    pub tax: Option<Money>,
+    /// The agents above the customer, from the nearest to the topmost.
+    pub agents: Vec<AgentShare>,
     /// What the vendor is owed.
     #[schema(value_type = Option<String>)]
     pub cost: Option<Money>,
@@ -242,9 +261,18 @@ pub(crate) async fn list_cdrs(
         ];
         held.refuse_probing(&given, query.sort.as_deref())?;
     }
+    let mut query = query;
+    // Whether there is an account of this name is told of its own only.
+    let asked_for = query.account.take_if(|_| held.is_some());
     let mut filter = filter(&api, query)?;
     if let Some(held) = &held {
         held.narrow(&mut filter);
+        let found = asked_for.as_ref().map(|name| documents::find::<config::Account>(&api, name));
+        match found.map(|account| account.map(|account| AccountId(account.id))) {
+            Some(Ok(id)) if held.owns(id) => filter.account = Some(id),
+            Some(_) => return Ok(Json(Page { items: Vec::new(), next_cursor: None, total: None })),
+            None => {}
+        }
     }
     let page = api.store(move |store| store.cdrs(&filter, asked.cursor.as_deref(), limit)).await?;
     let mut items: Vec<Cdr> = page.items.iter().map(summary).collect();
@@ -291,6 +319,7 @@ fn filter(api: &Api, query: CdrsQuery) -> Result<CdrFilter, Problem> {
             .ok_or_else(|| Problem::field("end_reason", "is not in the table of end reasons"))
     });
     Ok(CdrFilter {
+        within: Vec::new(),
         from: query.from.map(|t| t.0),
         to: query.to.map(|t| t.0),
         account: account("account", query.account)?,
@@ -388,6 +417,8 @@ pub(crate) fn summary(record: &cdr::Cdr) -> Cdr {
         rate: record.sale.as_ref().map(rate),
         cost_rate: record.cost.as_ref().map(rate),
         fee: record.sale.as_ref().map(|s| s.amount),
+        tax: record.tax,
+        agents: record.agents.iter().map(agent_share).collect(),
         cost: record.cost.as_ref().map(|c| c.amount),
         profit: record.profit,
         currency,
@@ -403,6 +434,16 @@ pub(crate) fn summary(record: &cdr::Cdr) -> Cdr {
         user_agent_a: record.a.user_agent.clone(),
         user_agent_b: record.b.user_agent.clone(),
         attempts_count: u32::try_from(record.attempts.len()).unwrap_or(u32::MAX),
+    }
+}
+
+fn agent_share(share: &cdr::AgentShare) -> AgentShare {
+    AgentShare {
+        id: share.account.id.to_string(),
+        account: share.account.name.to_string(),
+        fee: share.price.amount,
+        commission: share.commission,
+        rate: rate(&share.price),
     }
 }
 

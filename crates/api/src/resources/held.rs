@@ -1,11 +1,13 @@
 //! What somebody sees who is held to one account: that account's calls and records, and of them only that side. A
-//! customer never learns which vendor carried a call and what that cost, a vendor never who paid how much for it.
+//! customer never learns which vendor carried a call and what that cost, a vendor never who paid how much for it. An
+//! agent sees the calls of all accounts below it, with the prices up to its own, and not those of agents above it.
 
 use super::calls::{Call, CallLeg};
 use super::cdrs::{Cdr, CdrDetail, MediaFigures};
 use crate::problem::Problem;
 use crate::server::Inner;
 use crate::sign_in::Caller;
+use std::collections::BTreeSet;
 use store::config::AccountKind;
 use switch::live::LiveCall;
 use vocab::AccountId;
@@ -18,7 +20,10 @@ enum Side {
 
 pub(crate) struct Held {
     pub account: AccountId,
-    name: String,
+    /// Its name, and those of the accounts below it.
+    names: BTreeSet<String>,
+    /// The same by id.
+    accounts: BTreeSet<AccountId>,
     side: Side,
 }
 
@@ -31,14 +36,17 @@ pub(crate) fn held(api: &Inner, caller: &Caller) -> Option<Held> {
         Some(AccountKind::Vendor) => Side::Vendor,
         _ => Side::Customer,
     };
-    Some(Held { account, name: stored.map(|s| s.document.name.clone()).unwrap_or_default(), side })
+    let accounts = config.below(account.0);
+    let names = accounts.iter().filter_map(|id| Some(config.accounts.get(*id)?.document.name.clone()));
+    let names = names.collect();
+    Some(Held { account, names, accounts: accounts.into_iter().map(AccountId).collect(), side })
 }
 
 impl Held {
     /// Narrows a query of records to those of the account.
     pub fn narrow(&self, filter: &mut store::CdrFilter) {
         match self.side {
-            Side::Customer => filter.account = Some(self.account),
+            Side::Customer => filter.within = self.accounts.iter().copied().collect(),
             Side::Vendor => filter.vendor = Some(self.account),
         }
     }
@@ -74,7 +82,11 @@ impl Held {
             Side::Customer => record.account.as_ref().map(|a| a.id),
             Side::Vendor => record.vendor.as_ref().map(|v| v.id),
         };
-        own == Some(self.account)
+        own.is_some_and(|own| self.owns(own))
+    }
+
+    pub fn owns(&self, account: AccountId) -> bool {
+        self.accounts.contains(&account)
     }
 
     pub fn owns_call(&self, call: &LiveCall) -> bool {
@@ -82,7 +94,7 @@ impl Held {
             Side::Customer => call.account.as_deref(),
             Side::Vendor => call.vendor.as_deref(),
         };
-        own == Some(self.name.as_str())
+        own.is_some_and(|own| self.names.contains(own))
     }
 
     pub fn mask_record(&self, record: &mut Cdr) {
@@ -90,6 +102,9 @@ impl Held {
         record.end_text = None;
         match self.side {
             Side::Customer => {
+                // The agents above this one are none of its business.
+                let own = record.agents.iter().position(|agent| agent.id == self.account.to_string());
+                record.agents.truncate(own.map_or(0, |own| own + 1));
                 record.vendor = None;
                 record.routing_gateway = None;
                 record.cost = None;
@@ -106,6 +121,8 @@ impl Held {
                 record.account = None;
                 record.mapping_gateway = None;
                 record.fee = None;
+                record.tax = None;
+                record.agents.clear();
                 record.rate = None;
                 record.billed_s = 0;
                 record.media_a = MediaFigures::default();

@@ -61,6 +61,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(accounts::list_accounts, accounts::create_account))
         .routes(routes!(accounts::get_account, accounts::update_account, accounts::delete_account))
         .routes(routes!(ledger::pay))
+        .routes(routes!(ledger::transfer))
         .routes(routes!(ledger::list_ledger))
         .routes(routes!(rate_groups::list_rate_groups, rate_groups::create_rate_group))
         .routes(routes!(
@@ -131,6 +132,11 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
 /// Default of fields that are on until switched off.
 fn yes() -> bool {
     true
+}
+
+/// Default of time zones.
+fn utc_zone() -> String {
+    "UTC".to_owned()
 }
 
 /// Default of fields that count from one.
