@@ -468,6 +468,10 @@ export const en = {
       correction: 'Correction',
       call_charge: 'Call',
       call_cost: 'Call cost',
+      agent_charge: 'Call of an account below',
+      credit: 'Credit',
+      payout: 'Payout to a vendor',
+      transfer: 'Transfer',
     },
   },
   gateways: {

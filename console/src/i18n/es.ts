@@ -476,6 +476,10 @@ export const es: Messages = {
       correction: 'Corrección',
       call_charge: 'Llamada',
       call_cost: 'Costo de llamada',
+      agent_charge: 'Llamada de una cuenta inferior',
+      credit: 'Abono',
+      payout: 'Pago a un proveedor',
+      transfer: 'Transferencia',
     },
   },
   gateways: {

@@ -467,6 +467,10 @@ export const zh: Messages = {
       correction: '更正',
       call_charge: '通话',
       call_cost: '通话成本',
+      agent_charge: '下级账户的通话',
+      credit: '赠送',
+      payout: '支付给供应商',
+      transfer: '转账',
     },
   },
   gateways: {

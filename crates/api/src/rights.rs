@@ -117,6 +117,7 @@ pub(crate) fn needed(method: &Method, path: &str) -> Need {
         ["overview" | "status" | "live" | "calls", ..] => Area::Calls,
         ["cdrs", ..] => Area::Records,
         ["accounts", _, "ledger" | "payments" | "transfers", ..] => Area::Money,
+        ["reratings", ..] => Area::Money,
         ["accounts", ..] => Area::Accounts,
         ["rate-groups", ..] => Area::Rates,
         ["mapping-gateways" | "routing-gateways", ..] => Area::Routing,

@@ -41,6 +41,9 @@ const WORKLOAD: Duration = Duration::from_secs(60);
 /// After the last call everything must come to an end by itself: ringing, media watch, longest call, transactions.
 const AFTERMATH: Duration = Duration::from_secs(260);
 
+/// The customer with the longest row of agents, and these.
+const MOST_PAYERS: usize = 5;
+
 /// The way to a peer and back, and its thoughts.
 const REACTION: Duration = Duration::from_millis(500);
 /// A second crash after less than this meets calls still in doubt.
@@ -193,7 +196,7 @@ impl Campaign {
             self.act();
             let footprint = self.world.switch().footprint();
             let held = self.world.switch().ledger().open_reservations();
-            if held > footprint.calls {
+            if held > footprint.calls * MOST_PAYERS {
                 return Err(format!("I4: {held} reservations for {} calls", footprint.calls).into());
             }
         }
@@ -348,7 +351,8 @@ impl Campaign {
                     if !ended.insert(cdr.call) {
                         return Err(about(id, format!("I2: two CDRs of call {}", cdr.call)));
                     }
-                    facts::judge_charge(cdr).map_err(|e| about(id, format!("I3: {e}")))?;
+                    facts::judge_charge(cdr, &self.world.business.parameters()?)
+                        .map_err(|e| about(id, format!("I3: {e}")))?;
                     judge_postings(cdr, postings).map_err(|e| about(id, format!("I3: {e}")))?;
                     self.judge_reason(cdr)?;
                 }

@@ -45,6 +45,8 @@ pub struct CdrFilter {
     pub ended_by: Option<EndedBy>,
     pub answered: Option<bool>,
     pub min_talk_ms: Option<u64>,
+    /// Sold for less than it cost (`BIL-18`), or not.
+    pub below_cost: Option<bool>,
     /// Stands anywhere in the record: names, Call-IDs, addresses, words.
     pub text: Option<String>,
 }
@@ -177,6 +179,10 @@ impl CdrFilter {
         query.when(self.answered.filter(|yes| *yes).map(i64::from), "answer_ms IS NOT NULL AND ? = 1");
         query.when(self.answered.filter(|yes| !*yes).map(i64::from), "answer_ms IS NULL AND ? = 0");
         query.when(self.min_talk_ms, "talk_ms >= ?");
+        // A profit is written as a decimal, below zero with a minus in front.
+        query.when(self.below_cost.filter(|yes| *yes).map(|_| "-%"), "profit LIKE ?");
+        query
+            .when(self.below_cost.filter(|yes| !*yes).map(|_| "-%"), "(profit IS NULL OR profit NOT LIKE ?)");
         query.when(
             self.text.as_deref().map(|t| containing(&t.to_lowercase())),
             "LOWER(body) LIKE ? ESCAPE '!'",

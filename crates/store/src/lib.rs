@@ -37,6 +37,7 @@ mod monitor;
 mod people;
 mod rates;
 mod registrations;
+pub mod reratings;
 mod restore;
 mod rewriting;
 #[cfg(test)]

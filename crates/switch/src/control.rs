@@ -115,11 +115,16 @@ impl Switch {
     fn account_states(&self, wanted: Vec<AccountId>) -> Vec<AccountState> {
         let all = || self.snapshot.accounts.keys().copied().collect();
         let ids = if wanted.is_empty() { all() } else { wanted };
+        let income = |agent| {
+            let currency = self.snapshot.accounts.get(&agent).map(|account| account.terms.currency);
+            currency.map_or(Money::ZERO, |currency| self.ledger.balance(Book::Income { agent, currency }))
+        };
         let state = |account| AccountState {
             account,
             balance: self.ledger.balance(Book::Account(account)),
             reserved: self.ledger.reserved(account),
             available: self.ledger.available(account),
+            income: income(account),
             calls: self.meters.account(account).calls,
         };
         ids.into_iter().map(state).collect()

@@ -198,6 +198,8 @@ pub struct AccountState {
     pub reserved: Money,
     /// What may still be spent; `None`: no bound.
     pub available: Option<Money>,
+    /// What the accounts directly below an agent were charged for their calls.
+    pub income: Money,
     pub calls: u32,
 }
 

@@ -25,6 +25,7 @@ mod quota;
 pub mod record;
 pub mod registrar;
 mod registration;
+pub mod rerate;
 mod restore;
 mod rewriting;
 mod settle;

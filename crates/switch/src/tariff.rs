@@ -42,7 +42,12 @@ pub(crate) fn agent_price(snapshot: &Snapshot, agent: &Account, number: Packed, 
     chosen(snapshot, [None, agent.private_rates, agent.rate_group], number, at)
 }
 
-fn chosen(snapshot: &Snapshot, tables: [Option<RateGroupId>; 3], number: Packed, at: Utc) -> Option<Applied> {
+pub(crate) fn chosen(
+    snapshot: &Snapshot,
+    tables: [Option<RateGroupId>; 3],
+    number: Packed,
+    at: Utc,
+) -> Option<Applied> {
     let mut rates = tables.into_iter().filter_map(|group| find(snapshot, group, number, at));
     let mut best = rates.next()?;
     if best.rate.locked || snapshot.params.billing_rate_choice == RateChoice::MostSpecific {
@@ -55,6 +60,16 @@ fn chosen(snapshot: &Snapshot, tables: [Option<RateGroupId>; 3], number: Packed,
         }
     }
     Some(best.applied())
+}
+
+/// The nearest of these tables that has a rate, as vendors bill.
+pub(crate) fn nearest(
+    snapshot: &Snapshot,
+    tables: [Option<RateGroupId>; 3],
+    number: Packed,
+    at: Utc,
+) -> Option<Applied> {
+    tables.into_iter().find_map(|group| find(snapshot, group, number, at)).map(Found::applied)
 }
 
 /// What the vendor charges for a number: the nearest of its tables that has a rate, because a vendor does not bill

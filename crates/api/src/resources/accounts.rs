@@ -190,6 +190,9 @@ pub struct Account {
     /// What a vendor has been paid ahead of its calls; of other accounts nothing.
     #[schema(value_type = String)]
     pub prepaid_left: Money,
+    /// What the accounts directly below an agent were charged for their calls; of other accounts nothing.
+    #[schema(value_type = String)]
+    pub income: Money,
 }
 
 list_query! {
@@ -416,6 +419,7 @@ fn view(
         low,
         owed,
         prepaid_left,
+        income: money.income,
     }
 }
 

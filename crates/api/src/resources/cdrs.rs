@@ -162,6 +162,8 @@ pub struct Cdr {
     /// `null` where fee and cost stand in different currencies.
     #[schema(value_type = Option<String>)]
     pub profit: Option<Money>,
+    /// The call was sold for less than it cost.
+    pub below_cost: bool,
     pub currency: Option<String>,
     pub codec_a: Option<String>,
     pub codec_b: Option<String>,
@@ -184,6 +186,8 @@ pub struct CdrDetail {
     #[serde(flatten)]
     pub cdr: Cdr,
     pub attempts: Vec<Attempt>,
+    /// What reratings have changed of its prices since.
+    pub corrections: Vec<CdrCorrection>,
     pub route: RouteExplanation,
     /// Sides that were not heard, or not well, and why.
     pub silent: Vec<SilentSide>,
@@ -215,6 +219,17 @@ impl From<&cdr::SilentSide> for SilentSide {
     }
 }
 
+/// A price of the call that was put right later.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct CdrCorrection {
+    pub rerating: String,
+    pub account: String,
+    #[schema(value_type = String)]
+    pub before: Money,
+    #[schema(value_type = String)]
+    pub after: Money,
+}
+
 list_query! {
     pub struct CdrsQuery {
         /// Calls that began at this time or later.
@@ -237,6 +252,8 @@ list_query! {
         pub ended_by: Option<EndedBy>,
         pub answered: Option<bool>,
         pub min_duration_s: Option<u32>,
+        /// Calls whose profit is below zero, or others.
+        pub below_cost: Option<bool>,
     }
 }
 
@@ -258,6 +275,7 @@ pub(crate) async fn list_cdrs(
             ("account", query.account.is_some()),
             ("mapping_gateway", query.mapping_gateway.is_some()),
             ("q", query.q.is_some()),
+            ("below_cost", query.below_cost.is_some()),
         ];
         held.refuse_probing(&given, query.sort.as_deref())?;
     }
@@ -294,7 +312,16 @@ pub(crate) async fn get_cdr(
     let held = held(&api, &caller);
     let found = found.filter(|record| held.as_ref().is_none_or(|held| held.owns_record(record)));
     let record = found.ok_or_else(|| Problem::not_found("call detail record", &id))?;
+    let config = api.store.config();
+    let corrections = api.store(move |store| store.corrections_of(call)).await?;
+    let corrections = corrections.into_iter().map(|one| CdrCorrection {
+        account: config.accounts.get(one.account.0).map_or_else(String::new, |a| a.document.name.clone()),
+        rerating: one.rerating,
+        before: one.before,
+        after: one.after,
+    });
     let mut detail = detail(&record);
+    detail.corrections = corrections.collect();
     if let Some(held) = &held {
         held.mask_detail(&mut detail);
     }
@@ -303,6 +330,7 @@ pub(crate) async fn get_cdr(
 
 pub(crate) fn detail(record: &cdr::Cdr) -> CdrDetail {
     CdrDetail {
+        corrections: Vec::new(),
         cdr: summary(record),
         attempts: record.attempts.iter().map(attempt).collect(),
         route: simulate::explanation(&record.route),
@@ -335,6 +363,7 @@ fn filter(api: &Api, query: CdrsQuery) -> Result<CdrFilter, Problem> {
         ended_by: query.ended_by.map(vocab::EndedBy::from),
         answered: query.answered,
         min_talk_ms: query.min_duration_s.map(|s| u64::from(s) * 1000),
+        below_cost: query.below_cost,
         text: query.q.filter(|q| !q.is_empty()),
     })
 }
@@ -421,6 +450,7 @@ pub(crate) fn summary(record: &cdr::Cdr) -> Cdr {
         agents: record.agents.iter().map(agent_share).collect(),
         cost: record.cost.as_ref().map(|c| c.amount),
         profit: record.profit,
+        below_cost: record.profit.is_some_and(Money::is_negative),
         currency,
         codec_a: record.a.codec.clone(),
         codec_b: record.b.codec.clone(),

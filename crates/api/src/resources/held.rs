@@ -54,8 +54,8 @@ impl Held {
     /// What is not shown must not be found out by filtering, searching or sorting either.
     pub fn refuse_probing(&self, asked: &[(&str, bool)], sort: Option<&str>) -> Result<(), Problem> {
         let hidden: &[&str] = match self.side {
-            Side::Customer => &["vendor", "routing_gateway", "q"],
-            Side::Vendor => &["account", "mapping_gateway", "q"],
+            Side::Customer => &["vendor", "routing_gateway", "q", "below_cost"],
+            Side::Vendor => &["account", "mapping_gateway", "q", "below_cost"],
         };
         let filtered = asked.iter().find(|(field, given)| *given && hidden.contains(field));
         if let Some((field, _)) = filtered {
@@ -99,6 +99,7 @@ impl Held {
 
     pub fn mask_record(&self, record: &mut Cdr) {
         record.profit = None;
+        record.below_cost = false;
         record.end_text = None;
         match self.side {
             Side::Customer => {
@@ -139,6 +140,7 @@ impl Held {
         self.mask_record(&mut detail.cdr);
         detail.attempts.clear();
         detail.silent.retain(|s| s.side == self.side_name());
+        detail.corrections.retain(|one| self.names.contains(&one.account));
         detail.route.steps.clear();
         detail.route.candidates.clear();
     }

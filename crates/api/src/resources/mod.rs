@@ -23,6 +23,7 @@ pub(crate) mod rate_groups;
 pub(crate) mod rate_imports;
 pub(crate) mod rates;
 pub(crate) mod registrations;
+pub(crate) mod reratings;
 pub(crate) mod rewrite;
 pub(crate) mod roles;
 pub(crate) mod routing_gateways;
@@ -63,6 +64,9 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(ledger::pay))
         .routes(routes!(ledger::transfer))
         .routes(routes!(ledger::list_ledger))
+        .routes(routes!(reratings::list_reratings, reratings::rerate))
+        .routes(routes!(reratings::get_rerating))
+        .routes(routes!(reratings::undo_rerating))
         .routes(routes!(rate_groups::list_rate_groups, rate_groups::create_rate_group))
         .routes(routes!(
             rate_groups::get_rate_group,

@@ -361,6 +361,7 @@ impl StandIn {
                     balance: state.ledger.balance(Book::Account(account)),
                     reserved: state.ledger.reserved(account),
                     available: state.ledger.available(account),
+                    income: Money::ZERO,
                     calls: 0,
                 };
                 ControlReply::Balances(ids.into_iter().map(state).collect())

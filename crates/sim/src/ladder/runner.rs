@@ -526,7 +526,7 @@ impl Runner {
         }
         let cdr = self.world.cdrs().nth(self.cdrs_read).cloned().ok_or("there is no CDR")?;
         self.cdrs_read += 1;
-        facts::judge_charge(&cdr)?;
+        facts::judge_charge(&cdr, &self.world.business.parameters()?)?;
         let failed: Vec<String> =
             checks.iter().filter_map(|c| compare(c, facts::of_cdr(&cdr, &c.key)).err()).collect();
         if failed.is_empty() { Ok(()) } else { Err(format!("{}\n{}", failed.join("; "), summary(&cdr))) }

@@ -18,6 +18,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 6, name: "registrations", ddl: include_str!("0006.sql") },
     Migration { version: 7, name: "server monitor", ddl: include_str!("0007.sql") },
     Migration { version: 8, name: "usage of accounts", ddl: include_str!("0008.sql") },
+    Migration { version: 9, name: "reratings", ddl: include_str!("0009.sql") },
 ];
 
 /// Brings the database to the version of this program; each step is one transaction.

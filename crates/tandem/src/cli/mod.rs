@@ -154,6 +154,11 @@ enum Command {
         #[command(flatten)]
         client: ClientArgs,
     },
+    /// Price past calls again: try it, apply it as corrections, take it back
+    Rerate {
+        #[command(subcommand)]
+        command: RerateCommand,
+    },
     /// System parameters
     Param {
         #[command(subcommand)]
@@ -441,6 +446,9 @@ struct CdrFilter {
     answered: Option<bool>,
     #[arg(long)]
     min_duration_s: Option<u64>,
+    /// Calls that were sold for less than they cost: true or false
+    #[arg(long)]
+    below_cost: Option<bool>,
     #[arg(long)]
     search: Option<String>,
     /// How many at most
@@ -467,13 +475,71 @@ enum AccountCommand {
         /// Like 12.50
         #[arg(allow_hyphen_values = true)]
         amount: String,
-        #[arg(long, default_value = "payment", value_parser = ["payment", "refund", "correction"])]
+        #[arg(long, default_value = "payment", value_parser = ["payment", "refund", "correction", "credit", "payout"])]
         kind: String,
         #[arg(long, default_value = "")]
         note: String,
         /// Idempotency key: the same key moves the money once, however often it is sent
         #[arg(long)]
         key: Option<String>,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Move money from one account to another
+    Transfer {
+        from: String,
+        to: String,
+        /// Like 12.50
+        amount: String,
+        #[arg(long, default_value = "")]
+        note: String,
+        /// Idempotency key: the same key moves the money once, however often it is sent
+        #[arg(long)]
+        key: Option<String>,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// List the accounts whose balance is low or used up, vendors with little prepaid among them
+    Low {
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// List what vendors are owed, and what is prepaid with them
+    Owed {
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum RerateCommand {
+    /// Say what would change; with --name, apply it under that name, once
+    Run {
+        /// Calls that began at this time or later, like 2026-11-01T00:00:00Z
+        #[arg(long)]
+        from: String,
+        /// Calls that began before this time
+        #[arg(long)]
+        to: String,
+        /// Only what this account pays or is owed
+        #[arg(long)]
+        account: Option<String>,
+        /// By the rates of this group, not by the present ones of the account
+        #[arg(long)]
+        rate_group: Option<String>,
+        #[arg(long)]
+        name: Option<String>,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// List the runs that were applied
+    List {
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Take a run back
+    Undo {
+        name: String,
         #[command(flatten)]
         client: ClientArgs,
     },

@@ -22,6 +22,7 @@ mod flood;
 mod harness;
 mod lossy;
 mod media;
+mod money;
 mod phones;
 mod seeing;
 mod stop;
