@@ -90,8 +90,20 @@ impl Meters {
     pub fn enter(&mut self, mapping: MappingGatewayId, payers: &[Payer]) {
         self.system.calls += 1;
         self.mapping.entry(mapping).or_default().calls += 1;
+        self.enter_accounts(payers);
+    }
+
+    pub fn enter_accounts(&mut self, payers: &[Payer]) {
         for payer in payers {
             self.accounts.entry(payer.account.id).or_default().calls += 1;
+        }
+    }
+
+    /// The call goes on at the expense of others.
+    pub fn leave_accounts(&mut self, payers: &[Payer]) {
+        for payer in payers {
+            let meter = self.accounts.entry(payer.account.id).or_default();
+            meter.calls = meter.calls.saturating_sub(1);
         }
     }
 
