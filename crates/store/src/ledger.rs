@@ -119,7 +119,19 @@ pub(crate) fn keyed_postings(
 
 fn read_posting(row: &Row<'_>) -> Result<(String, Seq, Posting), StoreError> {
     row.verify(3)?;
-    Ok((row.text(0)?.to_string(), Seq(row.unsigned(1)?), serde_json::from_str(row.text(2)?)?))
+    Ok((row.text(0)?.to_string(), Seq(row.unsigned(1)?), posting_of(row.text(2)?)?))
+}
+
+/// The first versions did not write the currency down by itself; it stands in the book on the other side.
+fn posting_of(text: &str) -> Result<Posting, StoreError> {
+    let mut posting: serde_json::Value = serde_json::from_str(text)?;
+    if posting.get("currency").is_none() {
+        let entries = posting["entries"].as_array().into_iter().flatten();
+        let books = entries.filter_map(|entry| entry["book"].as_object()).flatten();
+        let found = books.filter(|(book, _)| *book != "account").map(|(_, currency)| currency.clone()).next();
+        posting["currency"] = found.unwrap_or_default();
+    }
+    Ok(serde_json::from_value(posting)?)
 }
 
 /// The reader of the journal that fills this database.

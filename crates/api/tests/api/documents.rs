@@ -279,7 +279,7 @@ async fn fifty_clients_change_one_account_and_one_group_and_one_of_them_wins() {
             "/accounts/acme",
             json!({"name": "acme", "kind": "customer", "currency": "USD", "rate_group": "retail"}),
         ),
-        ("/rate-groups/retail", json!({"name": "retail"})),
+        ("/rate-groups/retail", json!({"name": "retail", "currency": "USD"})),
     ] {
         let etag = world.get(path).await.expect(200).header("etag").to_string();
         let mut clients = tokio::task::JoinSet::new();

@@ -142,7 +142,8 @@ async fn transfers_move_money_between_two_accounts_or_none() {
 async fn what_vendors_are_owed_and_what_is_prepaid_with_them() {
     let world = World::with_business();
     let pay = |account: &str, amount: &str, kind: &str| {
-        world.post(&format!("/accounts/{account}/payments"), json!({"amount": amount, "kind": kind}))
+        let body = json!({"amount": amount, "kind": kind});
+        world.ask("POST", &format!("/accounts/{account}/payments")).json(&body).send()
     };
     pay("acme", "1", "payout").await.refused(422, "kind");
     pay("acme", "1", "credit").await.expect(200);

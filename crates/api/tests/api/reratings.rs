@@ -82,7 +82,7 @@ async fn calls_are_priced_again_once_and_back() {
 #[tokio::test]
 async fn by_a_given_group_and_for_vendors() {
     let (world, _) = world_with_calls().await;
-    world.post("/rate-groups", json!({"name": "free"})).await.expect(201);
+    world.post("/rate-groups", json!({"name": "free", "currency": "USD"})).await.expect(201);
     let sheet = json!({"rates": [{"prefix": "880", "price_per_minute": "0"}]});
     world.ask("PUT", "/rate-groups/free/rates").json(&sheet).send().await.expect(200);
     let ask = |body: Value| world.post("/reratings", body);
