@@ -239,7 +239,7 @@ fn drain(switch: &mut Switch, now: Now, sent: &mut Vec<(bool, Vec<u8>)>) -> usiz
             match output {
                 Output::Send { flow, bytes } => sent.push((flow.remote == VENDOR_AT, bytes)),
                 Output::Journal { seq, .. } => (records, last) = (records + 1, Some(seq)),
-                Output::Media(_) | Output::Reply { .. } => {}
+                Output::Media(_) | Output::Reply { .. } | Output::Told { .. } => {}
             }
         }
         let Some(seq): Option<Seq> = last.take() else { return records };

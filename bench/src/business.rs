@@ -3,10 +3,11 @@
 
 use billing::ledger::{AccountTerms, PaymentMode};
 use billing::rate::{Rate, RateGroup, RateTable, RateTableBuilder, Validity};
+use billing::{Percent, Zone};
 use routing::{Gateway, Guards, Rewriting};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use switch::snapshot::{Authentication, CalledSource, CallerSource};
+use switch::snapshot::{Authentication, CalledSource, CallerSource, Quotas};
 use switch::{Account, MappingGateway, RoutingGateway};
 use vocab::leg::{ReplyAddress, RequestAddress};
 use vocab::net::Cidr;
@@ -165,6 +166,10 @@ pub fn account(id: AccountId, name: String, group: RateGroupId) -> Arc<Account> 
         max_concurrency: Some(1_000_000),
         max_cps: Some(1_000_000),
         max_call_duration_s: None,
+        agent: None,
+        quotas: Quotas::default(),
+        zone: Arc::new(Zone::utc()),
+        tax_rate: Percent::ZERO,
     })
 }
 

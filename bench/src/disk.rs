@@ -210,6 +210,7 @@ fn records(call: u64) -> Outcome<[Record; 4]> {
     let early = Cdr { sale: None, cost: None, profit: None, talk_ms: 0, ..cdr.clone() };
     let posting = |kind, account, counterpart, amount: i128| Posting {
         kind,
+        currency: Currency::USD,
         entries: vec![
             Entry {
                 book: Book::Account(account),
@@ -236,6 +237,7 @@ fn records(call: u64) -> Outcome<[Record; 4]> {
         pdd_ms: cdr.pdd_ms,
         codecs: [None, None],
         sections: [Vec::new(), Vec::new()],
+        agents: Vec::new(),
         a: a.clone(),
         b: b.clone(),
         confirmed: false,
@@ -384,6 +386,8 @@ fn cdr(call: u64) -> Cdr {
         sale: priced(1, "retail", 3_000_000),
         cost: priced(2, "vendor-2", 2_000_000),
         profit: Some(Money(1_000_000)),
+        agents: Vec::new(),
+        tax: None,
         end_reason: EndReason::NormalRelease,
         ended_by: EndedBy::Caller,
         sip_code: 200,
@@ -392,6 +396,7 @@ fn cdr(call: u64) -> Cdr {
         a: leg(1),
         b: leg(2),
         media_relayed: true,
+        silent: Vec::new(),
         attempts: vec![Attempt {
             gateway: named(RoutingGatewayId(2), "vendor-2-1"),
             account: named(AccountId(2), "vendor-2"),

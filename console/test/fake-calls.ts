@@ -180,6 +180,9 @@ export function makeCdr(startMs: number): CdrDetail {
     rate: sale,
     cost_rate: cost,
     fee: sale?.amount ?? null,
+    tax: null,
+    agents: [],
+    below_cost: false,
     cost: cost?.amount ?? null,
     profit: sale && cost ? toText(subtract(decimal(sale.amount), decimal(cost.amount))) : null,
     currency: sale ? 'USD' : null,
@@ -195,6 +198,7 @@ export function makeCdr(startMs: number): CdrDetail {
     user_agent_a: 'Oktell',
     user_agent_b: 'vendor-sbc',
     attempts_count: rerouted ? 2 : 1,
+    corrections: [],
     attempts: [
       ...(rerouted
         ? [attempt(first, startMs + 12, { result: 'gateway_failure', sip_code: 503, text: 'No circuit available' })]
@@ -202,6 +206,7 @@ export function makeCdr(startMs: number): CdrDetail {
       attempt(gateway, startMs + 12 + failedMs, last),
     ],
     route: routeFor(from.name, from.account, caller, callee),
+    silent: [],
   };
 }
 
@@ -223,6 +228,7 @@ export function makeCall(startMs: number): Call {
   return {
     id: newCallId(),
     state: 'setup',
+    silent: [],
     start: iso(startMs),
     answer: null,
     duration_s: 0,
@@ -258,6 +264,7 @@ export const ledgers = new Map<string, LedgerEntry[]>(
         at: iso(Date.now() - (41 - i) * 47_000),
         kind: i % 13 === 0 ? 'payment' : a.kind === 'vendor' ? 'call_cost' : 'call_charge',
         amount: toText(change),
+        balance_before: toText(subtract(balance, change)),
         balance_after: toText(balance),
         call_id: i % 13 === 0 ? null : newCallId(),
         by: i % 13 === 0 ? 'admin' : 'switch',
@@ -271,6 +278,7 @@ export const ledgers = new Map<string, LedgerEntry[]>(
       at: iso(Date.now() - 86_400_000),
       kind: 'opening',
       amount: toText(balance),
+      balance_before: '0',
       balance_after: toText(balance),
       call_id: null,
       by: 'admin',

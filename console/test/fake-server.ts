@@ -182,7 +182,8 @@ export async function startFake({ calls = 137, port = 0 } = {}): Promise<{ url: 
     if (key && paid.has(key)) return paid.get(key);
     const amount = decimal(String(body.amount));
     const signed = body.kind === 'refund' ? negate(amount) : amount;
-    account.balance = toText(add(decimal(account.balance), signed));
+    const before = account.balance;
+    account.balance = toText(add(decimal(before), signed));
     if (account.available != null) account.available = account.balance;
     if (account.state === 'no_money' && !account.balance.startsWith('-')) account.state = 'normal';
     const ledger = ledgerOf(account);
@@ -191,6 +192,7 @@ export async function startFake({ calls = 137, port = 0 } = {}): Promise<{ url: 
       at: data.iso(Date.now()),
       kind: body.kind as LedgerEntry['kind'],
       amount: toText(signed),
+      balance_before: before,
       balance_after: account.balance,
       call_id: null,
       by: USER,

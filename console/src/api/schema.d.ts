@@ -161,6 +161,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/calls/{id}/analysis": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Takes a call apart: ladder, session descriptions, what was decided, media, and what is wrong with it. */
+        get: operations["analyse_call"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/calls/{id}/disconnect": {
         parameters: {
             query?: never;
@@ -172,6 +189,108 @@ export interface paths {
         put?: never;
         /** Ends a call. */
         post: operations["disconnect_call"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/calls/{id}/evidence": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One file with everything about a call: pcap, ladder, record, decision, ledger lines, media, findings. */
+        get: operations["call_evidence"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/calls/{id}/pcap": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The messages of a call as a pcap file. */
+        get: operations["call_pcap"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/calls/{id}/text": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The messages and events of a call as text. */
+        get: operations["call_text"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/captures/pcap": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The messages of all calls that fit, newest first, as one pcap file. */
+        get: operations["captures_pcap"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/captures/registrations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Registrations seen lately, failed ones longest, with what is wrong with them. `number` is part of the user's name. */
+        get: operations["list_registration_captures"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/captures/text": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The same as text. */
+        get: operations["captures_text"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -204,6 +323,23 @@ export interface paths {
         };
         /** Reads a call detail record with its attempts and the explanation of its route. */
         get: operations["get_cdr"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/cdrs/{id}/analysis": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The same for a call of which there is a record. */
+        get: operations["analyse_record"];
         put?: never;
         post?: never;
         delete?: never;
@@ -400,6 +536,41 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What is logged. */
+        get: operations["get_log"];
+        /** Logs other levels from now on, until the next start. */
+        put: operations["set_log"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/log/text": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The newest 16 MB of the log files. */
+        get: operations["read_log"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/mapping-gateways": {
         parameters: {
             query?: never;
@@ -432,6 +603,40 @@ export interface paths {
         post?: never;
         /** Deletes a mapping gateway that nothing refers to. */
         delete: operations["delete_mapping_gateway"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/monitor": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The figures of this moment, and what they mean. */
+        get: operations["get_monitor"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/monitor/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The history: each value is the mean of its step, of counters the last. */
+        get: operations["monitor_history"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -825,6 +1030,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/selftest": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Places a call through the switch with its own customer and vendor, and says step by step what was seen: signalling,
+         *     audio both ways, a digit, record and charge. Takes a few seconds; nobody's money is touched.
+         */
+        post: operations["run_self_test"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/session": {
         parameters: {
             query?: never;
@@ -889,6 +1114,58 @@ export interface paths {
         };
         /** Reads the state of the program. */
         get: operations["get_status"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/traces": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists both traces. */
+        get: operations["list_traces"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/traces/{kind}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Switches a trace on, or gives it another filter or time. */
+        put: operations["start_trace"];
+        post?: never;
+        /** Switches a trace off; what it has written stays. */
+        delete: operations["stop_trace"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/traces/{kind}/text": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The newest 16 MB of a trace. */
+        get: operations["read_trace"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1151,9 +1428,52 @@ export interface components {
             /** @description Money held for the call. */
             reserved: string;
             routing_gateway?: string | null;
+            /** @description Sides that are not heard, or were not, and why. */
+            silent: components["schemas"]["SilentSide"][];
             start: components["schemas"]["Timestamp"];
             state: components["schemas"]["CallState"];
             vendor?: string | null;
+        };
+        /** @description A call taken apart. */
+        CallAnalysis: {
+            /** @description Its messages are still held; without them only the record speaks. */
+            captured: boolean;
+            /** @description Routing, billing, timers and media, in the order of time. */
+            events: components["schemas"]["CallEvent"][];
+            findings: components["schemas"]["CallFinding"][];
+            id: string;
+            ladder: components["schemas"]["LadderRow"][];
+            /** @description The caller, the switch, then each gateway that was tried. */
+            lanes: string[];
+            /**
+             * Format: int32
+             * @description Messages beyond what is held of one call.
+             */
+            left_out: number;
+            /** @description Still up: figures and findings are of this moment. */
+            live: boolean;
+            media: components["schemas"]["MediaPoint"][];
+            /** @description The record, as far as it is known; with the routing decision. */
+            record: components["schemas"]["CdrDetail"];
+            sessions: components["schemas"]["SessionComparison"][];
+        };
+        /** @description Something that was decided or booked while the call went on. */
+        CallEvent: {
+            /** @description "routing", "billing", "timer", "media", "signalling" or "switching". */
+            area: string;
+            at: components["schemas"]["Timestamp"];
+            text: string;
+        };
+        /** @description Something that is wrong, in plain words. */
+        CallFinding: {
+            /** @description What to do about it. */
+            advice: string;
+            /** @description Stable key. */
+            key: string;
+            severity: components["schemas"]["FindingSeverity"];
+            /** @description "caller" or "gateway", where one can tell. */
+            side?: string | null;
+            text: string;
         };
         /** @description One side of a call in progress. */
         CallLeg: {
@@ -1286,6 +1606,8 @@ export interface components {
         CdrDetail: components["schemas"]["Cdr"] & {
             attempts: components["schemas"]["Attempt"][];
             route: components["schemas"]["RouteExplanation"];
+            /** @description Sides that were not heard, or not well, and why. */
+            silent: components["schemas"]["SilentSide"][];
         };
         /** @description The terms by which one side of a call was priced. */
         CdrRate: {
@@ -1441,6 +1763,8 @@ export interface components {
             detail: string;
             ok: boolean;
         };
+        /** @enum {string} */
+        FindingSeverity: "fault" | "warning";
         /** @description Attempts at one routing gateway in calls that ended today. */
         GatewayFigures: {
             /** Format: int64 */
@@ -1496,6 +1820,26 @@ export interface components {
              * @description Devices that the last round did not reach. An alarm while it is not 0: more in one batch, or a longer period.
              */
             shortfall: number;
+        };
+        /** @description One arrow of the ladder, or something that happened inside the switch (both ends are the switch's lane). */
+        LadderRow: {
+            /**
+             * Format: int64
+             * @description Since the first row.
+             */
+            after_ms: number;
+            /** @description Sent or received before. */
+            again: boolean;
+            at: components["schemas"]["Timestamp"];
+            destination?: string | null;
+            /** @description Places in `lanes`. */
+            from: number;
+            label: string;
+            source?: string | null;
+            /** @description The message, secrets and digits masked. */
+            text?: string | null;
+            to: number;
+            transport?: string | null;
         };
         /** @description One change of a balance. Entries are never changed. */
         LedgerEntry: {
@@ -1601,6 +1945,15 @@ export interface components {
             /** @description Columns with "asc" or "desc", most important first. */
             sort?: string[][];
             topic: components["schemas"]["LiveTopic"];
+        };
+        /** @description Levels of the log: of everything, and of modules that have their own. */
+        LogSettings: {
+            /** @description error, warn, info, debug, trace or off; `null`: as the settings (terminal) and SS_TRACE_MASK (files) say. */
+            level?: string | null;
+            /** @description Like `{"sip": "debug", "tandem::tcp": "info"}`. */
+            modules?: {
+                [key: string]: string;
+            };
         };
         /** @description Customers' rates from those of another group. One of margin, mark-up and amount. */
         MakeRatesInput: {
@@ -1763,6 +2116,22 @@ export interface components {
         };
         /** @enum {string} */
         MediaPath: "relayed" | "direct";
+        /** @description Media of both sides at a moment; figures since the start of the call. */
+        MediaPoint: {
+            at: components["schemas"]["Timestamp"];
+            /** Format: int32 */
+            jitter_us_a: number;
+            /** Format: int32 */
+            jitter_us_b: number;
+            /** Format: int64 */
+            lost_a: number;
+            /** Format: int64 */
+            lost_b: number;
+            /** Format: int64 */
+            packets_in_a: number;
+            /** Format: int64 */
+            packets_in_b: number;
+        };
         MediaStatus: {
             /** Format: int32 */
             ports_from: number;
@@ -1770,6 +2139,33 @@ export interface components {
             ports_to: number;
             /** Format: int32 */
             ports_used: number;
+        };
+        Monitor: {
+            metrics: components["schemas"]["MonitorMetric"][];
+            now: components["schemas"]["MonitorSample"];
+        };
+        /** @description What a figure means. */
+        MonitorMetric: {
+            /** @description Only grows while the process runs. */
+            counter: boolean;
+            help: string;
+            key: string;
+            label: string;
+            /** @description Its name for Prometheus, with a label where several are one metric there. */
+            name: string;
+            /**
+             * Format: int32
+             * @description Divide a value by this for the unit in the name.
+             */
+            per_unit: number;
+        };
+        /** @description Figures at a moment. */
+        MonitorSample: {
+            at: components["schemas"]["Timestamp"];
+            /** @description By the keys of `metrics`. */
+            values: {
+                [key: string]: number;
+            };
         };
         NewApiKey: components["schemas"]["ApiKey"] & {
             /** @description For `Authorization: Bearer`. It is nowhere else. */
@@ -1905,6 +2301,8 @@ export interface components {
                 /** @description Money held for the call. */
                 reserved: string;
                 routing_gateway?: string | null;
+                /** @description Sides that are not heard, or were not, and why. */
+                silent: components["schemas"]["SilentSide"][];
                 start: components["schemas"]["Timestamp"];
                 state: components["schemas"]["CallState"];
                 vendor?: string | null;
@@ -2716,6 +3114,32 @@ export interface components {
             /** @description The phone's number, or the gateway's name. */
             name: string;
         };
+        /** @description A registration as it was seen. */
+        RegistrationAnalysis: {
+            behind_nat: boolean;
+            contact?: string | null;
+            /**
+             * Format: int32
+             * @description Seconds that were granted.
+             */
+            expires_s?: number | null;
+            findings: components["schemas"]["CallFinding"][];
+            first: components["schemas"]["Timestamp"];
+            /** @description With us; else we at somebody else. */
+            incoming: boolean;
+            ladder: components["schemas"]["LadderRow"][];
+            last: components["schemas"]["Timestamp"];
+            requests: number;
+            source: string;
+            /**
+             * Format: int32
+             * @description The last final response.
+             */
+            status?: number | null;
+            /** @description Who registers. */
+            user: string;
+            user_agent?: string | null;
+        };
         /**
          * @description Where responses go.
          * @enum {string}
@@ -2955,6 +3379,17 @@ export interface components {
             code: string;
             secret: string;
         };
+        /** @description What a self-test saw. */
+        SelfTest: {
+            passed: boolean;
+            steps: components["schemas"]["SelfTestStep"][];
+        };
+        SelfTestStep: {
+            passed: boolean;
+            step: string;
+            /** @description In words. */
+            text: string;
+        };
         /** @description Five seconds of the last fifteen minutes. */
         SeriesPoint: {
             /**
@@ -2987,6 +3422,20 @@ export interface components {
         Session: {
             user: components["schemas"]["User"];
         };
+        /** @description A session description of one side beside what the other side was sent. */
+        SessionComparison: {
+            /** @description What changed, in words. */
+            changes: string[];
+            lines: components["schemas"]["SessionLine"][];
+            received: string;
+            sent: string;
+        };
+        /** @description A line as it was received and as it was sent on. */
+        SessionLine: {
+            changed: boolean;
+            received?: string | null;
+            sent?: string | null;
+        };
         SignInInput: {
             /** @description The present code of the second factor, for users who have one. */
             code?: string | null;
@@ -2997,6 +3446,24 @@ export interface components {
             /** @description For `Authorization: Bearer`; browsers use the cookie that comes along. */
             token: string;
             user: components["schemas"]["User"];
+        };
+        /** @description A side that was not heard, or not well, and why. */
+        SilentSide: {
+            /**
+             * Format: int64
+             * @description When it was seen, since the answer.
+             */
+            from_ms: number;
+            /** @description "caller" or "gateway". */
+            side: string;
+            text: string;
+            /**
+             * Format: int64
+             * @description When it was over; `null`: it still is, or was so at the end.
+             */
+            until_ms?: number | null;
+            /** @description Stable key. */
+            why: string;
         };
         SimulateInput: {
             called: string;
@@ -3070,6 +3537,50 @@ export interface components {
             revenue: string;
             t: components["schemas"]["Timestamp"];
         };
+        /** @description A trace: what it holds and what became of it. */
+        Trace: {
+            account?: string | null;
+            address?: string | null;
+            /**
+             * Format: int64
+             * @description Lost because disk or memory had no room; calls are never kept waiting.
+             */
+            dropped: number;
+            /** @description The disk took nothing the last time. */
+            failing: boolean;
+            /**
+             * Format: int64
+             * @description Of both files.
+             */
+            file_bytes: number;
+            gateway?: string | null;
+            kind: components["schemas"]["TraceKind"];
+            number?: string | null;
+            on: boolean;
+            until?: null | components["schemas"]["Timestamp"];
+            /**
+             * Format: int64
+             * @description Messages and events since the start of the switch.
+             */
+            written: number;
+        };
+        /** @description What a trace is to hold; every part that is given must fit. Everything when none is. */
+        TraceInput: {
+            account?: string | null;
+            /** @description IP address of a peer. */
+            address?: string | null;
+            /** @description Mapping or routing gateway. */
+            gateway?: string | null;
+            /**
+             * Format: int32
+             * @description Switches itself off after so many minutes; absent: when somebody does.
+             */
+            minutes?: number | null;
+            /** @description Part of the caller's or called number, or of the name that registers. */
+            number?: string | null;
+        };
+        /** @enum {string} */
+        TraceKind: "calls" | "registers";
         /** @enum {string} */
         Transport: "udp" | "tcp";
         UndoInput: {
@@ -3576,6 +4087,36 @@ export interface operations {
             };
         };
     };
+    analyse_call: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CallAnalysis"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     disconnect_call: {
         parameters: {
             query?: never;
@@ -3596,6 +4137,210 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    call_evidence: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/zip": number[];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    call_pcap: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/vnd.tcpdump.pcap": number[];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    call_text: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    captures_pcap: {
+        parameters: {
+            query?: {
+                account?: string;
+                /** @description Mapping or routing gateway. */
+                gateway?: string;
+                /** @description Part of the caller's or called number. */
+                number?: string;
+                /** @description IP address of a peer. */
+                address?: string;
+                /** @description 1 to 1000; 100 when absent. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/vnd.tcpdump.pcap": number[];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_registration_captures: {
+        parameters: {
+            query?: {
+                account?: string;
+                /** @description Mapping or routing gateway. */
+                gateway?: string;
+                /** @description Part of the caller's or called number. */
+                number?: string;
+                /** @description IP address of a peer. */
+                address?: string;
+                /** @description 1 to 1000; 100 when absent. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RegistrationAnalysis"][];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    captures_text: {
+        parameters: {
+            query?: {
+                account?: string;
+                /** @description Mapping or routing gateway. */
+                gateway?: string;
+                /** @description Part of the caller's or called number. */
+                number?: string;
+                /** @description IP address of a peer. */
+                address?: string;
+                /** @description 1 to 1000; 100 when absent. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
             };
             /** @description Refused */
             default: {
@@ -3682,6 +4427,36 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["CdrDetail"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    analyse_record: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CallAnalysis"];
                 };
             };
             /** @description Refused */
@@ -4060,6 +4835,94 @@ export interface operations {
             };
         };
     };
+    get_log: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogSettings"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_log: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LogSettings"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogSettings"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_log: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_mapping_gateways: {
         parameters: {
             query?: {
@@ -4223,6 +5086,67 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_monitor: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Monitor"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    monitor_history: {
+        parameters: {
+            query?: {
+                /** @description Seconds between samples: 10 (kept for an hour), 60 (a day) or 600 (30 days); 10 when absent. */
+                step?: number;
+                from?: components["schemas"]["Timestamp"];
+                to?: components["schemas"]["Timestamp"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MonitorSample"][];
+                };
             };
             /** @description Refused */
             default: {
@@ -5471,6 +6395,34 @@ export interface operations {
             };
         };
     };
+    run_self_test: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SelfTest"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_session: {
         parameters: {
             query?: never;
@@ -5686,6 +6638,124 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Status"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_traces: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Trace"][];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    start_trace: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                kind: components["schemas"]["TraceKind"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TraceInput"];
+            };
+        };
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    stop_trace: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                kind: components["schemas"]["TraceKind"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_trace: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                kind: components["schemas"]["TraceKind"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
                 };
             };
             /** @description Refused */

@@ -141,6 +141,7 @@ function Contents({ account }: { account: Account }) {
         <EditorForm<Account>
           right="accounts.edit"
           sections={accountSections(t, false)}
+          keeps={Object.keys(NEW_ACCOUNT)}
           value={account}
           save={(value) => save(value, account.version)}
           reload={() => accounts.get(account.id)}

@@ -6,6 +6,8 @@ import { choices } from '../ui/fields';
 export const NEW_ACCOUNT: AccountInput = {
   name: '',
   kind: 'customer',
+  number: '',
+  agent: null,
   payment: 'prepaid',
   currency: 'USD',
   credit_limit: '0',
@@ -16,6 +18,14 @@ export const NEW_ACCOUNT: AccountInput = {
   anti_overdraft: true,
   max_concurrency: null,
   max_cps: null,
+  max_minutes_per_day: null,
+  max_minutes_per_month: null,
+  max_money_per_day: null,
+  max_money_per_month: null,
+  time_zone: 'UTC',
+  tax_rate: '0',
+  low_balance: null,
+  contacts: '',
   notes: '',
   opening_balance: null,
 };

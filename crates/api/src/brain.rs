@@ -1,9 +1,13 @@
 //! What the API needs of the program around it: a way to the brain, and what the shell itself knows.
 
+use crate::seeing::Seeing;
+use serde::Serialize;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use switch::{ControlReply, ControlRequest};
+use utoipa::ToSchema;
 use vocab::{Seq, Transport, Utc};
 
 /// The way to the running brain. The program implements it; tests bring their own.
@@ -12,9 +16,32 @@ pub trait Brain: Send + Sync + 'static {
     fn control(&self, request: ControlRequest) -> Reply;
     /// What the shell knows.
     fn status(&self) -> ShellStatus;
+    /// Places a call through the switch; nothing while another one is under way.
+    fn self_test(&self) -> Pin<Box<dyn Future<Output = Option<SelfTest>> + Send>> {
+        Box::pin(std::future::ready(None))
+    }
+    /// Who watches the wire, where somebody does.
+    fn seeing(&self) -> Option<Arc<dyn Seeing>> {
+        None
+    }
 }
 
 pub type Reply = Pin<Box<dyn Future<Output = Result<ControlReply, BrainGone>> + Send>>;
+
+/// What a self-test saw.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct SelfTest {
+    pub passed: bool,
+    pub steps: Vec<SelfTestStep>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct SelfTestStep {
+    pub step: String,
+    pub passed: bool,
+    /// In words.
+    pub text: String,
+}
 
 /// The brain takes no more requests: the program is about to end, or its queue is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

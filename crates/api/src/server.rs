@@ -115,6 +115,7 @@ impl ApiServer {
         let any_below = format!("{}/{{*rest}}", openapi::PREFIX);
         let json = [(header::CONTENT_TYPE, "application/json")];
         api.route(&document_path, axum::routing::get(move || async move { (json, document) }))
+            .route("/metrics", axum::routing::get(crate::metrics::metrics))
             .route(&any_below, axum::routing::any(nothing_here))
             .layer(middleware::from_fn_with_state(self.0.clone(), sign_in::guard))
             .fallback(console::serve)

@@ -62,9 +62,18 @@ impl Caller {
         self.rights.contains(&right)
     }
 
-    /// Nobody who is held to one account learns that there are others.
+    /// Nobody who is held to one account learns that there are others; an agent sees those below it.
+    pub fn sight(&self, config: &store::Config) -> Sight {
+        Sight(self.account.map(|own| config.below(own.0).into_iter().map(AccountId).collect()))
+    }
+}
+
+/// The accounts that a caller sees; `None`: all.
+pub(crate) struct Sight(Option<std::collections::BTreeSet<AccountId>>);
+
+impl Sight {
     pub fn sees(&self, account: AccountId) -> bool {
-        self.account.is_none_or(|own| own == account)
+        self.0.as_ref().is_none_or(|own| own.contains(&account))
     }
 }
 
@@ -424,10 +433,14 @@ pub(crate) async fn guard(State(api): State<Api>, request: Request, next: Next) 
     }
 }
 
+const METRICS: &str = "/metrics";
+
 /// Who sent the request; nobody is needed for what is public.
 async fn admit(api: &Inner, request: &Parts) -> Result<Option<Caller>, Problem> {
     let (method, headers) = (&request.method, &request.headers);
-    let path = request.uri.path().strip_prefix(PREFIX).unwrap_or_default();
+    // `/metrics` stands where scrapers look for it, outside of the API's paths.
+    let path = request.uri.path();
+    let path = if path == METRICS { path } else { path.strip_prefix(PREFIX).unwrap_or_default() };
     let need = rights::needed(method, path);
     if need == Need::Nothing {
         // Signing somebody in from another site would be an attack as well.

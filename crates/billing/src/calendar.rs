@@ -47,6 +47,22 @@ impl Zone {
         passed.checked_sub(1).and_then(|i| self.changes.get(i)).map_or(self.first, |(_, offset)| *offset)
     }
 
+    /// The local day: days since 1970-01-01.
+    pub fn day(&self, at: Utc) -> i64 {
+        at.0.div_euclid(SECOND_US).saturating_add(self.offset_s(at).into()).div_euclid(86_400)
+    }
+
+    /// The local month: months since year 0.
+    pub fn month(&self, at: Utc) -> i64 {
+        // Howard Hinnant's days_from_civil, backwards: years begin in March, so that leap days come last.
+        let day = self.day(at).saturating_add(719_468);
+        let (era, of_era) = (day.div_euclid(146_097), day.rem_euclid(146_097));
+        let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+        let of_year = of_era - (365 * year + year / 4 - year / 100);
+        let from_march = (5 * of_year + 2) / 153;
+        (era * 400 + year) * 12 + from_march + 2
+    }
+
     /// Minutes since Monday 00:00, local time.
     pub fn minute_of_week(&self, at: Utc) -> u32 {
         let local_s = at.0.div_euclid(SECOND_US).saturating_add(self.offset_s(at).into());

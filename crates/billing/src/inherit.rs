@@ -31,6 +31,15 @@ impl Percent {
     }
 }
 
+impl Percent {
+    /// This share of an amount, rounded half up; `None` for no share, or beyond what money can hold.
+    pub fn of(self, amount: Money) -> Option<Money> {
+        let whole = i128::from(Self::HUNDRED.0);
+        let exact = amount.0.checked_mul(i128::from(self.0))?.checked_add(whole / 2)?;
+        (self != Self::ZERO).then_some(Money(exact.div_euclid(whole)))
+    }
+}
+
 impl fmt::Display for Percent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (sign, n) = (if self.0 < 0 { "-" } else { "" }, self.0.unsigned_abs());

@@ -25,6 +25,8 @@ pub enum Book {
     Revenue(Currency),
     /// What vendors charge us (below zero).
     Cost(Currency),
+    /// What the accounts directly below an agent were charged for their calls: the agent's income (`BIL-9`).
+    Income { agent: AccountId, currency: Currency },
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -64,7 +66,7 @@ pub enum PostingKind {
     Opening,
     /// Money from the counterparty to us.
     Payment,
-    /// Money from us to the counterparty: back to a customer, or to a vendor for its traffic.
+    /// Money from us back to a customer, as far as it is there.
     Refund,
     /// Puts right an earlier posting; either sign.
     Correction,
@@ -72,6 +74,14 @@ pub enum PostingKind {
     CallCharge,
     /// The same call at the vendor's price.
     CallCost,
+    /// The same call at the price of an agent above the customer.
+    AgentCharge,
+    /// Money given without a payment: goodwill, a bonus.
+    Credit,
+    /// Money from us to a vendor for its traffic, also ahead of it.
+    Payout,
+    /// Money from one account to another.
+    Transfer,
 }
 
 /// One line of a posting.
@@ -86,6 +96,8 @@ pub struct Entry {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Posting {
     pub kind: PostingKind,
+    /// Of all entries.
+    pub currency: Currency,
     /// The account's entry first, then its counterpart.
     pub entries: Vec<Entry>,
     pub call: Option<CallId>,
@@ -98,14 +110,6 @@ pub struct Posting {
 }
 
 impl Posting {
-    /// The currency of all entries.
-    pub fn currency(&self) -> Option<Currency> {
-        self.entries.iter().find_map(|e| match e.book {
-            Book::Cash(c) | Book::Revenue(c) | Book::Cost(c) => Some(c),
-            Book::Account(_) => None,
-        })
-    }
-
     /// Do the entries sum to zero?
     pub fn is_balanced(&self) -> bool {
         let sum = self.entries.iter().try_fold(Money::ZERO, |sum, e| sum.checked_add(e.amount));
@@ -135,6 +139,10 @@ pub enum LedgerError {
     NotByHand(PostingKind),
     /// The account still has a balance or calls in its old currency.
     CurrencyInUse(Currency),
+    /// A transfer between these.
+    OtherCurrency(Currency, Currency),
+    /// A transfer from an account to itself.
+    SameAccount,
     /// The reservation holds another account's money.
     WrongAccount,
     TooLarge,
@@ -152,6 +160,10 @@ impl fmt::Display for LedgerError {
             LedgerError::CurrencyInUse(c) => {
                 write!(f, "the currency cannot change while there is a balance or a call in {c}")
             }
+            LedgerError::OtherCurrency(from, to) => {
+                write!(f, "one account counts in {from}, the other in {to}; expected the same currency")
+            }
+            LedgerError::SameAccount => write!(f, "both accounts are the same"),
             LedgerError::WrongAccount => write!(f, "the reservation belongs to another account"),
             LedgerError::TooLarge => write!(f, "the amount is too large"),
         }
@@ -171,7 +183,20 @@ impl From<MoneyError> for LedgerError {
 pub struct Payment {
     pub account: AccountId,
     pub kind: PostingKind,
-    /// Above zero for payments and refunds; the kind tells the direction. Signed for openings and corrections.
+    /// Above zero for payments, refunds, credits and payouts; the kind tells the direction. Signed for openings and corrections.
+    pub amount: Money,
+    pub at: Utc,
+    pub by: String,
+    pub note: String,
+    pub key: Option<String>,
+}
+
+/// Money moved by a person from one account to another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transfer {
+    pub from: AccountId,
+    pub to: AccountId,
+    /// Above zero.
     pub amount: Money,
     pub at: Utc,
     pub by: String,
@@ -180,13 +205,13 @@ pub struct Payment {
 }
 
 /// The end of a call, in money.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settlement {
     pub call: CallId,
     pub at: Utc,
-    pub reservation: Option<ReservationId>,
-    /// The customer and its charge.
-    pub charge: Option<(AccountId, Money)>,
+    pub reservations: Vec<ReservationId>,
+    /// The customer and its charge, then the agents above it with theirs, from the nearest to the topmost.
+    pub charges: Vec<(AccountId, Money)>,
     /// The vendor and its cost.
     pub cost: Option<(AccountId, Money)>,
 }
@@ -317,54 +342,103 @@ impl Ledger {
         Ok(held.amount)
     }
 
-    /// Charges a call, books its cost, and gives back what was reserved for it. Amounts of zero leave no
-    /// posting. On error nothing has changed and the reservation is still open.
-    pub fn settle(&mut self, call: Settlement) -> Result<Vec<Posting>, LedgerError> {
-        if let Some(reservation) = call.reservation {
-            let held = self.held(reservation)?;
-            if call.charge.is_some_and(|(account, _)| account != held.account) {
+    /// Charges a call on every level, books its cost, and gives back what was reserved for it. Amounts of zero leave no
+    /// posting. What one level pays is the income of the next one above, and of the topmost our revenue. On error
+    /// nothing has changed and the reservations are still open.
+    pub fn settle(&mut self, call: &Settlement) -> Result<Vec<Posting>, LedgerError> {
+        for (i, reservation) in call.reservations.iter().enumerate() {
+            let held = self.held(*reservation)?;
+            let charged = call.charges.iter().any(|(account, _)| *account == held.account);
+            if !charged || call.reservations.iter().take(i).any(|before| before == reservation) {
                 return Err(LedgerError::WrongAccount);
             }
         }
         let mut draft = Draft::new(self);
         let mut postings = Vec::new();
-        for (kind, side) in [(PostingKind::CallCharge, call.charge), (PostingKind::CallCost, call.cost)] {
-            let Some((account, amount)) = side.filter(|(_, amount)| *amount != Money::ZERO) else { continue };
+        let mut post = |kind, account, amount: Money, sign: i128, counterpart: Option<AccountId>| {
             if amount.is_negative() {
                 return Err(LedgerError::NotPositive);
             }
-            let entries = draft.entries(account, kind, amount)?;
+            if amount == Money::ZERO {
+                return Ok(());
+            }
+            let currency = draft.currency(account)?;
+            let book = match (kind, counterpart) {
+                (PostingKind::CallCost, _) => Book::Cost(currency),
+                (_, Some(agent)) => Book::Income { agent, currency },
+                (_, None) => Book::Revenue(currency),
+            };
+            let entries = draft.entries(account, Money(amount.0.saturating_mul(sign)), book)?;
             let (by, note) = (BY_SWITCH.to_string(), String::new());
-            postings.push(Posting { kind, entries, call: Some(call.call), at: call.at, by, note, key: None });
+            let (call, at) = (Some(call.call), call.at);
+            postings.push(Posting { kind, currency, entries, call, at, by, note, key: None });
+            Ok(())
+        };
+        for (level, (account, amount)) in call.charges.iter().enumerate() {
+            let kind = if level == 0 { PostingKind::CallCharge } else { PostingKind::AgentCharge };
+            let above = call.charges.get(level + 1).map(|(agent, _)| *agent);
+            post(kind, *account, *amount, -1, above)?;
+        }
+        if let Some((vendor, amount)) = call.cost.filter(|(_, amount)| *amount != Money::ZERO) {
+            post(PostingKind::CallCost, vendor, amount, 1, None)?;
         }
         let balances = draft.balances;
         self.balances.extend(balances);
-        if let Some(reservation) = call.reservation {
-            self.release(reservation)?;
+        for reservation in &call.reservations {
+            self.release(*reservation)?;
         }
         Ok(postings)
     }
 
-    /// Posts what a person did: opening, payment, refund or correction. A refund needs the money to be there
+    /// Posts what a person did: opening, payment, refund, credit or correction. A refund needs the money to be there
     /// and not held by calls; a correction states a fact and may take the account below its limit.
     pub fn pay(&mut self, payment: Payment) -> Result<Posting, LedgerError> {
         let Payment { account, kind, amount, at, by, note, key } = payment;
+        use PostingKind::{
+            AgentCharge, CallCharge, CallCost, Correction, Credit, Opening, Payout, Refund, Transfer,
+        };
         match kind {
-            PostingKind::Opening | PostingKind::Correction if amount == Money::ZERO => {
-                return Err(LedgerError::Zero);
-            }
-            PostingKind::Payment | PostingKind::Refund if amount <= Money::ZERO => {
+            Opening | Correction if amount == Money::ZERO => return Err(LedgerError::Zero),
+            PostingKind::Payment | Refund | Credit | Payout if amount <= Money::ZERO => {
                 return Err(LedgerError::NotPositive);
             }
-            PostingKind::CallCharge | PostingKind::CallCost => return Err(LedgerError::NotByHand(kind)),
-            PostingKind::Refund => self.check_available(account, amount)?,
-            PostingKind::Opening | PostingKind::Payment | PostingKind::Correction => (),
+            CallCharge | CallCost | AgentCharge | Transfer => return Err(LedgerError::NotByHand(kind)),
+            Refund => self.check_available(account, amount)?,
+            Opening | PostingKind::Payment | Correction | Credit | Payout => (),
         }
         let mut draft = Draft::new(self);
-        let entries = draft.entries(account, kind, amount)?;
+        let currency = draft.currency(account)?;
+        let (amount, counterpart) = match kind {
+            Refund | Payout => (amount.checked_neg()?, Book::Cash(currency)),
+            Correction | Credit => (amount, Book::Revenue(currency)),
+            _ => (amount, Book::Cash(currency)),
+        };
+        let entries = draft.entries(account, amount, counterpart)?;
         let balances = draft.balances;
         self.balances.extend(balances);
-        Ok(Posting { kind, entries, call: None, at, by, note, key })
+        Ok(Posting { kind, currency, entries, call: None, at, by, note, key })
+    }
+
+    /// Moves money from one account to another, which counts in the same currency. The money must be there, and not be
+    /// held by calls.
+    pub fn transfer(&mut self, transfer: Transfer) -> Result<Posting, LedgerError> {
+        let Transfer { from, to, amount, at, by, note, key } = transfer;
+        if from == to {
+            return Err(LedgerError::SameAccount);
+        }
+        if amount <= Money::ZERO {
+            return Err(LedgerError::NotPositive);
+        }
+        let mut draft = Draft::new(self);
+        let (currency, other) = (draft.currency(from)?, draft.currency(to)?);
+        if currency != other {
+            return Err(LedgerError::OtherCurrency(currency, other));
+        }
+        self.check_available(from, amount)?;
+        let entries = draft.entries(from, amount.checked_neg()?, Book::Account(to))?;
+        let balances = draft.balances;
+        self.balances.extend(balances);
+        Ok(Posting { kind: PostingKind::Transfer, currency, entries, call: None, at, by, note, key })
     }
 
     /// Sum of all books by currency; `None` holds accounts whose terms are not known.
@@ -373,7 +447,9 @@ impl Ledger {
         for (book, balance) in &self.balances {
             let currency = match book {
                 Book::Account(id) => self.accounts.get(id).map(|a| a.terms.currency),
-                Book::Cash(c) | Book::Revenue(c) | Book::Cost(c) => Some(*c),
+                Book::Cash(c) | Book::Revenue(c) | Book::Cost(c) | Book::Income { currency: c, .. } => {
+                    Some(*c)
+                }
             };
             let sum: &mut Money = sums.entry(currency).or_default();
             sum.0 = sum.0.saturating_add(balance.0);
@@ -412,25 +488,21 @@ impl Draft<'_> {
         Draft { ledger, balances: BTreeMap::new() }
     }
 
+    fn currency(&self, id: AccountId) -> Result<Currency, LedgerError> {
+        let account = self.ledger.accounts.get(&id).ok_or(LedgerError::UnknownAccount(id))?;
+        Ok(account.terms.currency)
+    }
+
     /// The account's entry and its counterpart.
     fn entries(
         &mut self,
         id: AccountId,
-        kind: PostingKind,
         amount: Money,
+        counterpart: Book,
     ) -> Result<Vec<Entry>, LedgerError> {
         if amount.0.unsigned_abs() > Money::LIMIT.0.unsigned_abs() {
             return Err(LedgerError::TooLarge);
         }
-        let account = self.ledger.accounts.get(&id).ok_or(LedgerError::UnknownAccount(id))?;
-        let currency = account.terms.currency;
-        let (amount, counterpart) = match kind {
-            PostingKind::Opening | PostingKind::Payment => (amount, Book::Cash(currency)),
-            PostingKind::Refund => (amount.checked_neg()?, Book::Cash(currency)),
-            PostingKind::Correction => (amount, Book::Revenue(currency)),
-            PostingKind::CallCharge => (amount.checked_neg()?, Book::Revenue(currency)),
-            PostingKind::CallCost => (amount, Book::Cost(currency)),
-        };
         Ok(vec![self.entry(Book::Account(id), amount)?, self.entry(counterpart, amount.checked_neg()?)?])
     }
 
@@ -443,237 +515,4 @@ impl Draft<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ACME: AccountId = AccountId(1);
-    const VENDOR: AccountId = AccountId(2);
-    const USD: Currency = Currency::USD;
-
-    fn money(text: &str) -> Money {
-        Money::parse(text).unwrap()
-    }
-
-    fn terms(payment: PaymentMode, limit: Option<&str>) -> AccountTerms {
-        AccountTerms { currency: USD, payment, credit_limit: limit.map(money) }
-    }
-
-    fn by_hand(kind: PostingKind, amount: &str) -> Payment {
-        let (by, note) = ("ann".to_string(), "by bank".to_string());
-        Payment { account: ACME, kind, amount: money(amount), at: Utc(1), by, note, key: None }
-    }
-
-    fn ledger(balance: &str) -> Ledger {
-        let mut l = Ledger::default();
-        l.set_account(ACME, terms(PaymentMode::Prepaid, None)).unwrap();
-        l.set_account(VENDOR, terms(PaymentMode::Postpaid, None)).unwrap();
-        if money(balance) != Money::ZERO {
-            l.pay(by_hand(PostingKind::Opening, balance)).unwrap();
-        }
-        l
-    }
-
-    fn call(reservation: Option<ReservationId>, charge: &str, cost: &str) -> Settlement {
-        Settlement {
-            call: CallId(7),
-            at: Utc(2),
-            reservation,
-            charge: Some((ACME, money(charge))),
-            cost: Some((VENDOR, money(cost))),
-        }
-    }
-
-    #[test]
-    fn what_is_available_follows_the_terms() {
-        use PaymentMode::{Postpaid, Prepaid};
-        for (payment, limit, balance, want) in [
-            (Prepaid, None, "10", Some("10")),
-            (Prepaid, None, "-1", Some("-1")),
-            (Prepaid, Some("0"), "10", Some("10")),
-            (Prepaid, Some("5"), "10", Some("15")),
-            (Prepaid, Some("5"), "-5", Some("0")),
-            (Postpaid, None, "-1000", None),
-            (Postpaid, Some("0"), "0", Some("0")),
-            (Postpaid, Some("100"), "-30", Some("70")),
-        ] {
-            let mut l = ledger(balance);
-            l.set_account(ACME, terms(payment, limit)).unwrap();
-            assert_eq!(l.available(ACME), want.map(money), "{payment:?} {limit:?} {balance}");
-        }
-        assert_eq!(ledger("0").available(AccountId(99)), Some(Money::ZERO));
-    }
-
-    #[test]
-    fn a_call_from_reservation_to_settlement() {
-        let mut l = ledger("10");
-        let r = l.reserve(ACME, money("1")).unwrap();
-        l.extend(r, money("4")).unwrap();
-        assert_eq!((l.reserved(ACME), l.reservations(ACME), l.held_by(r)), (money("4"), 1, money("4")));
-        assert_eq!(l.extend(r, money("10.01")), Err(LedgerError::NotEnough { available: money("6") }));
-        assert_eq!(
-            l.reserve(ACME, money("6.00000001")),
-            Err(LedgerError::NotEnough { available: money("6") })
-        );
-
-        let postings = l.settle(call(Some(r), "3.5", "2")).unwrap();
-        let entry = |book, amount, after| Entry { book, amount: money(amount), balance_after: money(after) };
-        assert_eq!(postings.len(), 2);
-        assert_eq!(postings[0].kind, PostingKind::CallCharge);
-        assert_eq!(
-            postings[0].entries,
-            [entry(Book::Account(ACME), "-3.5", "6.5"), entry(Book::Revenue(USD), "3.5", "3.5")]
-        );
-        assert_eq!(
-            postings[1].entries,
-            [entry(Book::Account(VENDOR), "2", "2"), entry(Book::Cost(USD), "-2", "-2")]
-        );
-        assert!(postings.iter().all(|p| p.is_balanced() && p.currency() == Some(USD)));
-        assert_eq!((l.available(ACME), l.open_reservations()), (Some(money("6.5")), 0));
-        assert!(l.sum_is_zero());
-        assert_eq!((l.release(r), l.held_by(r)), (Err(LedgerError::UnknownReservation), Money::ZERO));
-        assert_eq!(l.settle(call(Some(r), "1", "1")), Err(LedgerError::UnknownReservation));
-        assert_eq!(l.balance(Book::Account(ACME)), money("6.5"));
-    }
-
-    #[test]
-    fn free_calls_leave_no_posting() {
-        let mut l = ledger("0");
-        let r = l.reserve(ACME, Money::ZERO).unwrap();
-        assert_eq!(l.settle(call(Some(r), "0", "0")), Ok(vec![]));
-        assert_eq!(l.open_reservations(), 0);
-    }
-
-    #[test]
-    fn a_charge_is_posted_though_the_money_has_gone() {
-        let mut l = ledger("1");
-        let r = l.reserve(ACME, money("1")).unwrap();
-        assert_eq!(l.settle(call(Some(r), "3", "1")).map(|p| p.len()), Ok(2));
-        assert_eq!(l.available(ACME), Some(money("-2")));
-        assert_eq!(
-            l.reserve(ACME, Money::ZERO),
-            Err(LedgerError::NotEnough { available: money("-2") }),
-            "over its limit: locked by balance"
-        );
-        l.pay(by_hand(PostingKind::Payment, "2")).unwrap();
-        assert!(l.reserve(ACME, Money::ZERO).is_ok(), "a payment opens it again");
-    }
-
-    #[test]
-    fn payments() {
-        use LedgerError::{NotByHand, NotEnough, NotPositive, TooLarge, Zero};
-        use PostingKind::{CallCharge, CallCost, Correction, Opening, Payment, Refund};
-        let not_enough = NotEnough { available: money("6") };
-        for (kind, amount, want) in [
-            (Opening, "5", Ok(("15", Book::Cash(USD)))),
-            (Opening, "-5", Ok(("5", Book::Cash(USD)))),
-            (Opening, "0", Err(Zero)),
-            (Payment, "2.5", Ok(("12.5", Book::Cash(USD)))),
-            (Payment, "0", Err(NotPositive)),
-            (Payment, "-1", Err(NotPositive)),
-            (Payment, "99999999999999999980", Ok(("99999999999999999990", Book::Cash(USD)))),
-            (Refund, "6", Ok(("4", Book::Cash(USD)))),
-            (Refund, "6.01", Err(not_enough)),
-            (Refund, "-1", Err(NotPositive)),
-            (Correction, "1", Ok(("11", Book::Revenue(USD)))),
-            (Correction, "-20", Ok(("-10", Book::Revenue(USD)))),
-            (Correction, "0", Err(Zero)),
-            (CallCharge, "1", Err(NotByHand(CallCharge))),
-            (CallCost, "1", Err(NotByHand(CallCost))),
-        ] {
-            let mut l = ledger("10");
-            l.reserve(ACME, money("4")).unwrap();
-            let posting = l.pay(by_hand(kind, amount));
-            match want {
-                Ok((balance, counterpart)) => {
-                    let posting = posting.unwrap();
-                    assert!(posting.is_balanced(), "{kind:?} {amount}");
-                    assert_eq!(posting.entries[0].balance_after, l.balance(Book::Account(ACME)));
-                    assert_eq!(posting.entries[1].book, counterpart, "{kind:?} {amount}");
-                    assert_eq!(l.balance(Book::Account(ACME)), money(balance), "{kind:?} {amount}");
-                }
-                Err(e) => {
-                    assert_eq!(posting, Err(e), "{kind:?} {amount}");
-                    assert_eq!(l.balance(Book::Account(ACME)), money("10"));
-                }
-            }
-            assert!(l.sum_is_zero());
-        }
-        let too_large = super::Payment { amount: Money(i128::MIN), ..by_hand(Correction, "1") };
-        assert_eq!(ledger("0").pay(too_large), Err(TooLarge));
-        let unknown = super::Payment { account: AccountId(99), ..by_hand(Payment, "1") };
-        assert_eq!(ledger("0").pay(unknown), Err(LedgerError::UnknownAccount(AccountId(99))));
-    }
-
-    #[test]
-    fn settling_is_all_or_nothing() {
-        let mut l = ledger("10");
-        let r = l.reserve(ACME, money("1")).unwrap();
-        let before = l.clone();
-        let unknown = AccountId(99);
-        let good = call(Some(r), "1", "1");
-        for (bad, want) in [
-            (Settlement { cost: Some((unknown, money("1"))), ..good }, LedgerError::UnknownAccount(unknown)),
-            (Settlement { cost: Some((VENDOR, Money(i128::MAX))), ..good }, LedgerError::TooLarge),
-            (Settlement { cost: Some((VENDOR, money("-1"))), ..good }, LedgerError::NotPositive),
-            (Settlement { charge: Some((VENDOR, money("1"))), ..good }, LedgerError::WrongAccount),
-        ] {
-            assert_eq!(l.settle(bad), Err(want));
-            assert!(l.balances().eq(before.balances()), "{want:?}");
-            assert_eq!(l.reserved(ACME), money("1"));
-        }
-        assert!(l.settle(good).is_ok());
-    }
-
-    #[test]
-    fn balances_at_the_edge_do_not_wrap() {
-        let mut l = ledger("0");
-        l.open_balance(Book::Account(ACME), Money(i128::MAX));
-        l.open_balance(Book::Cash(USD), Money(-i128::MAX));
-        assert_eq!(l.pay(by_hand(PostingKind::Payment, "1")), Err(LedgerError::TooLarge));
-        assert!(l.sum_is_zero());
-        l.set_account(ACME, terms(PaymentMode::Prepaid, Some("10"))).unwrap();
-        assert_eq!(l.available(ACME), Some(Money(i128::MAX)));
-    }
-
-    #[test]
-    fn currency_changes_only_when_unused() {
-        let eur =
-            AccountTerms { currency: Currency::parse("EUR").unwrap(), ..terms(PaymentMode::Prepaid, None) };
-        let mut l = ledger("1");
-        assert_eq!(l.set_account(ACME, eur), Err(LedgerError::CurrencyInUse(USD)));
-        l.pay(by_hand(PostingKind::Refund, "1")).unwrap();
-        let r = l.reserve(ACME, Money::ZERO).unwrap();
-        assert_eq!(l.set_account(ACME, eur), Err(LedgerError::CurrencyInUse(USD)));
-        l.release(r).unwrap();
-        assert_eq!(l.set_account(ACME, eur), Ok(()));
-        l.pay(by_hand(PostingKind::Payment, "3")).unwrap();
-        assert!(l.sum_is_zero());
-        assert_eq!(l.balance(Book::Cash(eur.currency)), money("-3"));
-    }
-
-    #[test]
-    fn loaded_balances_are_checked() {
-        let mut l = ledger("0");
-        l.open_balance(Book::Account(ACME), money("5"));
-        assert!(!l.sum_is_zero());
-        l.open_balance(Book::Cash(USD), money("-5"));
-        assert!(l.sum_is_zero());
-        l.open_balance(Book::Account(AccountId(99)), money("1"));
-        assert_eq!(l.sums().get(&None), Some(&money("1")));
-        assert!(!l.sum_is_zero());
-    }
-
-    #[test]
-    fn postings_round_trip_through_journal_and_json() {
-        let mut l = ledger("10");
-        let mut postings = l.settle(call(None, "3.5", "2")).unwrap();
-        let keyed =
-            Payment { key: Some("k1".to_string()), ..by_hand(PostingKind::Correction, "-0.00000001") };
-        postings.push(l.pay(keyed).unwrap());
-        let bytes = postcard::to_stdvec(&postings).unwrap();
-        assert_eq!(postcard::from_bytes::<Vec<Posting>>(&bytes).unwrap(), postings);
-        let json = serde_json::to_string(&postings).unwrap();
-        assert_eq!(serde_json::from_str::<Vec<Posting>>(&json).unwrap(), postings);
-        assert!(json.contains(r#"{"book":{"account":1},"amount":"-3.50","balance_after":"6.50"}"#), "{json}");
-    }
-}
+mod tests;

@@ -145,11 +145,11 @@ fn simulate(seed: u64, rates: &[Rate], rounding: &Rounding, balance: Money, hang
         let settlement = Settlement {
             call: CallId(call),
             at: Utc(i64::try_from(now).unwrap()),
-            reservation: Some(c.reservation),
-            charge: Some((ACME, fee)),
+            reservations: vec![c.reservation],
+            charges: vec![(ACME, fee)],
             cost: None,
         };
-        l.settle(settlement).unwrap();
+        l.settle(&settlement).unwrap();
         outcome.charged = outcome.charged.checked_add(fee).unwrap();
         running.remove(&call);
         if cut {
@@ -255,11 +255,11 @@ fn random_operations_keep_the_books() {
                     let (id, held) = open.swap_remove(at);
                     let fee = amount.min(held);
                     let postings = l
-                        .settle(Settlement {
+                        .settle(&Settlement {
                             call: CallId(step),
                             at: Utc(0),
-                            reservation: Some(id),
-                            charge: Some((ACME, fee)),
+                            reservations: vec![id],
+                            charges: vec![(ACME, fee)],
                             cost: Some((VENDOR, amount)),
                         })
                         .unwrap();

@@ -13,7 +13,7 @@ use vocab::{
 };
 
 /// Version of [`Cdr`]'s shape; grows with each change that older readers could misread.
-pub const CDR_VERSION: u16 = 1;
+pub const CDR_VERSION: u16 = 2;
 
 /// An id with the name it had.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,9 +45,15 @@ pub struct Cdr {
     pub routing_gateway: Option<Named<RoutingGatewayId>>,
     /// What the customer pays.
     pub sale: Option<Priced>,
+    /// What the agents above the customer pay, from the nearest to the topmost.
+    #[serde(default)]
+    pub agents: Vec<AgentShare>,
+    /// Tax on the sale by the customer's tax rate; it is not taken from the balance.
+    #[serde(default)]
+    pub tax: Option<Money>,
     /// What the vendor is owed.
     pub cost: Option<Priced>,
-    /// Sale less cost; `None` where they stand in different currencies.
+    /// What we are paid (by the topmost agent, or the customer) less cost; `None` where they stand in different currencies.
     pub profit: Option<Money>,
     pub end_reason: EndReason,
     pub ended_by: EndedBy,
@@ -59,6 +65,9 @@ pub struct Cdr {
     pub a: LegRecord,
     pub b: LegRecord,
     pub media_relayed: bool,
+    /// What the media doctor saw (`BEY-13`).
+    #[serde(default)]
+    pub silent: Vec<SilentSide>,
     pub attempts: Vec<Attempt>,
     pub route: RouteExplanation,
 }
@@ -96,6 +105,16 @@ pub struct Priced {
     /// Seconds charged after periods and cycles.
     pub charged_s: u64,
     pub amount: Money,
+}
+
+/// An agent's part in a call of an account below it (`BIL-9`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentShare {
+    pub account: Named<AccountId>,
+    /// What it pays.
+    pub price: Priced,
+    /// What the account directly below it pays, less that.
+    pub commission: Money,
 }
 
 /// One side of the call.
@@ -147,6 +166,19 @@ pub struct MediaFigures {
     pub dtmf: Option<vocab::session::SmolStr>,
 }
 
+/// A side that was not heard, or not well, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SilentSide {
+    /// The gateway's side; else the caller's.
+    pub gateway: bool,
+    /// Stable key.
+    pub why: String,
+    pub words: String,
+    /// From the answer on, milliseconds: when it was seen, and when it was over (`None`: at the end of the call not yet).
+    pub from_ms: u64,
+    pub until_ms: Option<u64>,
+}
+
 /// One try at one routing gateway.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
@@ -171,6 +203,20 @@ pub struct Attempt {
 pub enum AttemptResult {
     Answered,
     Failed(EndReason),
+}
+
+impl Cdr {
+    /// Seconds and money that count for the limits of each account on the customer's side.
+    pub fn used(&self) -> impl Iterator<Item = (AccountId, u64, Money)> {
+        let own = self.account.iter().zip(&self.sale).map(|(account, price)| (account.id, price));
+        let agents = self.agents.iter().map(|agent| (agent.account.id, &agent.price));
+        own.chain(agents).filter(|(_, p)| p.billed_s > 0).map(|(id, p)| (id, p.billed_s, p.amount))
+    }
+
+    /// What we are paid for the call: by the topmost agent, or by the customer.
+    pub fn revenue(&self) -> Option<&Priced> {
+        self.agents.last().map(|agent| &agent.price).or(self.sale.as_ref())
+    }
 }
 
 impl AttemptResult {

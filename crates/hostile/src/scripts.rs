@@ -178,7 +178,8 @@ impl Play {
                 Record::Ended { cdr, .. } => {
                     open.remove(&cdr.call);
                     assert!(ended.insert(cdr.call), "I2: two CDRs of {}", cdr.call);
-                    facts::judge_charge(cdr).unwrap_or_else(|e| panic!("I3: {e}"));
+                    facts::judge_charge(cdr, &params::Params::default())
+                        .unwrap_or_else(|e| panic!("I3: {e}"));
                     let restarted = cdr.end_text.as_deref().is_some_and(|t| t.contains("restart"));
                     assert!(
                         cdr.end_reason != EndReason::InternalError || restarted,

@@ -10,7 +10,7 @@ mod table;
 pub use kind::Kind;
 pub use table::{
     CodecMode, DisplayFrom, DtmfMethod, DtmfReceive, ForwardDisplay, MediaMove, MediaProxyMode, NoTimerProbe,
-    OverdraftPolicy, Params, RateChoice, SPECS, SessionRefresher, UserAgentPrivacy,
+    OverdraftPolicy, Params, RateChoice, SPECS, SessionRefresher, TraceMask, UserAgentPrivacy,
 };
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::SerializeMap};
@@ -29,6 +29,7 @@ pub enum Group {
     Switching,
     Routing,
     Billing,
+    Trace,
 }
 
 impl Group {
@@ -42,6 +43,7 @@ impl Group {
             Group::Switching => "Gateway switching",
             Group::Routing => "Routing",
             Group::Billing => "Billing",
+            Group::Trace => "Trace and log",
         }
     }
 }

@@ -146,6 +146,16 @@ choices! {
     }
 }
 
+choices! {
+    /// What the log files hold (`DBG-8`): this and everything graver.
+    TraceMask {
+        Error = "ERROR",
+        Warning = "WARNING",
+        Info = "INFO",
+        Debug = "DEBUG",
+    }
+}
+
 macro_rules! is {
     (gateway gateway) => {
         true
@@ -555,4 +565,32 @@ parameters! {
     billing_record_illegal_call: bool = false;
     "SERVER_BILLING_RECORD_ILLEGAL_CALL", Kind::Switch, "", Billing, switch,
     "CDRs are written for calls refused because their source is unknown.";
+
+    tracetofile: bool = true;
+    "SS_TRACETOFILE", Kind::Switch, "", Trace, switch,
+    "The log is written to files in the data folder too.";
+
+    trace_file_length_kb: u32 = 40_960;
+    "SS_TRACE_FILE_LENGTH", Kind::whole(1024, 1_048_576), "KB", Trace, switch,
+    "How long one log file grows before the next begins; there are two.";
+
+    trace_mask: TraceMask = TraceMask::Error;
+    "SS_TRACE_MASK", Kind::Choice(TraceMask::TEXTS), "", Trace, switch,
+    "What the log files hold: this level and everything graver.";
+
+    trace_call_file_size_mb: u32 = 16;
+    "SS_TRACE_CALL_FILE_SIZE", Kind::whole(16, 2048), "MB", Trace, switch,
+    "How long one file of the call trace grows before the next begins; there are two.";
+
+    trace_register_file_size_mb: u32 = 16;
+    "SS_TRACE_REGISTER_FILE_SIZE", Kind::whole(16, 2048), "MB", Trace, switch,
+    "How long one file of the trace of registrations grows before the next begins; there are two.";
+
+    trace_hep_server: Arc<str> = "".into();
+    "SS_TRACE_HEP_SERVER", Kind::Text { min_length: 0, max_length: 60 }, "", Trace, switch,
+    "Every SIP message is sent to this address as HEP3 over UDP, like 192.0.2.9:9060; nothing is sent when empty.";
+
+    trace_hep_id: u32 = 2001;
+    "SS_TRACE_HEP_ID", Kind::whole(1, 99_999_999), "", Trace, switch,
+    "By this number the receiver of HEP3 knows the switch.";
 }

@@ -12,9 +12,9 @@
 
 use crate::digest;
 use crate::world::EPOCH;
-use billing::Hours;
 use billing::ledger::{AccountTerms, PaymentMode};
 use billing::rate::{PriceChange, Rate, RateGroup, RateTable, RateTableBuilder, Validity};
+use billing::{Hours, Percent, Zone};
 use params::Params;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use switch::snapshot::{
     Account, Authentication, CalledSource, CallerSource, MappingGateway, OutgoingIdentity, PassedHeaders,
-    RoutingGateway, Snapshot,
+    Quotas, RoutingGateway, Snapshot,
 };
 use vocab::identity::{ClaimMode, PoolOrder, PrivacyMode};
 use vocab::leg::{PlainCredentials, ReplyAddress, RequestAddress};
@@ -77,6 +77,10 @@ struct AccountWords {
     max_calls: Option<u32>,
     max_cps: Option<u32>,
     max_duration: Option<u32>,
+    /// The agent above it.
+    under: Option<String>,
+    quotas: Quotas,
+    tax_rate: Percent,
     group: String,
     rates: Vec<Row>,
     /// Its own table, which stands before the other.
@@ -214,13 +218,14 @@ impl Business {
         let name = words.next().ok_or("a name is missing")?.to_string();
         match kind {
             "customer" => self.customer(name, words),
+            "agent" => self.agent(name, words),
             "caller" => self.caller(name, words),
             "vendor" => self.vendor(name, words),
             "stranger" => {
                 self.party(&name, Role::Stranger);
                 words.next().map_or(Ok(()), |word| Err(format!("{word:?} is not known here")))
             }
-            other => Err(format!("{other:?} is none of customer, caller, vendor, stranger, param")),
+            other => Err(format!("{other:?} is none of customer, agent, caller, vendor, stranger, param")),
         }
     }
 
@@ -250,6 +255,14 @@ impl Business {
         self.accounts.insert(name.clone(), account);
         // The first customer has a trunk without further words.
         if first { self.caller("alice".into(), format!("of {name}").split_whitespace()) } else { Ok(()) }
+    }
+
+    fn agent(&mut self, name: String, words: SplitWhitespace<'_>) -> Result<(), String> {
+        let id = self.accounts.get(&name).map(|a| a.id);
+        let id = id.unwrap_or_else(|| self.id());
+        let account = AccountWords::read(id, false, &name, words)?;
+        self.accounts.insert(name, account);
+        Ok(())
     }
 
     fn caller(&mut self, name: String, mut words: SplitWhitespace<'_>) -> Result<(), String> {
@@ -418,7 +431,9 @@ impl Business {
             Rewrites { caller: words(&params.rewrite_caller), called: words(&params.rewrite_called) };
         snapshot.rewriting = Arc::new(rewriting(&system)?);
         for (name, words) in &self.accounts {
-            snapshot.accounts.insert(AccountId(words.id), Arc::new(words.account(name)));
+            let agent = words.under.as_ref().map(|agent| self.account(agent).ok_or("under whom?"));
+            let account = Account { agent: agent.transpose()?, ..words.account(name) };
+            snapshot.accounts.insert(account.id, Arc::new(account));
             for group in [
                 words.rate_group(words.id, &words.rates)?,
                 words.rate_group(words.id + PRIVATE, &words.private)?,
@@ -541,6 +556,9 @@ impl AccountWords {
             max_calls: None,
             max_cps: None,
             max_duration: None,
+            under: None,
+            quotas: Quotas::default(),
+            tax_rate: Percent::ZERO,
             group: name.to_string(),
             rates: Vec::new(),
             private: Vec::new(),
@@ -562,6 +580,14 @@ impl AccountWords {
                 "max_calls" => account.max_calls = Some(value(&mut words)?),
                 "max_cps" => account.max_cps = Some(value(&mut words)?),
                 "max_duration" => account.max_duration = Some(value(&mut words)?),
+                "under" => account.under = Some(value(&mut words)?),
+                "day_minutes" => account.quotas.minutes[0] = Some(value(&mut words)?),
+                "month_minutes" => account.quotas.minutes[1] = Some(value(&mut words)?),
+                "day_money" => account.quotas.money[0] = Some(value(&mut words)?),
+                "month_money" => account.quotas.money[1] = Some(value(&mut words)?),
+                "tax" => {
+                    account.tax_rate = Percent::parse(&value::<String>(&mut words)?).ok_or("no percentage")?
+                }
                 "by_cycle" => account.price_change = PriceChange::NextCycle,
                 "private" => private = true,
                 rated if rated.contains('=') && private => account.private.push(rate(rated)?),
@@ -580,6 +606,7 @@ impl AccountWords {
             id: AccountId(self.id),
             name: name.into(),
             terms: AccountTerms { currency: self.currency, payment: self.payment, credit_limit: self.credit },
+            agent: None,
             rate_group: Some(RateGroupId(self.id)),
             private_rates: (!self.private.is_empty()).then_some(RateGroupId(self.id + PRIVATE)),
             locked: self.locked,
@@ -588,6 +615,9 @@ impl AccountWords {
             max_concurrency: self.max_calls,
             max_cps: self.max_cps,
             max_call_duration_s: self.max_duration,
+            quotas: self.quotas,
+            zone: Arc::new(Zone::utc()),
+            tax_rate: self.tax_rate,
         }
     }
 

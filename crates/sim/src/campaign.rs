@@ -17,11 +17,15 @@ use std::time::Duration;
 use switch::{ControlRequest, Record};
 use vocab::{EndReason, Money, Random, Tick};
 
-/// Two prepaid customers, one of them poor, one post-paid; three vendors.
+/// Two prepaid customers, one of them poor, one post-paid; four agents above the first; three vendors.
 const BUSINESS: &str = "
-customer acme prepaid 50.00 retail 880=0.0300/60/6 44=0.0120/1/1 1=0.01/6/6/fee:0.005
+customer acme prepaid 50.00 under a1 retail 880=0.0300/60/6 44=0.0120/1/1 1=0.01/6/6/fee:0.005
 customer beta prepaid 0.20 880=0.0600/1/1 44=0.0300/30/6/min:0.01 1=0.02/1/1/free:2
 customer gama postpaid max_calls 6 880=0.0320/1/1 44=0.0150/60/60
+agent a1 prepaid 0.90 under a2 880=0.0290/6/6 44=0.0110/1/1 1=0.0090/6/6
+agent a2 postpaid under a3 880=0.0280/30/6 44=0.0105/60/1 1=0.0085/1/1/fee:0.002
+agent a3 postpaid credit 2.00 under a4 880=0.0275/1/1 44=0.0100/6/6 1=0.0080/1/1
+agent a4 prepaid 30.00 880=0.0270/60/60 44=0.0095/1/1 1=0.0075/1/1
 caller alice of acme
 caller bob of beta password beta:secret
 caller carol of gama max_cps 4 tcp
@@ -36,6 +40,9 @@ param SS_MEDIAPROXYMODE=On SS_MAX_CALL_DURATION=90
 const WORKLOAD: Duration = Duration::from_secs(60);
 /// After the last call everything must come to an end by itself: ringing, media watch, longest call, transactions.
 const AFTERMATH: Duration = Duration::from_secs(260);
+
+/// The customer with the longest row of agents, and these.
+const MOST_PAYERS: usize = 5;
 
 /// The way to a peer and back, and its thoughts.
 const REACTION: Duration = Duration::from_millis(500);
@@ -189,7 +196,7 @@ impl Campaign {
             self.act();
             let footprint = self.world.switch().footprint();
             let held = self.world.switch().ledger().open_reservations();
-            if held > footprint.calls {
+            if held > footprint.calls * MOST_PAYERS {
                 return Err(format!("I4: {held} reservations for {} calls", footprint.calls).into());
             }
         }
@@ -344,7 +351,8 @@ impl Campaign {
                     if !ended.insert(cdr.call) {
                         return Err(about(id, format!("I2: two CDRs of call {}", cdr.call)));
                     }
-                    facts::judge_charge(cdr).map_err(|e| about(id, format!("I3: {e}")))?;
+                    facts::judge_charge(cdr, &self.world.business.parameters()?)
+                        .map_err(|e| about(id, format!("I3: {e}")))?;
                     judge_postings(cdr, postings).map_err(|e| about(id, format!("I3: {e}")))?;
                     self.judge_reason(cdr)?;
                 }
@@ -376,7 +384,7 @@ impl Campaign {
         let quantum =
             if self.world.crashes > 0 { Money::parse("0.10").unwrap_or_default() } else { Money::ZERO };
         let prepaid: Vec<_> =
-            ["acme", "beta"].iter().filter_map(|n| self.world.business.account(n)).collect();
+            ["acme", "beta", "a1", "a4"].iter().filter_map(|n| self.world.business.account(n)).collect();
         for (_, record) in self.world.disk.records() {
             for entry in crate::disk::postings(record).iter().flat_map(|p| &p.entries) {
                 let guarded = matches!(entry.book, Book::Account(id) if prepaid.contains(&id));
@@ -485,8 +493,13 @@ fn note(rungs: &mut Vec<Rung>, at: Tick, name: &str, arrow: &str, message: &Mess
 }
 
 fn judge_postings(cdr: &Cdr, postings: &[billing::Posting]) -> Result<(), String> {
-    for (kind, priced) in [(PostingKind::CallCharge, &cdr.sale), (PostingKind::CallCost, &cdr.cost)] {
-        let amount = priced.as_ref().map_or(Money::ZERO, |p| p.amount);
+    let one = |priced: &Option<cdr::Priced>| priced.as_ref().map_or(Money::ZERO, |p| p.amount);
+    let agents = Money(cdr.agents.iter().map(|agent| agent.price.amount.0).sum());
+    for (kind, amount) in [
+        (PostingKind::CallCharge, one(&cdr.sale)),
+        (PostingKind::AgentCharge, agents),
+        (PostingKind::CallCost, one(&cdr.cost)),
+    ] {
         let booked: i128 = postings
             .iter()
             .filter(|p| p.kind == kind)

@@ -3,6 +3,7 @@
 use billing::ledger::{Book, Posting};
 use std::collections::BTreeMap;
 use std::time::Duration;
+use switch::interface::Used;
 use switch::record::CallRecord;
 use switch::{OpenCall, Record, Restore};
 use vocab::{CallId, Money, Random, Seq, Tick};
@@ -106,6 +107,11 @@ pub fn restore<'a>(records: impl IntoIterator<Item = &'a (Seq, Record)>) -> Rest
         }
         if let Record::Alive { at } = record {
             restore.last_alive = Some(*at);
+        }
+        if let Record::Ended { cdr, .. } = record {
+            let used =
+                cdr.used().map(|(account, seconds, amount)| Used { account, at: cdr.end, seconds, amount });
+            restore.used.extend(used);
         }
         match record.of_call() {
             Some((call, CallRecord::End)) => {

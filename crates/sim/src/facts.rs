@@ -2,6 +2,7 @@
 
 use crate::world::World;
 use cdr::{Cdr, Priced};
+use params::Params;
 use vocab::{EndedBy, Money};
 
 /// A field of the CDR by the name that ladders use.
@@ -37,6 +38,12 @@ pub fn of_cdr(cdr: &Cdr, key: &str) -> Option<String> {
         "prefix" => cdr.sale.as_ref().map_or("none".into(), |p| p.prefix.clone()),
         "fee" => amount(&cdr.sale),
         "cost" => amount(&cdr.cost),
+        "agents" => {
+            let share =
+                |a: &cdr::AgentShare| format!("{}:{}:{}", a.account.name, a.price.amount, a.commission);
+            list(cdr.agents.iter().map(share).collect())
+        }
+        "tax" => cdr.tax.map_or("none".into(), |t| t.to_string()),
         "profit" => cdr.profit.map_or("none".into(), |p| p.to_string()),
         "caller" => cdr.caller.received.clone(),
         "called" => cdr.called.received.clone(),
@@ -57,29 +64,39 @@ pub fn of_cdr(cdr: &Cdr, key: &str) -> Option<String> {
     })
 }
 
-/// I3: what the CDR says was charged follows from its own terms, worked out with fractions. Default rounding: a
-/// started second counts from 50 ms on, fees have 4 decimals, rounded up.
-pub fn judge_charge(cdr: &Cdr) -> Result<(), String> {
-    for (side, priced) in [("sale", &cdr.sale), ("cost", &cdr.cost)] {
-        let Some(priced) = priced else { continue };
-        let billed = billed_seconds(cdr.talk_ms);
+/// I3: what the CDR says was charged follows from its own terms, worked out with fractions.
+pub fn judge_charge(cdr: &Cdr, params: &Params) -> Result<(), String> {
+    let sale = cdr.sale.iter().map(|priced| ("sale", priced));
+    let agents = cdr.agents.iter().map(|agent| ("agent", &agent.price));
+    for (side, priced) in sale.chain(agents).chain(cdr.cost.iter().map(|priced| ("cost", priced))) {
+        let billed = billed_seconds(cdr.talk_ms, params);
         if priced.billed_s > billed || (side == "cost" && priced.billed_s != billed) {
             return Err(format!("{side}: {} s billed of a talk of {} ms", priced.billed_s, cdr.talk_ms));
         }
-        let want = charge(priced);
+        let want = charge(priced, params);
         if priced.amount != want {
             return Err(format!("{side}: charged {}, should be {want}: {priced:?}", priced.amount));
+        }
+    }
+    let prices = cdr.sale.iter().chain(cdr.agents.iter().map(|agent| &agent.price));
+    for (below, agent) in prices.zip(&cdr.agents) {
+        if agent.commission.0 != below.amount.0 - agent.price.amount.0
+            || agent.price.billed_s != below.billed_s
+        {
+            return Err(format!("{agent:?} above a price of {}", below.amount));
         }
     }
     Ok(())
 }
 
-fn billed_seconds(talk_ms: u64) -> u64 {
-    talk_ms / 1000 + u64::from(talk_ms % 1000 >= 50)
+fn billed_seconds(talk_ms: u64, params: &Params) -> u64 {
+    let (rest, from) = (talk_ms % 1000, u64::from(params.billing_hold_time_precision_ms));
+    let started = rest > 0 && rest >= from;
+    (talk_ms / 1000 + u64::from(started)).saturating_sub(params.billing_free_time_s.into())
 }
 
 /// A fee in 10⁻⁸ of the currency, from billed seconds: numerators over a common denominator of 60 × 10¹⁰.
-fn charge(priced: &Priced) -> Money {
+fn charge(priced: &Priced, params: &Params) -> Money {
     let seconds = priced.billed_s;
     if seconds == 0 || seconds <= u64::from(priced.free_seconds) {
         return Money::ZERO;
@@ -99,13 +116,17 @@ fn charge(priced: &Priced) -> Money {
         Some(price) => i128::from(price.0) * 60,
         None => per_minute * i128::from(first),
     };
-    // In units of 10⁻¹⁰ / 60; a step of 10⁻⁴ is 60 × 10⁶ of them.
+    // In units of 10⁻¹⁰ / 60: a hundredth of a unit of money is 60 of them.
     let talk = first_price + beyond;
     let fee = talk + priced.connection_fee.0 * 6_000;
     let fee = fee.max(priced.minimum_charge.0 * 6_000);
-    let step = 60 * 1_000_000;
+    let unit = match params.billing_fee_unit {
+        Money(0) => 10i128.pow(8 - params.billing_fee_precision),
+        Money(unit) => unit,
+    };
+    let step = 6_000 * unit;
     let steps = fee / step + i128::from(fee % step != 0);
-    Money(steps * 10_000)
+    Money(steps * unit)
 }
 
 /// I1, I4, I6: books balance, and nothing is held when no call is up.

@@ -267,6 +267,7 @@ impl World {
                 Output::Media(command) => self.media.handle_command(self.now, command),
                 Output::Journal { seq, record } => self.append(seq, record),
                 Output::Reply { id, reply } => self.happenings.push_back(Happening::Reply(id, reply)),
+                Output::Told { .. } => {}
             }
         }
         let mut news = Vec::new();
@@ -297,6 +298,9 @@ impl World {
             }
             Output::Reply { id, reply } => {
                 let _ = write!(text, "{id:?}{reply:?}");
+            }
+            Output::Told { call, event } => {
+                let _ = write!(text, "{call:?}{event:?}");
             }
         }
         self.trace.add(text.as_bytes());

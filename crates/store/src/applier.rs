@@ -1,8 +1,9 @@
 //! The reader of the journal that fills the database: CDR partitions, ledger, balances.
 
 use crate::cdrs::Partition;
-use crate::ledger::{Lines, balances, currency_of, set_watermark, watermark, write_balance};
+use crate::ledger::{Lines, balances, set_watermark, watermark, write_balance};
 use crate::sql::Connection;
+use crate::usage::Usage;
 use crate::{Store, StoreError, cdrs, registrations};
 use billing::ledger::{Book, Posting};
 use cdr::Cdr;
@@ -47,8 +48,8 @@ impl Applier {
                 if stored != state.applied {
                     state = State::load(db)?;
                 }
-                Batch { db, state: &mut state, touched: BTreeSet::new(), lines: Lines::default() }
-                    .apply(records)
+                let (touched, lines, usage) = (BTreeSet::new(), Lines::default(), Usage::default());
+                Batch { db, state: &mut state, touched, lines, usage }.apply(records)
             })?;
         }
         let applied = state.applied;
@@ -68,6 +69,7 @@ struct Batch<'a> {
     state: &'a mut State,
     touched: BTreeSet<Book>,
     lines: Lines<'a>,
+    usage: Usage,
 }
 
 impl<'a> Batch<'a> {
@@ -86,6 +88,7 @@ impl<'a> Batch<'a> {
             self.state.applied = *seq;
         }
         self.lines.flush(self.db)?;
+        self.usage.write(self.db)?;
         for book in &self.touched {
             if let Some((currency, amount)) = self.state.balances.get(book) {
                 write_balance(self.db, *book, *currency, *amount)?;
@@ -104,13 +107,14 @@ impl<'a> Batch<'a> {
             }
         };
         cdrs::write(self.db, partition, seq, cdr)?;
+        self.usage.add(cdr);
         self.post(seq, postings)
     }
 
     fn post(&mut self, seq: Seq, postings: &'a [Posting]) -> Result<(), StoreError> {
         let mut line = 0;
         for posting in postings {
-            let currency = currency_of(posting)?;
+            let currency = posting.currency;
             line = self.lines.add(self.db, seq, line, posting)?;
             for entry in &posting.entries {
                 let (_, balance) = self.state.balances.entry(entry.book).or_insert((currency, Money::ZERO));

@@ -29,6 +29,8 @@ pub struct CdrFilter {
     /// Start before.
     pub to: Option<Utc>,
     pub account: Option<AccountId>,
+    /// The customer's account is one of these; of any, when there are none.
+    pub within: Vec<AccountId>,
     pub mapping_gateway: Option<MappingGatewayId>,
     pub routing_gateway: Option<RoutingGatewayId>,
     /// The vendor's account.
@@ -43,6 +45,8 @@ pub struct CdrFilter {
     pub ended_by: Option<EndedBy>,
     pub answered: Option<bool>,
     pub min_talk_ms: Option<u64>,
+    /// Sold for less than it cost (`BIL-18`), or not.
+    pub below_cost: Option<bool>,
     /// Stands anywhere in the record: names, Call-IDs, addresses, words.
     pub text: Option<String>,
 }
@@ -155,6 +159,10 @@ impl CdrFilter {
         query.when(self.from.map(utc_ms), "start_ms >= ?");
         query.when(self.to.map(utc_ms), "start_ms < ?");
         query.when(self.account.map(|id| id.0), "account_id = ?");
+        if !self.within.is_empty() {
+            let ids: Vec<String> = self.within.iter().map(AccountId::to_string).collect();
+            query.conditions.push_str(&format!(" AND account_id IN ({})", ids.join(", ")));
+        }
         query.when(self.mapping_gateway.map(|id| id.0), "mapping_gateway_id = ?");
         query.when(self.routing_gateway.map(|id| id.0), "routing_gateway_id = ?");
         query.when(self.vendor.map(|id| id.0), "vendor_id = ?");
@@ -171,6 +179,10 @@ impl CdrFilter {
         query.when(self.answered.filter(|yes| *yes).map(i64::from), "answer_ms IS NOT NULL AND ? = 1");
         query.when(self.answered.filter(|yes| !*yes).map(i64::from), "answer_ms IS NULL AND ? = 0");
         query.when(self.min_talk_ms, "talk_ms >= ?");
+        // A profit is written as a decimal, below zero with a minus in front.
+        query.when(self.below_cost.filter(|yes| *yes).map(|_| "-%"), "profit LIKE ?");
+        query
+            .when(self.below_cost.filter(|yes| !*yes).map(|_| "-%"), "(profit IS NULL OR profit NOT LIKE ?)");
         query.when(
             self.text.as_deref().map(|t| containing(&t.to_lowercase())),
             "LOWER(body) LIKE ? ESCAPE '!'",

@@ -224,16 +224,21 @@ fn ledger_adds_up(db: &Connection) -> Result<Vec<Finding>, StoreError> {
     ])
 }
 
-/// What a CDR says was charged and what it cost.
-fn amounts(cdr: &Cdr) -> [(PostingKind, Money); 2] {
-    let amount = |priced: &Option<cdr::Priced>| priced.as_ref().map_or(Money::ZERO, |p| p.amount);
-    [(PostingKind::CallCharge, amount(&cdr.sale)), (PostingKind::CallCost, amount(&cdr.cost))]
+/// What a CDR says was charged on each level, and what it cost; without amounts of zero.
+fn amounts(cdr: &Cdr) -> [(PostingKind, Vec<i128>); 3] {
+    fn all<'a>(prices: impl IntoIterator<Item = &'a cdr::Priced>) -> Vec<i128> {
+        prices.into_iter().map(|p| p.amount.0).filter(|amount| *amount != 0).collect()
+    }
+    [
+        (PostingKind::CallCharge, all(&cdr.sale)),
+        (PostingKind::AgentCharge, all(cdr.agents.iter().map(|agent| &agent.price))),
+        (PostingKind::CallCost, all(&cdr.cost)),
+    ]
 }
 
 /// The lines on accounts that one record posted: kind and amount by call.
 fn posted(db: &Connection, seq: Seq, call: CallId) -> Result<Vec<(String, Money)>, StoreError> {
-    let sql =
-        "SELECT kind, amount FROM ledger_entry WHERE seq = ?1 AND call_id = ?2 AND book LIKE 'account:%'";
+    let sql = "SELECT kind, amount FROM ledger_entry WHERE seq = ?1 AND call_id = ?2 AND book LIKE 'account:%' ORDER BY line";
     db.rows(sql, &[seq.0.into(), call.0.into()], |row| Ok((row.text(0)?.to_string(), row.parsed(1)?)))
 }
 
@@ -248,12 +253,15 @@ fn calls_match_money(db: &Connection) -> Result<Finding, StoreError> {
                 let text = crate::ledger::kind_text(kind);
                 let of_kind: Vec<i128> =
                     lines.iter().filter(|(k, _)| k == text).map(|(_, m)| m.0.abs()).collect();
-                let expected: &[i128] = if wanted == Money::ZERO { &[] } else { &[wanted.0] };
-                if of_kind != expected {
-                    let found: Vec<String> = of_kind.iter().map(|m| Money(*m).to_string()).collect();
+                if of_kind != wanted {
+                    let list = |amounts: &[i128]| {
+                        let texts: Vec<String> = amounts.iter().map(|m| Money(*m).to_string()).collect();
+                        texts.join(", ")
+                    };
                     let call = cdr.call;
                     faults.add(|| {
-                        format!("call {call}: its CDR says {text} {wanted}, posted is [{}]", found.join(", "))
+                        let (wanted, found) = (list(&wanted), list(&of_kind));
+                        format!("call {call}: its CDR says {text} [{wanted}], posted is [{found}]")
                     });
                 }
             }

@@ -58,6 +58,17 @@ impl Store {
         Ok(Page { items, next })
     }
 
+    /// The lines of accounts that a call made.
+    pub fn ledger_of_call(&self, call: CallId) -> Result<Vec<LedgerLine>, StoreError> {
+        let sql = format!(
+            "SELECT {LINE_COLUMNS}, crc FROM ledger_entry WHERE seq = ?1 AND call_id = ?2 ORDER BY line"
+        );
+        self.read(|db| match crate::cdrs::find(db, call)? {
+            Some((seq, _)) => db.rows(&sql, &[seq.0.into(), call.0.into()], read_line),
+            None => Ok(Vec::new()),
+        })
+    }
+
     /// Balances as far as the journal has been applied; the brain knows the newest ones.
     pub fn balances(&self) -> Result<BTreeMap<Book, Money>, StoreError> {
         Ok(self.read(balances)?.into_iter().map(|(book, (_, amount))| (book, amount)).collect())
@@ -108,7 +119,19 @@ pub(crate) fn keyed_postings(
 
 fn read_posting(row: &Row<'_>) -> Result<(String, Seq, Posting), StoreError> {
     row.verify(3)?;
-    Ok((row.text(0)?.to_string(), Seq(row.unsigned(1)?), serde_json::from_str(row.text(2)?)?))
+    Ok((row.text(0)?.to_string(), Seq(row.unsigned(1)?), posting_of(row.text(2)?)?))
+}
+
+/// The first versions did not write the currency down by itself; it stands in the book on the other side.
+fn posting_of(text: &str) -> Result<Posting, StoreError> {
+    let mut posting: serde_json::Value = serde_json::from_str(text)?;
+    if posting.get("currency").is_none() {
+        let entries = posting["entries"].as_array().into_iter().flatten();
+        let books = entries.filter_map(|entry| entry["book"].as_object()).flatten();
+        let found = books.filter(|(book, _)| *book != "account").map(|(_, currency)| currency.clone()).next();
+        posting["currency"] = found.unwrap_or_default();
+    }
+    Ok(serde_json::from_value(posting)?)
 }
 
 /// The reader of the journal that fills this database.
@@ -175,7 +198,7 @@ impl<'a> Lines<'a> {
         mut line: u32,
         posting: &'a Posting,
     ) -> Result<u32, StoreError> {
-        let currency = currency_of(posting)?;
+        let currency = posting.currency;
         for entry in &posting.entries {
             let start = self.values.len();
             self.values.extend([
@@ -241,15 +264,6 @@ fn write_key(db: &Connection, seq: Seq, key: &str, posting: &Posting) -> Result<
     db.run("DELETE FROM pending_payment WHERE posting_key = ?1", &[key.into()]).map(|_| ())
 }
 
-/// Every posting has a side that belongs to a currency.
-pub(crate) fn currency_of(posting: &Posting) -> Result<Currency, StoreError> {
-    let found = posting.entries.iter().find_map(|entry| match entry.book {
-        Book::Account(_) => None,
-        Book::Cash(c) | Book::Revenue(c) | Book::Cost(c) => Some(c),
-    });
-    found.ok_or_else(|| StoreError::corrupt("a posting without a currency"))
-}
-
 /// Columns of a line, in the order of its checksum.
 pub(crate) const LINE_COLUMNS: &str =
     "seq, line, book, currency, amount, balance_after, kind, call_id, posted_at,
@@ -284,6 +298,7 @@ pub(crate) fn book_text(book: Book) -> String {
         Book::Cash(c) => format!("cash:{c}"),
         Book::Revenue(c) => format!("revenue:{c}"),
         Book::Cost(c) => format!("cost:{c}"),
+        Book::Income { agent, currency } => format!("income:{currency}:{agent}"),
     }
 }
 
@@ -295,6 +310,10 @@ pub(crate) fn read_book(text: &str) -> Result<Book, StoreError> {
             "cash" => Book::Cash(Currency::parse(of)?),
             "revenue" => Book::Revenue(Currency::parse(of)?),
             "cost" => Book::Cost(Currency::parse(of)?),
+            "income" => {
+                let (currency, agent) = of.split_once(':')?;
+                Book::Income { agent: AccountId(agent.parse().ok()?), currency: Currency::parse(currency)? }
+            }
             _ => return None,
         })
     };
@@ -309,13 +328,17 @@ pub(crate) fn read_currency(text: &str) -> Result<Currency, StoreError> {
     Currency::parse(text).ok_or_else(|| StoreError::corrupt(format!("{text:?} is no currency")))
 }
 
-const KINDS: [(PostingKind, &str); 6] = [
+const KINDS: [(PostingKind, &str); 10] = [
     (PostingKind::Opening, "opening"),
     (PostingKind::Payment, "payment"),
     (PostingKind::Refund, "refund"),
     (PostingKind::Correction, "correction"),
     (PostingKind::CallCharge, "call_charge"),
     (PostingKind::CallCost, "call_cost"),
+    (PostingKind::AgentCharge, "agent_charge"),
+    (PostingKind::Credit, "credit"),
+    (PostingKind::Payout, "payout"),
+    (PostingKind::Transfer, "transfer"),
 ];
 
 pub(crate) fn kind_text(kind: PostingKind) -> &'static str {
@@ -338,6 +361,7 @@ mod tests {
             Book::Cash(Currency::USD),
             Book::Revenue(Currency::USD),
             Book::Cost(Currency::USD),
+            Book::Income { agent: AccountId(7), currency: Currency::USD },
         ] {
             assert_eq!(read_book(&book_text(book)).unwrap(), book);
         }

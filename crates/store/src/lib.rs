@@ -33,9 +33,11 @@ mod export;
 pub mod imports;
 pub mod journal;
 mod ledger;
+mod monitor;
 mod people;
 mod rates;
 mod registrations;
+pub mod reratings;
 mod restore;
 mod rewriting;
 #[cfg(test)]
@@ -45,6 +47,7 @@ mod sql;
 mod store;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod zones;
 
 pub use applier::Applier;
@@ -58,6 +61,7 @@ pub use config::{Config, Document, Stored};
 pub use error::{ChangeError, Problem, StoreError};
 pub use journal::{Journal, JournalError, JournalOptions};
 pub use ledger::{LedgerLine, PendingPayment};
+pub use monitor::{STEPS as MONITOR_STEPS, Sample};
 pub use people::{Role, Token, TokenDetails, TokenKind, User, UserDetails};
 pub use restore::RestoreError;
 pub use rewriting::{ReadRule, read_rules, try_rules};

@@ -74,6 +74,7 @@ impl Store {
                 last_alive: recovered.last_alive,
                 keys: keyed_postings(db, KEYS)?,
                 registrations: crate::registrations::all(db)?,
+                used: crate::usage::recent(db)?,
             })
         })?;
         tracing::info!(%applied, open_calls = state.open_calls.len(), "state restored");

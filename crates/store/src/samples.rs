@@ -103,6 +103,8 @@ pub(crate) fn cdr(call: u64) -> Cdr {
         vendor: Some(named(AccountId(2), "vendor-a")),
         routing_gateway: Some(named(RoutingGatewayId(1), "vendor-a-1")),
         sale: Some(priced(Money(3_300_000), "retail")),
+        agents: Vec::new(),
+        tax: None,
         cost: Some(priced(Money(2_200_000), "vendor-a")),
         profit: Some(Money(1_100_000)),
         end_reason: EndReason::NormalRelease,
@@ -113,6 +115,7 @@ pub(crate) fn cdr(call: u64) -> Cdr {
         a: leg(call, "a"),
         b: leg(call, "b"),
         media_relayed: true,
+        silent: Vec::new(),
         attempts: vec![
             attempt("vendor-b-1", AttemptResult::Failed(EndReason::GatewayFailure), 503),
             attempt("vendor-a-1", AttemptResult::Answered, 200),
@@ -197,7 +200,16 @@ impl Books {
             self.entry(Book::Account(AccountId(account)), Money(amount)),
             self.entry(counter, Money(-amount)),
         ];
-        Posting { kind, entries, call: None, at: Utc(1), by: "switch".into(), note: String::new(), key: None }
+        Posting {
+            kind,
+            currency: Currency::USD,
+            entries,
+            call: None,
+            at: Utc(1),
+            by: "switch".into(),
+            note: String::new(),
+            key: None,
+        }
     }
 
     pub fn pay(&mut self, account: u32, amount: Money, key: &str) -> Record {

@@ -37,7 +37,7 @@ impl Store {
         let (caller, called) = (&config.params.rewrite_caller, &config.params.rewrite_called);
         let rules = |text: &str| rewriting::from_text(text).unwrap_or_default();
         snapshot.rewriting = Arc::new(Rewriting { caller: rules(caller), called: rules(called) });
-        snapshot.accounts = config.accounts.iter().map(|a| account(&config, a)).collect();
+        snapshot.accounts = config.accounts.iter().map(|a| account(&config, a)).collect::<Result<_, _>>()?;
         snapshot.rate_groups = self.rate_groups(&config)?;
         snapshot.routing_gateways = routing_gateways;
         snapshot.plan = Arc::new(plan);
@@ -147,9 +147,17 @@ fn rate_table(
     Ok((version, Arc::new(builder.build())))
 }
 
-fn account(config: &Config, stored: &config::Stored<config::Account>) -> (AccountId, Arc<Account>) {
+fn account(
+    config: &Config,
+    stored: &config::Stored<config::Account>,
+) -> Result<(AccountId, Arc<Account>), StoreError> {
     let document = &stored.document;
     let id = AccountId(stored.id);
+    let agent = document.agent.as_ref();
+    let agent = agent.map(|name| account_id(config, config::Account::TITLE, &document.name, name));
+    let zone = crate::zones::zone(&document.time_zone);
+    let zone =
+        zone.ok_or_else(|| StoreError::corrupt(format!("account {:?}: its time zone", document.name)))?;
     let account = Account {
         id,
         name: document.name.as_str().into(),
@@ -158,6 +166,7 @@ fn account(config: &Config, stored: &config::Stored<config::Account>) -> (Accoun
             payment: document.payment,
             credit_limit: document.credit_limit,
         },
+        agent: agent.transpose()?,
         rate_group: group_id(config, document.rate_group.as_ref()),
         private_rates: group_id(config, document.private_rates.as_ref()),
         locked: document.status == config::AccountStatus::Locked,
@@ -166,8 +175,14 @@ fn account(config: &Config, stored: &config::Stored<config::Account>) -> (Accoun
         max_concurrency: document.max_concurrency,
         max_cps: document.max_cps,
         max_call_duration_s: document.max_call_duration,
+        quotas: brain::Quotas {
+            minutes: [document.max_minutes_per_day, document.max_minutes_per_month],
+            money: [document.max_money_per_day, document.max_money_per_month],
+        },
+        zone: Arc::new(zone),
+        tax_rate: document.tax_rate,
     };
-    (id, Arc::new(account))
+    Ok((id, Arc::new(account)))
 }
 
 fn group_id(config: &Config, name: Option<&String>) -> Option<RateGroupId> {

@@ -9,8 +9,10 @@ use crate::phones::Place;
 use crate::rewriting::{self, Parties};
 use crate::settle;
 use crate::snapshot::RoutingGateway;
+use crate::talk::failure_words;
 use crate::tariff;
 use cdr::{Attempt, AttemptResult, Named};
+use diagnosis::Event;
 use media::Side;
 use params::{NoTimerProbe, Params, SessionRefresher};
 use routing::Candidate;
@@ -203,6 +205,7 @@ impl Switch {
         let rest = places.get(1..).unwrap_or_default();
         let forks = self.ring_forks(now, call, &gateway, rest, &sent, offered.as_ref());
         let record = self.attempt_record(now, &gateway, &vendor.name, leg, target, sent);
+        self.tell_attempt(call.id, &record);
         self.meters.enter_routing(gateway.route.id, now.tick);
         let wait = Duration::from_secs(gateway.params.sip_timeout_invite_s.into());
         call.current = Some(Current {
@@ -425,6 +428,7 @@ impl Switch {
         self.set_deadline(call, Deadline::Progress, None);
         self.cancel_forks(now, call, None);
         call.answered = Some(now);
+        self.tell(call.id, Event::Answered);
         tariff::through_call(call, now.utc);
         call.pdd.get_or_insert(now.tick.since(call.start.tick));
         if let Some(current) = &mut call.current {
@@ -512,6 +516,7 @@ impl Switch {
         let wait = Duration::from_secs(gateway.params.sip_timeout_invite_s.into());
         let call_id = self.endpoint.call_id(leg).unwrap_or_default().to_owned();
         let snapshot = call.snapshot.clone();
+        let id = call.id;
         if let Some(current) = &mut call.current {
             current.leg = leg;
             current.redirects = redirects;
@@ -521,6 +526,8 @@ impl Switch {
             current.record.called = number.as_str().to_owned();
             current.record.call_id = call_id;
             current.record.remote = Some(place);
+            let record = current.record.clone();
+            self.tell_attempt(id, &record);
         }
         self.set_deadline(call, Deadline::Progress, Some(now.tick + wait));
         self.note_placed(now, call);
@@ -532,6 +539,7 @@ impl Switch {
         if self.promote_fork(call) {
             return;
         }
+        self.tell(call.id, Event::LegFailed { side: Side::B, why: failure_words(failure) });
         let reason = match failure {
             LegFailure::NoResponse | LegFailure::Unreachable => EndReason::InviteTimeout,
             LegFailure::NoAck

@@ -6,12 +6,14 @@ use crate::identity::PoolUse;
 use crate::interface::{ControlId, Input, Output, Restore, SwitchConfig};
 use crate::keep_alive::KeepAlive;
 use crate::load::Meters;
+use crate::quota::Usage;
 use crate::record::Record;
 use crate::registrar::Registrar;
 use crate::show::News;
 use crate::snapshot::Snapshot;
 use crate::vendors::Vendors;
 use billing::ledger::Ledger;
+use diagnosis::Event;
 use media::{MediaCommand, MediaEvent, PortPool};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
@@ -20,7 +22,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use vocab::leg::{FromLeg, LegCommand, LegEvent};
 use vocab::{
-    CallId, Currency, EndReason, EndedBy, Flow, IdMap, LegId, MediaSessionId, Money, Now, Random, Seq, Tick,
+    AccountId, CallId, Currency, EndReason, EndedBy, Flow, IdMap, LegId, MediaSessionId, Money, Now, Random,
+    Seq, Tick,
 };
 
 /// New calls are refused while more records than this wait for the disk (`R-06`): bounds the memory of the queue.
@@ -60,6 +63,7 @@ pub struct Switch {
     pub(crate) wrong_answers: HashMap<String, (u32, Tick)>,
     /// Revenue and cost since the start, by currency.
     pub(crate) turnover: BTreeMap<Currency, (Money, Money)>,
+    pub(crate) usage: HashMap<AccountId, Usage>,
     pub(crate) last_call_id: CallId,
     next_media_session: u64,
     pub(crate) guard: Guard,
@@ -69,6 +73,8 @@ pub struct Switch {
     pub(crate) pools: PoolUse,
     /// For what rules draw.
     pub(crate) random: Random,
+    /// The last message was not dropped unread.
+    heard: bool,
 }
 
 /// What waits for a record to be on disk.
@@ -106,6 +112,7 @@ impl Switch {
             keys: HashMap::new(),
             wrong_answers: HashMap::new(),
             turnover: BTreeMap::new(),
+            usage: HashMap::new(),
             last_call_id: CallId(0),
             next_media_session: 0,
             guard: Guard::new(random.next_u64()),
@@ -114,6 +121,7 @@ impl Switch {
             vendors: Vendors::default(),
             pools: PoolUse::default(),
             random,
+            heard: false,
             config,
             snapshot: snapshot.clone(),
         };
@@ -204,8 +212,17 @@ impl Switch {
                 let heard = self.endpoint.handle_message(now, flow, policy, bytes);
                 self.guard.heard(now.tick, flow.remote.ip(), heard);
             }
-            Verdict::Drop => {}
+            Verdict::Drop => {
+                self.heard = false;
+                return;
+            }
         }
+        self.heard = true;
+    }
+
+    /// Was the last message read? What the guard drops is not worth keeping.
+    pub fn has_heard(&self) -> bool {
+        self.heard
     }
 
     fn on_media(&mut self, now: Now, event: MediaEvent) {
@@ -213,6 +230,7 @@ impl Switch {
             MediaEvent::Ready(leases) => leases.into_iter().for_each(|lease| self.ports.add_ready(lease)),
             MediaEvent::PrepareFailed { wanted, v6 } => self.ports.prepare_failed(wanted, v6),
             MediaEvent::FirstPacket { session, side } => self.with_session(now, session, |switch, call| {
+                switch.tell(call.id, Event::FirstMedia(side));
                 switch.on_first_packet(call, side);
             }),
             MediaEvent::ReopenFailed { session } => self.with_session(now, session, |switch, call| {
@@ -224,6 +242,7 @@ impl Switch {
                 })
             }
             MediaEvent::Silent { session, side } => self.with_session(now, session, |switch, call| {
+                switch.tell(call.id, Event::MediaStopped(side));
                 switch.on_silence(now, call, side);
             }),
             MediaEvent::Statistics(all) => {
@@ -321,7 +340,10 @@ impl Switch {
         let call = Box::new(Call::new(id, leg, setup, now, self.snapshot.clone()));
         self.legs.insert(leg, id);
         self.calls.insert(id, call);
-        self.with_call(now, id, |switch, call| switch.begin(now, call));
+        self.with_call(now, id, |switch, call| {
+            switch.tell_begin(call);
+            switch.begin(now, call);
+        });
     }
 
     fn on_journaled(&mut self, now: Now, seq: Seq) {

@@ -28,6 +28,16 @@ pub(crate) struct Applied {
     pub rate: Rate,
 }
 
+/// Somebody who pays for the call: the customer, or an agent above it (`BIL-9`).
+#[derive(Debug)]
+pub(crate) struct Payer {
+    pub account: Arc<Account>,
+    pub sale: Applied,
+    pub reservation: Option<ReservationId>,
+    /// Whole seconds of talk that are paid for; `None`: not bounded by this account's money.
+    pub paid_s: Option<u64>,
+}
+
 /// Where a call stands. Each arm holds what exists only then.
 #[derive(Debug)]
 pub(crate) enum Phase {
@@ -111,9 +121,11 @@ pub(crate) enum Deadline {
     Figures,
     /// After a restart: the peers are asked for the call; later, what they have not said counts.
     Doubt,
+    /// The media doctor looks at the call.
+    Doctor,
 }
 
-pub(crate) const DEADLINES: usize = 5;
+pub(crate) const DEADLINES: usize = 6;
 
 /// Of a call of the process before this one: is it still there? Its end may have fallen into the gap.
 #[derive(Clone, Copy, Debug)]
@@ -146,11 +158,9 @@ pub(crate) struct Call {
     pub called: Option<DialString>,
     /// What is drawn for this call follows from it.
     pub pick: u64,
-    pub sale: Option<Applied>,
+    /// The customer, then its agents from the nearest to the topmost; empty until their rates are known.
+    pub payers: Vec<Payer>,
     pub rounding: Rounding,
-    pub reservation: Option<ReservationId>,
-    /// Whole seconds of talk that are paid for; `None`: not bounded by money.
-    pub paid_s: Option<u64>,
     pub explanation: RouteExplanation,
     pub candidates: VecDeque<Candidate>,
     /// The phone that is called, while it is one of ours.
@@ -187,6 +197,8 @@ pub(crate) struct Call {
     pub figures_noted: Option<Tick>,
     pub doubt: Option<Doubt>,
     pub deadlines: [Option<Tick>; DEADLINES],
+    /// What the media doctor has seen.
+    pub silent: Vec<cdr::SilentSide>,
 }
 
 impl Call {
@@ -206,10 +218,8 @@ impl Call {
             caller: String::new(),
             called: None,
             pick: 0,
-            sale: None,
+            payers: Vec::new(),
             rounding: Rounding::default(),
-            reservation: None,
-            paid_s: None,
             explanation: RouteExplanation::default(),
             candidates: VecDeque::new(),
             phone: None,
@@ -233,7 +243,18 @@ impl Call {
             figures_noted: None,
             doubt: None,
             deadlines: [None; DEADLINES],
+            silent: Vec::new(),
         }
+    }
+
+    /// The customer's rate.
+    pub fn sale(&self) -> Option<&Applied> {
+        self.payers.first().map(|payer| &payer.sale)
+    }
+
+    /// Whole seconds of talk that every payer has paid for; `None`: not bounded by money.
+    pub fn paid_s(&self) -> Option<u64> {
+        self.payers.iter().filter_map(|payer| payer.paid_s).min()
     }
 
     pub fn b(&self) -> Option<LegId> {

@@ -4,14 +4,20 @@ use crate::brain::{Switch, Waiting};
 use crate::interface::{AccountState, ControlId, ControlReply, ControlRequest, Output};
 use crate::load::listed;
 use crate::record::Record;
-use billing::ledger::{Book, Payment, Posting, PostingKind};
+use crate::settle;
+use billing::ledger::{Book, Payment, Posting, PostingKind, Transfer};
 use vocab::{AccountId, CallId, EndReason, EndedBy, Money, Now, Seq};
 
 impl Switch {
     pub(crate) fn on_control(&mut self, now: Now, id: ControlId, request: ControlRequest) {
         let reply = match request {
             ControlRequest::Pay { account, kind, amount, by, note, key } => {
-                return self.pay(id, Payment { account, kind, amount, at: now.utc, by, note, key });
+                let payment = Payment { account, kind, amount, at: now.utc, by, note, key };
+                return self.pay(id, Movement::Payment(payment));
+            }
+            ControlRequest::Transfer { from, to, amount, by, note, key } => {
+                let transfer = Transfer { from, to, amount, at: now.utc, by, note, key };
+                return self.pay(id, Movement::Transfer(transfer));
             }
             ControlRequest::Disconnect { call, by, reason } => self.disconnect(now, call, &by, &reason),
             ControlRequest::Simulate { gateway, caller, called } => {
@@ -44,6 +50,10 @@ impl Switch {
                 ids.into_iter().for_each(|id| self.with_call(now, id, |switch, call| switch.show(call)));
                 ControlReply::Done
             }
+            ControlRequest::Describe(call) => match self.calls.get(&call) {
+                Some(call) => ControlReply::Described(Box::new(settle::draft(now, call))),
+                None => ControlReply::NoSuchCall,
+            },
             ControlRequest::Drain => return self.drain(id),
             ControlRequest::HangUpAll => {
                 self.hang_up_all(now);
@@ -53,10 +63,10 @@ impl Switch {
         self.emit(Output::Reply { id, reply });
     }
 
-    /// Posts a payment; the reply waits for the disk. A key seen before gives the same posting again (`BIL-3`).
-    fn pay(&mut self, id: ControlId, payment: Payment) {
-        if let Some((seq, posting)) = payment.key.as_ref().and_then(|key| self.keys.get(key)).cloned() {
-            let reply = match same_payment(&posting, &payment) {
+    /// Posts what a person did; the reply waits for the disk. A key seen before gives the same posting again (`BIL-3`).
+    fn pay(&mut self, id: ControlId, movement: Movement) {
+        if let Some((seq, posting)) = movement.key().and_then(|key| self.keys.get(key)).cloned() {
+            let reply = match movement.made(&posting) {
                 true => ControlReply::Paid { seq, posting, repeated: true },
                 false => ControlReply::Refused("the idempotency key was used for another payment".to_owned()),
             };
@@ -70,7 +80,11 @@ impl Switch {
             let words = "records cannot be written to disk".to_owned();
             return self.emit(Output::Reply { id, reply: ControlReply::Refused(words) });
         }
-        let posting = match self.ledger.pay(payment) {
+        let posting = match movement {
+            Movement::Payment(payment) => self.ledger.pay(payment),
+            Movement::Transfer(transfer) => self.ledger.transfer(transfer),
+        };
+        let posting = match posting {
             Ok(posting) => posting,
             Err(error) => {
                 return self.emit(Output::Reply { id, reply: ControlReply::Refused(error.to_string()) });
@@ -101,11 +115,16 @@ impl Switch {
     fn account_states(&self, wanted: Vec<AccountId>) -> Vec<AccountState> {
         let all = || self.snapshot.accounts.keys().copied().collect();
         let ids = if wanted.is_empty() { all() } else { wanted };
+        let income = |agent| {
+            let currency = self.snapshot.accounts.get(&agent).map(|account| account.terms.currency);
+            currency.map_or(Money::ZERO, |currency| self.ledger.balance(Book::Income { agent, currency }))
+        };
         let state = |account| AccountState {
             account,
             balance: self.ledger.balance(Book::Account(account)),
             reserved: self.ledger.reserved(account),
             available: self.ledger.available(account),
+            income: income(account),
             calls: self.meters.account(account).calls,
         };
         ids.into_iter().map(state).collect()
@@ -137,9 +156,33 @@ impl Switch {
     }
 }
 
-/// Is the request the one that made this posting?
-fn same_payment(posting: &Posting, payment: &Payment) -> bool {
-    let amount = posting.entries.first().map(|e| (e.book, e.amount));
-    let signed = if payment.kind == PostingKind::Refund { Money(-payment.amount.0) } else { payment.amount };
-    posting.kind == payment.kind && amount == Some((Book::Account(payment.account), signed))
+/// What a person moves.
+enum Movement {
+    Payment(Payment),
+    Transfer(Transfer),
+}
+
+impl Movement {
+    fn key(&self) -> Option<&String> {
+        match self {
+            Movement::Payment(payment) => payment.key.as_ref(),
+            Movement::Transfer(transfer) => transfer.key.as_ref(),
+        }
+    }
+
+    /// Is this the request that made the posting?
+    fn made(&self, posting: &Posting) -> bool {
+        let (kind, account, signed, other) = match self {
+            Movement::Payment(payment) => {
+                let out = matches!(payment.kind, PostingKind::Refund | PostingKind::Payout);
+                let signed = if out { Money(-payment.amount.0) } else { payment.amount };
+                (payment.kind, payment.account, signed, None)
+            }
+            Movement::Transfer(t) => (PostingKind::Transfer, t.from, Money(-t.amount.0), Some(t.to)),
+        };
+        let entry = |i: usize| posting.entries.get(i);
+        let own = entry(0).is_some_and(|e| e.book == Book::Account(account) && e.amount == signed);
+        let to = other.is_none_or(|to| entry(1).is_some_and(|e| e.book == Book::Account(to)));
+        posting.kind == kind && own && to
+    }
 }

@@ -49,8 +49,8 @@ enum Identity {
 
 /// What is known once a call may be routed.
 pub(crate) struct Route {
-    pub account: Arc<Account>,
-    pub sale: Applied,
+    /// The customer and its agents upward, with what each pays.
+    pub payers: Vec<(Arc<Account>, Applied)>,
     pub ranked: Vec<Candidate>,
     /// The number is a phone's of ours.
     pub phone: Option<Arc<Phone>>,
@@ -71,7 +71,9 @@ impl Switch {
         self.command(now, call.a, LegCommand::Terms(terms));
         call.gateway = Some(gateway.clone());
         call.explanation.step("mapping gateway", true, gateway.name.clone());
-        if let Err(rejection) = self.admit(now, call, &gateway) {
+        let admitted = self.admit(now, call, &gateway);
+        self.tell_parties(call);
+        if let Err(rejection) = admitted {
             return self.reject(now, call, rejection);
         }
         self.set_out(now, call);
@@ -161,6 +163,9 @@ impl Switch {
         }
         if let Some(account) = call.snapshot.accounts.get(&gateway.account) {
             call.account = Some(account.clone());
+            for (agent, _) in call.snapshot.agents_of(account) {
+                self.meters.accounts.entry(agent).or_default().count(now.tick);
+            }
         }
         self.meters.mapping.entry(gateway.id).or_default().count(now.tick);
         self.meters.accounts.entry(gateway.account).or_default().count(now.tick);
@@ -183,10 +188,9 @@ impl Switch {
             self.evaluate(now, &snapshot, gateway, &parties.called, call.pick, &mut call.explanation)?;
         call.candidates = route.ranked.into();
         call.phone = route.phone;
-        self.reserve_first(call, &route.account, &route.sale)?;
-        call.sale = Some(route.sale);
+        self.reserve_first(call, route.payers)?;
         call.slots_held = true;
-        self.meters.enter(gateway.id, gateway.account);
+        self.meters.enter(gateway.id, &call.payers);
         Ok(())
     }
 
@@ -203,6 +207,7 @@ impl Switch {
         self.check_limits(now, snapshot, gateway, why)?;
         let account = usable_account(now, snapshot, gateway.account, why)?;
         self.check_account_limits(now, &account, why)?;
+        let agents = self.usable_agents(now, snapshot, &account, why)?;
         let number = Packed::of(called.digits());
         let sale = tariff::sale(snapshot, gateway, &account, number, now.utc);
         let passed = sale.as_ref().is_some_and(|s| !s.rate.locked);
@@ -225,14 +230,20 @@ impl Switch {
             why.step("allowed destinations", false, words);
             return Err(EndReason::CalleeBarred.into());
         }
+        let mut payers = vec![(account, sale)];
+        for agent in agents {
+            let price = agent_price(snapshot, &agent, number, now.utc, why)?;
+            payers.push((agent, price));
+        }
         if let Some(phone) = snapshot.phone_by_number(called.digits()) {
             why.step("phone", true, format!("{} is a phone of this switch", phone.number));
             let prefix_length = u32::try_from(called.digits().len()).unwrap_or(0);
             let line = Candidate { gateway: phone.line.route.clone(), prefix_length };
-            return Ok(Route { account, sale, ranked: vec![line], phone: Some(phone.clone()) });
+            return Ok(Route { payers, ranked: vec![line], phone: Some(phone.clone()) });
         }
-        let currency = account.terms.currency;
-        let market = LiveMarket { snapshot, sale: &sale, currency, called, number, at: now.utc, pick };
+        let Some((topmost, revenue)) = payers.last() else { return Err(EndReason::InternalError.into()) };
+        let currency = topmost.terms.currency;
+        let market = LiveMarket { snapshot, sale: revenue, currency, called, number, at: now.utc, pick };
         let load = LiveLoad { switch: self, snapshot, now };
         let decision = routing::decide(&snapshot.plan, called, &load, &market);
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
@@ -242,7 +253,7 @@ impl Switch {
         why.candidates = decision.notes;
         match decision.failure {
             Some(reason) => Err(reason.into()),
-            None => Ok(Route { account, sale, ranked: decision.ranked, phone: None }),
+            None => Ok(Route { payers, ranked: decision.ranked, phone: None }),
         }
     }
 
@@ -291,7 +302,30 @@ impl Switch {
             .ok_or(EndReason::AccountLimit)?;
         within(why, "calls of the account", meter.calls, account.max_concurrency, false)
             .ok_or(EndReason::AccountLimit)?;
+        if let Some(left) = self.seconds_left(account, now.utc) {
+            why.step("minutes of the account", left > 0, format!("{left} s left"));
+            if left == 0 {
+                return Err(EndReason::AccountMinutesUsed.into());
+            }
+        }
         Ok(())
+    }
+
+    /// The agents above the account, from the nearest to the topmost, if each of them may call now (`BIL-9`).
+    fn usable_agents(
+        &self,
+        now: Now,
+        snapshot: &Snapshot,
+        account: &Account,
+        why: &mut RouteExplanation,
+    ) -> Result<Vec<Arc<Account>>, Rejection> {
+        let mut agents = Vec::new();
+        for (id, _) in snapshot.agents_of(account) {
+            let agent = usable_account(now, snapshot, id, why)?;
+            self.check_account_limits(now, &agent, why)?;
+            agents.push(agent);
+        }
+        Ok(agents)
     }
 
     /// `RTE-14`: the decision for a call that is not placed.
@@ -333,8 +367,14 @@ impl Switch {
             }
         };
         let rounding = settle::rounding(&gateway.params);
-        let affordable = self.affordable_first(&route.account, &route.sale, &rounding);
-        explanation.step("money", affordable.is_ok(), self.money_words(&route.account));
+        let mut failure = None;
+        for (level, (account, sale)) in route.payers.iter().enumerate() {
+            let affordable = self.affordable_first(account, sale, &rounding, now.utc);
+            let whose = if level == 0 { String::new() } else { format!("agent {}: ", account.name) };
+            let words = format!("{whose}{}", self.money_words(account, now.utc));
+            explanation.step("money", affordable.is_ok(), words);
+            failure = failure.or(affordable.err());
+        }
         for candidate in &route.ranked {
             let Some(vendor) = snapshot.routing_gateways.get(&candidate.gateway.id) else { continue };
             let tell = |step, words| {
@@ -345,9 +385,9 @@ impl Switch {
             }
         }
         Ok(Simulation {
-            failure: affordable.err(),
+            failure,
             explanation,
-            rate: Some(settle::priced_nothing(&route.sale)),
+            rate: route.payers.first().map(|(_, sale)| settle::priced_nothing(sale)),
             plan: route.ranked.iter().map(|c| c.gateway.name.clone()).collect(),
         })
     }
@@ -412,6 +452,27 @@ fn usable_account(
     Ok(passed?)
 }
 
+/// What an agent above the customer pays.
+fn agent_price(
+    snapshot: &Snapshot,
+    agent: &Account,
+    number: Packed,
+    at: Utc,
+    why: &mut RouteExplanation,
+) -> Result<Applied, Rejection> {
+    match tariff::agent_price(snapshot, agent, number, at).filter(|price| !price.rate.locked) {
+        Some(price) => {
+            let minute = price.rate.price_per_minute;
+            why.step("agent rate", true, format!("{}: {} at {minute} a minute", agent.name, price.prefix));
+            Ok(price)
+        }
+        None => {
+            why.step("agent rate", false, format!("agent {} has no rate for this number", agent.name));
+            Err(EndReason::NoMatchingRate.into())
+        }
+    }
+}
+
 /// Of several gateways at one address, the one whose called prefix fits best; one without prefixes takes any number.
 /// The number is the one that will be priced: `8-801…` may not pass for another customer's (`R-34`).
 fn best_by_prefix<'a>(
@@ -458,6 +519,7 @@ fn called_of<'a>(gateway: &MappingGateway, setup: &'a Setup) -> &'a str {
 /// Prices of one call.
 struct LiveMarket<'a> {
     snapshot: &'a Snapshot,
+    /// What we are paid: the price of the topmost agent, or of the customer without one.
     sale: &'a Applied,
     currency: Currency,
     called: &'a DialString,

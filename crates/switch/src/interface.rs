@@ -51,6 +51,17 @@ pub struct Restore {
     pub keys: Vec<(String, Seq, Posting)>,
     /// What was registered.
     pub registrations: Vec<Registered>,
+    /// What calls have used, in the order of time, from a month ago on.
+    pub used: Vec<Used>,
+}
+
+/// Talk and money of an account's finished calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Used {
+    pub account: AccountId,
+    pub at: Utc,
+    pub seconds: u64,
+    pub amount: Money,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -85,10 +96,24 @@ pub enum Input<'a> {
 }
 
 pub enum Output {
-    Send { flow: Flow, bytes: Vec<u8> },
+    Send {
+        flow: Flow,
+        bytes: Vec<u8>,
+    },
     Media(MediaCommand),
-    Journal { seq: Seq, record: Record },
-    Reply { id: ControlId, reply: ControlReply },
+    Journal {
+        seq: Seq,
+        record: Record,
+    },
+    Reply {
+        id: ControlId,
+        reply: ControlReply,
+    },
+    /// What happened to a call, for whoever looks into it. Comes before the messages that follow from it.
+    Told {
+        call: CallId,
+        event: diagnosis::Event,
+    },
 }
 
 /// Requests of operators. Answered by one [`Output::Reply`] each, those that move money after the disk has it.
@@ -97,6 +122,14 @@ pub enum ControlRequest {
     Pay {
         account: AccountId,
         kind: PostingKind,
+        amount: Money,
+        by: String,
+        note: String,
+        key: Option<String>,
+    },
+    Transfer {
+        from: AccountId,
+        to: AccountId,
         amount: Money,
         by: String,
         note: String,
@@ -122,6 +155,8 @@ pub enum ControlRequest {
     Unregister(Registrant),
     /// Takes our registrations with vendors back; for the stop.
     UnregisterEverywhere,
+    /// The record of a call in progress as far as it is known.
+    Describe(CallId),
     /// Have all calls in progress among the next [`crate::Switch::take_news`].
     ResendLive,
     /// Take no new calls; reply when the last one has ended.
@@ -141,6 +176,7 @@ pub enum ControlReply {
     Refused(String),
     Disconnecting,
     NoSuchCall,
+    Described(Box<cdr::Cdr>),
     Simulated(Box<Simulation>),
     Balances(Vec<AccountState>),
     GatewayLoad {
@@ -162,6 +198,8 @@ pub struct AccountState {
     pub reserved: Money,
     /// What may still be spent; `None`: no bound.
     pub available: Option<Money>,
+    /// What the accounts directly below an agent were charged for their calls.
+    pub income: Money,
     pub calls: u32,
 }
 

@@ -55,6 +55,8 @@ pub struct LiveCall {
     /// Seconds of talk that are paid for at this moment; `None`: not bounded by money.
     pub paid_until_s: Option<u64>,
     pub media_relayed: bool,
+    /// What the media doctor has seen.
+    pub silent: Vec<cdr::SilentSide>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]

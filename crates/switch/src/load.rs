@@ -1,5 +1,6 @@
 //! Capacity counters: calls in progress and calls a second, for the switch, accounts and gateways (`RTE-5`).
 
+use crate::call::Payer;
 use crate::interface::Load;
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -85,17 +86,33 @@ impl Meters {
         self.accounts.get(&id).copied().unwrap_or_default()
     }
 
-    /// A call takes its slots on the customer's side.
-    pub fn enter(&mut self, mapping: MappingGatewayId, account: AccountId) {
+    /// A call takes its slots on the customer's side: of the gateway, the account, and all agents above it.
+    pub fn enter(&mut self, mapping: MappingGatewayId, payers: &[Payer]) {
         self.system.calls += 1;
         self.mapping.entry(mapping).or_default().calls += 1;
-        self.accounts.entry(account).or_default().calls += 1;
+        self.enter_accounts(payers);
     }
 
-    pub fn leave(&mut self, mapping: MappingGatewayId, account: AccountId, answered: bool, talk_ms: u64) {
+    pub fn enter_accounts(&mut self, payers: &[Payer]) {
+        for payer in payers {
+            self.accounts.entry(payer.account.id).or_default().calls += 1;
+        }
+    }
+
+    /// The call goes on at the expense of others.
+    pub fn leave_accounts(&mut self, payers: &[Payer]) {
+        for payer in payers {
+            let meter = self.accounts.entry(payer.account.id).or_default();
+            meter.calls = meter.calls.saturating_sub(1);
+        }
+    }
+
+    pub fn leave(&mut self, mapping: MappingGatewayId, payers: &[Payer], answered: bool, talk_ms: u64) {
         self.system.ended(answered, talk_ms);
         self.mapping.entry(mapping).or_default().ended(answered, talk_ms);
-        self.accounts.entry(account).or_default().ended(answered, talk_ms);
+        for payer in payers {
+            self.accounts.entry(payer.account.id).or_default().ended(answered, talk_ms);
+        }
     }
 
     /// An attempt takes its slot on the vendor's side.

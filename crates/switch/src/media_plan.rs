@@ -4,15 +4,23 @@
 //! our port on its side, and tells the media threads where each peer wants its media.
 
 use crate::interface::MediaAddressing;
-use media::{Coding, Latch, MediaCommand, Method, PortLease, PortPool, SessionStatistics, Side, SideConfig};
+use diagnosis::SilentSide;
+use media::{
+    Coding, Latch, MediaCommand, Method, PortLease, PortPool, SessionStatistics, Side, SideConfig,
+    SideStatistics,
+};
 use params::{MediaMove, MediaProxyMode};
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 use vocab::session::Host;
-use vocab::{Direction, MediaDescription, MediaSessionId, SessionDescription};
+use vocab::{Direction, MediaDescription, MediaSessionId, SessionDescription, Tick};
 
 /// More streams than this in one description are refused (port 0); real calls have one or two.
 const MAX_STREAMS: usize = 4;
+
+/// Figures come about once a second of all sessions in which anything happens.
+const STALE_FIGURES: Duration = Duration::from_millis(2500);
 
 /// No port pair was ready.
 #[derive(Debug, PartialEq, Eq)]
@@ -147,6 +155,11 @@ pub(crate) struct MediaPlan {
     /// How digits are sent to A and B.
     digits: [Option<Method>; 2],
     pub statistics: Vec<SessionStatistics>,
+    /// The figures before those, and when the latest came.
+    previous: Vec<SessionStatistics>,
+    recorded: Tick,
+    /// Where the sides' own descriptions want their speech.
+    described: [Option<SocketAddr>; 2],
     /// Sessions whose final figures have not come yet.
     pub closing: u32,
 }
@@ -163,6 +176,9 @@ impl MediaPlan {
             answered: false,
             digits: [None; 2],
             statistics: Vec::new(),
+            previous: Vec::new(),
+            recorded: Tick(0),
+            described: [None, None],
             closing: 0,
         }
     }
@@ -263,6 +279,8 @@ impl MediaPlan {
         let signalling = self.signalling[usize::from(side == Side::B)];
         // An answer cannot be refused, but it cannot send media far away either.
         let stays = !believed || self.is_too_far(side, session);
+        self.described[usize::from(side == Side::B)] =
+            session.audio().and_then(|audio| session.media_address(audio));
         for (index, slot) in self.streams.iter_mut().enumerate() {
             let (Some(stream), Some(media)) = (slot, session.media.get(index)) else { continue };
             let direction =
@@ -384,11 +402,47 @@ impl MediaPlan {
     }
 
     /// Keeps the latest figures of a session.
-    pub fn record(&mut self, figures: SessionStatistics) {
-        match self.statistics.iter_mut().find(|s| s.session == figures.session) {
-            Some(known) => *known = figures,
-            None => self.statistics.push(figures),
+    pub fn record(&mut self, now: Tick, figures: SessionStatistics) {
+        self.recorded = now;
+        let before = match self.statistics.iter_mut().find(|s| s.session == figures.session) {
+            Some(known) => std::mem::replace(known, figures),
+            None => {
+                self.statistics.push(figures);
+                figures
+            }
+        };
+        match self.previous.iter_mut().find(|s| s.session == figures.session) {
+            Some(known) => *known = before,
+            None => self.previous.push(before),
         }
+    }
+
+    /// What the media doctor says of the stream of speech.
+    pub fn examine(&self, now: Tick) -> Vec<SilentSide> {
+        let Some(stream) = self.streams.iter().flatten().find(|s| s.opened && s.a.rtp) else {
+            return Vec::new();
+        };
+        let of = |all: &[SessionStatistics]| all.iter().find(|s| s.session == stream.session).copied();
+        let latest = of(&self.statistics);
+        // Figures come of sessions in which anything has happened; without news nothing has.
+        let stale = now.since(self.recorded) > STALE_FIGURES;
+        let before = if stale { latest } else { of(&self.previous) };
+        let nothing = SideStatistics::default();
+        let sides = |s: Option<SessionStatistics>| s.map_or([nothing; 2], |s| [s.a, s.b]);
+        let (latest, before) = (sides(latest), sides(before));
+        let examined = [(Side::A, &stream.a), (Side::B, &stream.b)].into_iter().enumerate().filter_map(
+            |(n, (side, config))| {
+                diagnosis::doctor::examine(&diagnosis::doctor::Patient {
+                    side,
+                    config,
+                    described: self.described[n],
+                    signalling: self.signalling[n]?,
+                    now: &latest[n],
+                    before: &before[n],
+                })
+            },
+        );
+        examined.collect()
     }
 
     /// What is to be written down of the streams.
@@ -430,6 +484,9 @@ impl MediaPlan {
                 plan.digits = [&a, &b].map(|side| side.coding.map(|c| c.digits.send));
                 plan.watch_ms = plan.watch_ms.or(a.watch).or(b.watch);
                 plan.statistics.push(figures);
+                if plan.described == [None, None] {
+                    plan.described = [a.remote, b.remote];
+                }
                 Stream { session, a, b, directions: state.directions, opened: true }
             });
             plan.streams.push(stream);

@@ -126,6 +126,18 @@ impl Switch {
         true
     }
 
+    /// Those who would have paid pay no more: their holds and their slots are given back.
+    fn let_go(&mut self, call: &mut Call) {
+        let payers = std::mem::take(&mut call.payers);
+        for held in payers.iter().filter_map(|payer| payer.reservation) {
+            // It is this call's own, so it is there.
+            let _ = self.ledger.release(held);
+        }
+        if call.slots_held {
+            self.meters.leave_accounts(&payers);
+        }
+    }
+
     /// From here on the call is the phone's: it goes where the phone may call, at the phone's expense.
     fn forward(
         &mut self,
@@ -146,21 +158,20 @@ impl Switch {
         if snapshot.phone_by_number(number.digits()).is_some_and(|next| call.forwards.contains(&next.id)) {
             return Err(EndReason::ForwardLoop.into());
         }
-        if let Some(held) = call.reservation.take() {
-            // It is this call's own, so it is there.
-            let _ = self.ledger.release(held);
-        }
-        (call.sale, call.paid_s, call.contacts) = (None, None, None);
+        self.let_go(call);
+        call.contacts = None;
         if snapshot.params.call_forward_display == ForwardDisplay::Own {
             call.caller = phone.display.to_string();
         }
         let route = self.evaluate(now, &snapshot, &phone.trunk, &number, call.pick, &mut call.explanation)?;
-        call.account = Some(route.account.clone());
+        call.account = route.payers.first().map(|(account, _)| account.clone());
         call.called = Some(number);
         call.candidates = route.ranked.into();
         call.phone = route.phone;
-        self.reserve_first(call, &route.account, &route.sale)?;
-        call.sale = Some(route.sale);
+        self.reserve_first(call, route.payers)?;
+        if call.slots_held {
+            self.meters.enter_accounts(&call.payers);
+        }
         Ok(())
     }
 

@@ -97,6 +97,8 @@ pub struct Answered {
     pub codecs: [Option<Arc<str>>; 2],
     /// Of the customer's and of the vendor's rate: what changes while the call lasts, known from the answer on.
     pub sections: [Vec<RateSection>; 2],
+    /// The same of the agents' rates, from the nearest to the topmost.
+    pub agents: Vec<Vec<RateSection>>,
     pub a: sip::LegState,
     pub b: sip::LegState,
     /// The caller has acknowledged our 200.

@@ -6,7 +6,7 @@
 
 use crate::attempt::session_terms;
 use crate::brain::Switch;
-use crate::call::{Applied, Call, Current, Deadline, Doubt, Ending, Phase};
+use crate::call::{Applied, Call, Current, Deadline, Doubt, Ending, Payer, Phase};
 use crate::interface::{Output, Restore};
 use crate::media_plan::{MediaPlan, Party};
 use crate::record::{Answered, Moment, OpenCall, Placed, Record};
@@ -41,6 +41,7 @@ const CHANGED_WORDS: &str = "the switch was restarted, and what the call used is
 struct Parties {
     gateway: Arc<MappingGateway>,
     account: Arc<Account>,
+    agents: Vec<Arc<Account>>,
     routing: Arc<RoutingGateway>,
     vendor: Arc<Account>,
 }
@@ -109,8 +110,8 @@ impl Switch {
             ringing: call.ringing,
             pdd_ms: call.pdd.map(settle::millis),
             codecs: call.codecs.clone(),
-            sections: [call.sale.as_ref(), cost]
-                .map(|of| of.map_or(Vec::new(), |of| of.rate.sections.to_vec())),
+            sections: [call.sale(), cost].map(|of| of.map_or(Vec::new(), |of| of.rate.sections.to_vec())),
+            agents: call.payers.iter().skip(1).map(|agent| agent.sale.rate.sections.to_vec()).collect(),
             a,
             b,
             confirmed: call.confirmed,
@@ -154,6 +155,7 @@ impl Switch {
         for (key, seq, posting) in restore.keys {
             self.keys.insert(key, (seq, posting));
         }
+        restore.used.into_iter().for_each(|used| self.add_usage(used));
         let rebase = Rebase { now, boot: self.config.boot, alive: restore.last_alive };
         let mut asked = now.tick;
         for open in restore.open_calls {
@@ -189,6 +191,7 @@ impl Switch {
         let mut call = self.call_again(rebase, placed, &parties, (a, b), flow);
         self.legs.insert(a, call.id);
         self.legs.insert(b, call.id);
+        self.tell_restored(&call);
         match open.answered {
             Some(answered) => {
                 self.go_on(rebase, &mut call, *answered, confirmed, &open.figures, ask_at);
@@ -207,6 +210,11 @@ impl Switch {
         Some(Parties {
             gateway: snapshot.mapping_gateway(cdr.mapping_gateway.as_ref()?.id)?.clone(),
             account: snapshot.accounts.get(&cdr.account.as_ref()?.id)?.clone(),
+            agents: cdr
+                .agents
+                .iter()
+                .map(|agent| snapshot.accounts.get(&agent.account.id).cloned())
+                .collect::<Option<_>>()?,
             routing: snapshot.routing_gateways.get(&cdr.routing_gateway.as_ref()?.id)?.clone(),
             vendor: snapshot.accounts.get(&cdr.vendor.as_ref()?.id)?.clone(),
         })
@@ -236,7 +244,15 @@ impl Switch {
         call.gateway = Some(parties.gateway.clone());
         call.account = Some(parties.account.clone());
         let number = call.called.as_ref().map_or("", |called| called.digits()).to_owned();
-        call.sale = cdr.sale.as_ref().map(|priced| applied_again(priced, &number));
+        let payers = std::iter::once(&parties.account).chain(&parties.agents);
+        let prices = cdr.sale.iter().chain(cdr.agents.iter().map(|agent| &agent.price));
+        let payer = |(account, priced): (&Arc<Account>, &Priced)| Payer {
+            account: account.clone(),
+            sale: applied_again(priced, &number),
+            reservation: None,
+            paid_s: None,
+        };
+        call.payers = payers.zip(prices).map(payer).collect();
         call.relayed = cdr.media_relayed;
         call.explanation = std::mem::take(&mut cdr.route);
         call.explanation.step("restart", true, "the call was taken up by a new process");
@@ -260,7 +276,7 @@ impl Switch {
             pooled,
         });
         call.slots_held = true;
-        self.meters.enter(parties.gateway.id, parties.gateway.account);
+        self.meters.enter(parties.gateway.id, &call.payers);
         self.meters.resume_routing(parties.routing.route.id);
         call
     }
@@ -282,8 +298,8 @@ impl Switch {
         call.codecs = answered.codecs;
         call.confirmed = confirmed;
         let [sale, cost] = answered.sections;
-        if let Some(applied) = &mut call.sale {
-            applied.rate.sections = sale.as_slice().into();
+        for (payer, sections) in call.payers.iter_mut().zip(std::iter::once(sale).chain(answered.agents)) {
+            payer.sale.rate.sections = sections.as_slice().into();
         }
         if let Some(current) = &mut call.current {
             current.record.sip_code = 200;
@@ -308,6 +324,7 @@ impl Switch {
         self.set_deadline(call, Deadline::Doubt, Some(ask_at));
         self.watch_credit(call);
         self.set_length_deadline(call);
+        self.call_doctor(now, call);
         // Whether the INVITE had an offer matters until its ACK.
         call.setup.session = (!answered.delayed).then(SessionDescription::default);
         // With the numbers that this process goes on from, so that the next one does not use them twice.
@@ -360,27 +377,28 @@ impl Switch {
 
     /// Holds the money of the talk so far again. The next slice is asked for when all calls have theirs.
     fn hold_again(&mut self, now: Now, call: &mut Call, last: Now) {
-        let (Some(account), Some(sale), Some(answered)) = (&call.account, &call.sale, call.answered) else {
-            return;
-        };
-        let Some(available) = self.ledger.available(account.id) else { return };
+        let Some(answered) = call.answered else { return };
+        let rounding = call.rounding;
         let seconds = |until: Now| until.tick.since(answered.tick).as_micros().div_ceil(1_000_000);
         let whole = |until: Now| u64::try_from(seconds(until)).unwrap_or(u64::MAX);
-        let free = u64::from(call.rounding.free_time_s);
-        let price = |talk_s: u64| {
-            pricing::charge(&sale.rate, talk_s.saturating_sub(free), &call.rounding)
-                .map(|c| (talk_s, c.amount))
-        };
-        // The hold of the process before covered the talk up to the last sign of life; what came after may be more
-        // than there is, and is then not charged.
-        let (talk_s, amount) = match (price(whole(now)), price(whole(last))) {
-            (Ok((talk_s, due)), _) if due <= available => (talk_s, due),
-            (_, Ok((talk_s, due))) => (talk_s, due.min(available.max(Money::ZERO))),
-            (_, Err(_)) => (0, Money::ZERO),
-        };
-        call.paid_s = Some(talk_s);
-        // Refused when the account is over its limit: the call is then cut at once.
-        call.reservation = self.ledger.reserve(account.id, amount).ok();
+        let free = u64::from(rounding.free_time_s);
+        for payer in &mut call.payers {
+            let Some(available) = self.spendable(&payer.account, now.utc) else { continue };
+            let price = |talk_s: u64| {
+                pricing::charge(&payer.sale.rate, talk_s.saturating_sub(free), &rounding)
+                    .map(|c| (talk_s, c.amount))
+            };
+            // The hold of the process before covered the talk up to the last sign of life; what came after may be more
+            // than there is, and is then not charged.
+            let (talk_s, amount) = match (price(whole(now)), price(whole(last))) {
+                (Ok((talk_s, due)), _) if due <= available => (talk_s, due),
+                (_, Ok((talk_s, due))) => (talk_s, due.min(available.max(Money::ZERO))),
+                (_, Err(_)) => (0, Money::ZERO),
+            };
+            payer.paid_s = Some(talk_s);
+            // Refused when the account is over its limit: the call is then cut at once.
+            payer.reservation = self.ledger.reserve(payer.account.id, amount).ok();
+        }
     }
 
     /// What a call used is not there any more: both sides are told, and it is charged up to its last sign of life.
@@ -404,6 +422,9 @@ impl Switch {
                     priced.sections = sections;
                 }
             }
+            for (agent, sections) in cdr.agents.iter_mut().zip(answered.agents) {
+                agent.price.sections = sections;
+            }
             (cdr.answer, cdr.end) = (Some(answered.at.utc), last.utc);
             (cdr.ringing, cdr.pdd_ms) = (answered.ringing, answered.pdd_ms);
         }
@@ -417,28 +438,40 @@ impl Switch {
         let settlement = Settlement {
             call: cdr.call,
             at: cdr.end,
-            reservation: None,
-            charge: cdr.account.as_ref().map(|a| (a.id, amount(&cdr.sale))),
+            reservations: Vec::new(),
+            charges: cdr
+                .account
+                .iter()
+                .map(|a| (a.id, amount(&cdr.sale)))
+                .chain(cdr.agents.iter().map(|agent| (agent.account.id, agent.price.amount)))
+                .collect(),
             cost: cdr.vendor.as_ref().map(|v| (v.id, amount(&cdr.cost))),
         };
-        let postings = self.ledger.settle(settlement).unwrap_or_else(|error| {
+        let postings = self.ledger.settle(&settlement).unwrap_or_else(|error| {
             cdr.end_text = Some(format!("not booked: {error}"));
             Vec::new()
         });
+        self.count_usage(&cdr);
         self.journal(Record::Ended { cdr: Box::new(cdr), postings }, None);
     }
 
     fn charge_unknown(&self, cdr: &mut Cdr, talk: Duration) {
         let rounding = settle::rounding(&self.snapshot.params);
         let billed = pricing::billed_seconds(talk, &rounding);
-        for priced in [&mut cdr.sale, &mut cdr.cost].into_iter().flatten() {
+        let agents = cdr.agents.iter_mut().map(|agent| &mut agent.price);
+        for priced in [&mut cdr.sale, &mut cdr.cost].into_iter().flatten().chain(agents) {
             if let Ok(charge) = pricing::charge(&rate_of(priced), billed, &rounding) {
                 priced.billed_s = billed;
                 priced.charged_s = charge.charged_seconds;
                 priced.amount = charge.amount;
             }
         }
-        cdr.profit = settle::profit(cdr.sale.as_ref(), cdr.cost.as_ref());
+        let mut below = cdr.sale.as_ref().map_or(Money::ZERO, |sale| sale.amount);
+        for agent in &mut cdr.agents {
+            agent.commission = Money(below.0.saturating_sub(agent.price.amount.0));
+            below = agent.price.amount;
+        }
+        cdr.profit = settle::profit(cdr.revenue(), cdr.cost.as_ref());
     }
 }
 

@@ -1,16 +1,17 @@
 //! The end of a call: both legs released, figures collected, priced, settled, written down.
 
 use crate::brain::{FIGURES_WAIT, Switch, Waiting};
-use crate::call::{Applied, Call, Deadline, Ending, Phase};
+use crate::call::{Applied, Call, Deadline, Ending, Payer, Phase};
 use crate::record::Record;
 use billing::ledger::Settlement;
 use billing::pricing::{self, Rounding};
-use cdr::{AttemptResult, CDR_VERSION, Cdr, LegRecord, MediaFigures, Named, Numbers, Priced};
+use cdr::{AgentShare, AttemptResult, CDR_VERSION, Cdr, LegRecord, MediaFigures, Named, Numbers, Priced};
+use diagnosis::Event;
 use media::SideStatistics;
 use params::Params;
 use std::time::Duration;
 use vocab::leg::{LegCommand, Refusal};
-use vocab::{EndReason, EndedBy, Money, MoneyError, Now};
+use vocab::{AccountId, EndReason, EndedBy, Money, MoneyError, Now};
 
 /// Clocks that are corrected little by little drift apart by less.
 const CLOCK_TOLERANCE_US: i64 = 2_000_000;
@@ -47,7 +48,10 @@ impl Switch {
         }
         let result = if answered { AttemptResult::Answered } else { AttemptResult::Failed(end.reason) };
         self.close_attempt(now, call, result, &Refusal::default());
-        for deadline in [Deadline::Progress, Deadline::Credit, Deadline::Length, Deadline::Doubt] {
+        self.tell(call.id, Event::Ended { reason: end.reason, answered });
+        for deadline in
+            [Deadline::Progress, Deadline::Credit, Deadline::Length, Deadline::Doubt, Deadline::Doctor]
+        {
             self.set_deadline(call, deadline, None);
         }
         call.phase = Phase::Closing(Box::new(end));
@@ -100,38 +104,34 @@ impl Switch {
         mark_clock(now, call);
         let talk = call.answered.map_or(Duration::ZERO, |at| end.at.tick.since(at.tick));
         let mut cdr = self.cdr(call, &end, talk);
-        // Money that was not held is not charged, however late a timer or a BYE was.
-        let paid_s = call.paid_s.filter(|_| self.is_cut_by_money(call));
-        let money = price(call, talk, paid_s);
-        let (sale, cost) = match money {
-            Ok(priced) => priced,
-            Err(MoneyError::NotANumber | MoneyError::TooManyDecimals(_) | MoneyError::Overflow) => {
-                // A price beyond what money can hold is refused at entry; should one get here, it is never wrapped.
-                cdr.end_text = Some("the charge is too large to be booked".to_owned());
-                (None, None)
-            }
-        };
-        let amount = |p: &Option<Priced>| p.as_ref().map_or(Money::ZERO, |p| p.amount);
+        let bill = bill(call, talk, Self::chargeable_s(call)).unwrap_or_else(|_| {
+            // A price beyond what money can hold is refused at entry; should one get here, it is never wrapped.
+            cdr.end_text = Some("the charge is too large to be booked".to_owned());
+            Bill::default()
+        });
         let settlement = Settlement {
             call: call.id,
             at: end.at.utc,
-            reservation: call.reservation.take(),
-            charge: call.account.as_ref().map(|a| (a.id, amount(&sale))),
-            cost: call.current.as_ref().map(|c| (c.vendor.id, amount(&cost))),
+            reservations: call.payers.iter_mut().filter_map(|payer| payer.reservation.take()).collect(),
+            charges: charges(&call.payers, &bill.sales),
+            cost: call.current.as_ref().map(|c| c.vendor.id).zip(bill.cost.as_ref().map(|c| c.amount)),
         };
-        let reservation = settlement.reservation;
-        let postings = self.ledger.settle(settlement).unwrap_or_else(|error| {
+        let postings = self.ledger.settle(&settlement);
+        let booked = postings.is_ok();
+        let postings = postings.unwrap_or_else(|error| {
             cdr.end_text = Some(format!("not booked: {error}"));
-            reservation.map(|r| self.ledger.release(r));
+            for reservation in &settlement.reservations {
+                let _ = self.ledger.release(*reservation);
+            }
             Vec::new()
         });
-        let booked = !postings.is_empty() || (amount(&sale) == Money::ZERO && amount(&cost) == Money::ZERO);
+        let charged = |p: Option<&Priced>| p.map(|p| p.amount).filter(|_| booked && call.answered.is_some());
+        let (sale, cost) = (charged(bill.sales.first()), charged(bill.cost.as_ref()));
+        self.tell(call.id, Event::Charged { sale, cost });
         if booked {
-            let told = call.snapshot.params.billing_profit_calculate;
-            cdr.profit = profit(sale.as_ref(), cost.as_ref()).filter(|_| told);
-            self.count_turnover(sale.as_ref(), cost.as_ref());
-            cdr.sale = sale;
-            cdr.cost = cost;
+            self.count_turnover(&bill);
+            bill.write(call, &mut cdr);
+            self.count_usage(&cdr);
         }
         self.free_slots(call, talk);
         if self.is_recorded(call, &end) {
@@ -165,12 +165,12 @@ impl Switch {
     fn free_slots(&mut self, call: &mut Call, talk: Duration) {
         let Some(gateway) = &call.gateway else { return };
         if std::mem::replace(&mut call.slots_held, false) {
-            self.meters.leave(gateway.id, gateway.account, call.answered.is_some(), millis(talk));
+            self.meters.leave(gateway.id, &call.payers, call.answered.is_some(), millis(talk));
         }
     }
 
-    fn count_turnover(&mut self, sale: Option<&Priced>, cost: Option<&Priced>) {
-        for (priced, is_sale) in [(sale, true), (cost, false)] {
+    fn count_turnover(&mut self, bill: &Bill) {
+        for (priced, is_sale) in [(bill.sales.last(), true), (bill.cost.as_ref(), false)] {
             let Some(priced) = priced else { continue };
             let (revenue, spent) = self.turnover.entry(priced.currency).or_default();
             let sum = if is_sale { revenue } else { spent };
@@ -234,7 +234,9 @@ pub(crate) fn draft(now: Now, call: &Call) -> Cdr {
         mapping_gateway: call.gateway.as_ref().map(|g| Named { id: g.id, name: g.name.clone() }),
         vendor: current.map(|c| Named { id: c.vendor.id, name: c.vendor.name.clone() }),
         routing_gateway: current.map(|c| named(&c.gateway)),
-        sale: call.sale.as_ref().map(priced_nothing),
+        sale: call.sale().map(priced_nothing),
+        agents: shares(&call.payers, call.payers.iter().map(|payer| priced_nothing(&payer.sale)).collect()),
+        tax: None,
         cost: current.and_then(|c| c.cost.as_ref()).map(priced_nothing),
         profit: None,
         end_reason: EndReason::InternalError,
@@ -245,6 +247,7 @@ pub(crate) fn draft(now: Now, call: &Call) -> Cdr {
         a: leg_record(call, media::Side::A),
         b: leg_record(call, media::Side::B),
         media_relayed: call.relayed,
+        silent: call.silent.clone(),
         attempts,
         route: call.explanation.clone(),
     }
@@ -335,22 +338,56 @@ pub(crate) fn priced_nothing(applied: &Applied) -> Priced {
     }
 }
 
-/// Both sides' prices of a talk. The customer is charged for `paid_s` seconds of talk at most.
-fn price(
-    call: &Call,
-    talk: Duration,
-    paid_s: Option<u64>,
-) -> Result<(Option<Priced>, Option<Priced>), MoneyError> {
-    let cost_of = call.current.as_ref().and_then(|c| c.cost.as_ref());
+/// What a talk costs everybody.
+#[derive(Default)]
+struct Bill {
+    /// By payer: of the customer, then of its agents.
+    sales: Vec<Priced>,
+    cost: Option<Priced>,
+}
+
+impl Bill {
+    fn write(self, call: &Call, cdr: &mut Cdr) {
+        let told = call.snapshot.params.billing_profit_calculate;
+        cdr.profit = profit(self.sales.last(), self.cost.as_ref()).filter(|_| told);
+        cdr.sale = self.sales.first().cloned();
+        cdr.tax = call.account.as_ref().zip(cdr.sale.as_ref()).and_then(|(a, s)| a.tax_rate.of(s.amount));
+        cdr.agents = shares(&call.payers, self.sales);
+        cdr.cost = self.cost;
+    }
+}
+
+/// The prices of a talk. The payers are charged for `paid_s` seconds of talk at most.
+fn bill(call: &Call, talk: Duration, paid_s: Option<u64>) -> Result<Bill, MoneyError> {
     let bound = paid_s.map(|s| s.saturating_sub(call.rounding.free_time_s.into()));
     let billed = pricing::billed_seconds(talk, &call.rounding);
-    let sale = call
-        .sale
-        .as_ref()
-        .map(|s| charged(s, billed.min(bound.unwrap_or(billed)), &call.rounding))
-        .transpose()?;
-    let cost = cost_of.map(|c| charged(c, billed, &call.rounding)).transpose()?;
-    Ok((sale, cost))
+    let sold = billed.min(bound.unwrap_or(billed));
+    let sales = call.payers.iter().map(|payer| charged(&payer.sale, sold, &call.rounding));
+    let cost = call.current.as_ref().and_then(|c| c.cost.as_ref());
+    Ok(Bill {
+        sales: sales.collect::<Result<_, _>>()?,
+        cost: cost.map(|c| charged(c, billed, &call.rounding)).transpose()?,
+    })
+}
+
+fn charges(payers: &[Payer], sales: &[Priced]) -> Vec<(AccountId, Money)> {
+    payers
+        .iter()
+        .enumerate()
+        .map(|(i, p)| (p.account.id, sales.get(i).map_or(Money::ZERO, |s| s.amount)))
+        .collect()
+}
+
+/// The agents' parts of a call, of everybody's prices.
+fn shares(payers: &[Payer], sales: Vec<Priced>) -> Vec<AgentShare> {
+    let below: Vec<Money> = sales.iter().map(|sale| sale.amount).collect();
+    let agents = payers.iter().zip(sales).zip(std::iter::once(Money::ZERO).chain(below));
+    let share = |((payer, price), below): ((&Payer, Priced), Money)| AgentShare {
+        account: Named { id: payer.account.id, name: payer.account.name.clone() },
+        commission: Money(below.0.saturating_sub(price.amount.0)),
+        price,
+    };
+    agents.skip(1).map(share).collect()
 }
 
 fn charged(applied: &Applied, billed_s: u64, rounding: &Rounding) -> Result<Priced, MoneyError> {
@@ -362,7 +399,7 @@ fn charged(applied: &Applied, billed_s: u64, rounding: &Rounding) -> Result<Pric
     Ok(priced)
 }
 
-/// Sale less cost in one currency.
+/// What we are paid less cost, in one currency.
 pub(crate) fn profit(sale: Option<&Priced>, cost: Option<&Priced>) -> Option<Money> {
     match (sale, cost) {
         (Some(sale), Some(cost)) if sale.currency == cost.currency => {

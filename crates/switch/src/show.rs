@@ -81,11 +81,16 @@ impl Switch {
                 remote: current.and_then(|c| c.record.remote),
                 codec: call.codecs[1].clone(),
             },
-            price: call.sale.as_ref().map(settle::priced_nothing),
+            price: call.sale().map(settle::priced_nothing),
             cost_per_minute: current.and_then(|c| c.cost.as_ref()).map(|c| c.rate.price_per_minute),
-            reserved: call.reservation.map_or(Money::ZERO, |r| self.ledger.held_by(r)),
-            paid_until_s: call.paid_s,
+            reserved: call
+                .payers
+                .first()
+                .and_then(|payer| payer.reservation)
+                .map_or(Money::ZERO, |r| self.ledger.held_by(r)),
+            paid_until_s: call.paid_s(),
             media_relayed: call.relayed,
+            silent: call.silent.clone(),
         }
     }
 

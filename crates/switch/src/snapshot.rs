@@ -4,6 +4,7 @@
 use crate::registrar::Registrant;
 use billing::ledger::AccountTerms;
 use billing::rate::RateGroup;
+use billing::{Percent, Zone};
 use params::Params;
 use routing::{Plan, Rewriting, Rules};
 use std::collections::{BTreeMap, HashMap};
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use vocab::identity::{ClaimMode, PoolOrder, PrivacyMode};
 use vocab::leg::{PlainCredentials, ReplyAddress, RequestAddress, StoredSecret};
 use vocab::net::Cidr;
-use vocab::{AccountId, CallLevel, MappingGatewayId, RateGroupId, RoutingGatewayId, Transport, Utc};
+use vocab::{AccountId, CallLevel, MappingGatewayId, Money, RateGroupId, RoutingGatewayId, Transport, Utc};
 
 /// Who is billed (`BIL-1`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub struct Account {
     pub id: AccountId,
     pub name: Arc<str>,
     pub terms: AccountTerms,
+    /// The agent that it is a customer of; agents have agents above them in turn (`BIL-9`).
+    pub agent: Option<AccountId>,
     pub rate_group: Option<RateGroupId>,
     /// Stands before the other (`BIL-5`).
     pub private_rates: Option<RateGroupId>,
@@ -31,6 +34,17 @@ pub struct Account {
     pub max_cps: Option<u32>,
     /// The longest conversation.
     pub max_call_duration_s: Option<u32>,
+    pub quotas: Quotas,
+    /// Where its days begin.
+    pub zone: Arc<Zone>,
+    pub tax_rate: Percent,
+}
+
+/// Most minutes and most money in a local day and in a local month (`RTE-5`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Quotas {
+    pub minutes: [Option<u32>; 2],
+    pub money: [Option<Money>; 2],
 }
 
 impl Account {
@@ -400,6 +414,19 @@ impl Snapshot {
                 gateway.login.as_ref().map(|_| gateway.route.name.clone())
             }
         }
+    }
+
+    /// The agents above an account, from the nearest to the topmost. An agent that is not there ends the row with its id.
+    pub fn agents_of(&self, account: &Account) -> impl Iterator<Item = (AccountId, Option<&Arc<Account>>)> {
+        let mut above = account.agent;
+        // More in a row than there are accounts would be a circle, which the configuration does not let in.
+        std::iter::from_fn(move || {
+            let id = above?;
+            let agent = self.accounts.get(&id);
+            above = agent.and_then(|agent| agent.agent);
+            Some((id, agent))
+        })
+        .take(self.accounts.len())
     }
 
     pub fn mapping_gateways(&self) -> &[Arc<MappingGateway>] {

@@ -4,15 +4,30 @@ use crate::brain::Switch;
 use crate::call::{Call, Deadline, PendingOffer, Phase};
 use crate::codecs::{Mismatch, Rules, Sides};
 use crate::record::Record;
+use diagnosis::Event;
 use media::Side;
 use std::net::IpAddr;
 use std::sync::Arc;
 use vocab::leg::{LegCommand, LegEvent, LegFailure, OfferBy, Refusal};
 use vocab::{EndReason, EndedBy, LegId, Now, SessionDescription};
 
+pub(crate) fn failure_words(failure: LegFailure) -> &'static str {
+    match failure {
+        LegFailure::SessionExpired => "the session was not refreshed",
+        LegFailure::NoAck => "the 200 was never acknowledged",
+        LegFailure::NoPrack => "a reliable response was never acknowledged",
+        LegFailure::DialogLost => "the peer no longer knows the call",
+        LegFailure::NoResponse => "no response inside the call",
+        LegFailure::Unreachable => "the peer cannot be reached",
+        LegFailure::Protocol => "the peer's messages made no sense",
+    }
+}
+
 impl Switch {
     pub(crate) fn on_deadline(&mut self, now: Now, call: &mut Call, deadline: Deadline) {
+        self.tell_timer(call, deadline);
         match deadline {
+            Deadline::Doctor => self.on_doctor_deadline(now, call),
             Deadline::Progress => self.on_progress_deadline(now, call),
             Deadline::Credit => self.on_credit_deadline(now, call),
             Deadline::Length => self.on_length_deadline(now, call),
@@ -68,6 +83,7 @@ impl Switch {
         self.watch_credit(call);
         self.set_length_deadline(call);
         self.watch_media(call);
+        self.call_doctor(now, call);
         self.show(call);
     }
 
@@ -211,15 +227,11 @@ impl Switch {
             match failure {
                 LegFailure::SessionExpired if leg == call.a => "the caller's session was not refreshed",
                 LegFailure::SessionExpired => "the called party's session was not refreshed",
-                LegFailure::NoAck => "the 200 was never acknowledged",
-                LegFailure::NoPrack => "a reliable response was never acknowledged",
-                LegFailure::DialogLost => "the peer no longer knows the call",
-                LegFailure::NoResponse => "no response inside the call",
-                LegFailure::Unreachable => "the peer cannot be reached",
-                LegFailure::Protocol => "the peer's messages made no sense",
+                other => failure_words(other),
             }
             .to_owned(),
         );
+        self.tell(call.id, Event::LegFailed { side: call.side(leg), why: failure_words(failure) });
         self.date_back(call, call.side(leg), &mut end);
         self.end_call(now, call, end);
     }
@@ -397,7 +409,7 @@ impl Switch {
         last: bool,
     ) {
         let Some(plan) = &mut call.media else { return };
-        plan.record(figures);
+        plan.record(now.tick, figures);
         if last {
             plan.closing = plan.closing.saturating_sub(1);
             if plan.closing == 0 && matches!(call.phase, Phase::Closing(_)) {

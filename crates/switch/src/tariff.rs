@@ -34,7 +34,20 @@ pub(crate) fn sale(
     number: Packed,
     at: Utc,
 ) -> Option<Applied> {
-    let tables = [gateway.rate_group, account.private_rates, account.rate_group];
+    chosen(snapshot, [gateway.rate_group, account.private_rates, account.rate_group], number, at)
+}
+
+/// What an agent pays for a call of an account below it (`BIL-9`).
+pub(crate) fn agent_price(snapshot: &Snapshot, agent: &Account, number: Packed, at: Utc) -> Option<Applied> {
+    chosen(snapshot, [None, agent.private_rates, agent.rate_group], number, at)
+}
+
+pub(crate) fn chosen(
+    snapshot: &Snapshot,
+    tables: [Option<RateGroupId>; 3],
+    number: Packed,
+    at: Utc,
+) -> Option<Applied> {
     let mut rates = tables.into_iter().filter_map(|group| find(snapshot, group, number, at));
     let mut best = rates.next()?;
     if best.rate.locked || snapshot.params.billing_rate_choice == RateChoice::MostSpecific {
@@ -47,6 +60,16 @@ pub(crate) fn sale(
         }
     }
     Some(best.applied())
+}
+
+/// The nearest of these tables that has a rate, as vendors bill.
+pub(crate) fn nearest(
+    snapshot: &Snapshot,
+    tables: [Option<RateGroupId>; 3],
+    number: Packed,
+    at: Utc,
+) -> Option<Applied> {
+    tables.into_iter().find_map(|group| find(snapshot, group, number, at)).map(Found::applied)
 }
 
 /// What the vendor charges for a number: the nearest of its tables that has a rate, because a vendor does not bill
@@ -100,7 +123,7 @@ fn find(snapshot: &Snapshot, group: Option<RateGroupId>, number: Packed, at: Utc
 /// From the answer on it is known when each rate changes (`BIL-8`).
 pub(crate) fn through_call(call: &mut Call, answered: Utc) {
     let cost = call.current.as_mut().and_then(|current| current.cost.as_mut());
-    for applied in call.sale.iter_mut().chain(cost) {
+    for applied in call.payers.iter_mut().map(|payer| &mut payer.sale).chain(cost) {
         applied.rate = applied.group.through(applied.number, &applied.rate, answered);
     }
 }

@@ -64,6 +64,11 @@ impl JournalQueue {
         }
     }
 
+    /// Records that wait.
+    pub fn depth(&self) -> usize {
+        self.lock().records.len()
+    }
+
     /// Nothing will follow: the journal thread ends when all is written.
     pub fn close(&self) {
         self.lock().closed = true;

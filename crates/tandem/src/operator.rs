@@ -3,7 +3,9 @@
 use crate::journal::ApplierQueue;
 use crate::program::Addresses;
 use crate::signalling::{Control, Inbox};
+use crate::trace::Observer;
 use api::{Brain, BrainGone, Reply, ShellStatus};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
@@ -17,6 +19,7 @@ use vocab::Utc;
 /// How long a request waits for the configuration that was there before it to be in force.
 const IN_FORCE_TIME: Duration = Duration::from_secs(5);
 
+#[derive(Clone)]
 pub struct Operator {
     pub inbox: Arc<Inbox>,
     pub store: Store,
@@ -27,6 +30,7 @@ pub struct Operator {
     pub started_at: Utc,
     pub addresses: Addresses,
     pub demo: bool,
+    pub observer: Arc<Observer>,
 }
 
 /// What the brain last told about itself.
@@ -68,6 +72,19 @@ impl Operator {
 impl Brain for Operator {
     fn control(&self, request: ControlRequest) -> Reply {
         Box::pin(self.request(request))
+    }
+
+    fn self_test(&self) -> Pin<Box<dyn Future<Output = Option<api::SelfTest>> + Send>> {
+        let operator = self.clone();
+        Box::pin(async move {
+            let runtime = tokio::runtime::Handle::current();
+            let test = move || crate::selftest::run(operator, runtime);
+            tokio::task::spawn_blocking(test).await.ok().flatten()
+        })
+    }
+
+    fn seeing(&self) -> Option<Arc<dyn api::Seeing>> {
+        Some(self.observer.clone())
     }
 
     fn status(&self) -> ShellStatus {

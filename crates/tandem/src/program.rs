@@ -12,8 +12,11 @@ use crate::operator::{Facts, Operator};
 use crate::settings::{Listener, PortRange, Settings};
 use crate::signalling::{Inbox, Outlets, Signalling, UdpListener};
 use crate::tcp;
+use crate::trace::Observer;
+use crate::watching::Watching;
 use api::{ApiServer, LiveBoard};
 use params::Params;
+use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -23,6 +26,7 @@ use std::time::Duration;
 use store::journal::Recovered;
 use store::{Applier, Journal, JournalOptions, Store};
 use switch::interface::MediaAddressing;
+use switch::live::LiveUpdate;
 use switch::{ControlRequest, Record, Restore, Switch, SwitchConfig};
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -49,6 +53,7 @@ pub struct Program {
     runtime: Runtime,
     inbox: Arc<Inbox>,
     journal: Arc<JournalQueue>,
+    watching: Watching,
     media: Arc<MediaEngine>,
     threads: Vec<JoinHandle<()>>,
     faults: mpsc::UnboundedReceiver<Fault>,
@@ -94,6 +99,7 @@ impl Program {
             media_ports: media_ports(settings, &params),
         };
         let media = media_settings(settings, &params, addresses.media_ports, &local);
+        let reached = sockets.reached(&local);
         let config = switch_config(settings, &sockets, local, &media, clock)?;
 
         let runtime = api_runtime()?;
@@ -106,6 +112,7 @@ impl Program {
         let facts = Arc::new(Facts::default());
         let (configured, in_force) = watch::channel(snapshot.version);
         let changes = configuration::watch(&store);
+        let watching = Watching::new(folder.path());
         let operator = Arc::new(Operator {
             inbox: inbox.clone(),
             store: store.clone(),
@@ -115,14 +122,13 @@ impl Program {
             started_at: clock::utc(),
             addresses: addresses.clone(),
             demo,
+            observer: watching.observer.clone(),
         });
 
         // From here on there are threads: what can fail has been done, or ends them by dropping what they read from.
         let (fault, faults) = mpsc::unbounded_channel();
         end_when_the_disk_fails(&store, &fault);
-        let media_inbox = inbox.clone();
-        let media = MediaEngine::start(media, move |event| media_inbox.media(event));
-        let media = Arc::new(media.map_err(|e| format!("starting the media threads: {e}"))?);
+        let media = media_engine(media, inbox.clone())?;
         let journal_queue = Arc::new(JournalQueue::default());
         let tcp = tcp::start(runtime.handle(), sockets.tcp, settings.tcp.clone(), inbox.clone())
             .map_err(|e| format!("starting TCP: {e}"))?;
@@ -132,33 +138,30 @@ impl Program {
             journal: journal_queue.clone(),
             media: media.clone(),
             live: live.clone(),
+            captures: watching.captures.clone(),
         };
         let brain = BrainStart { config, restore, snapshot, clock, sockets: sockets.udp, outlets };
-        let writer = Writer::new(
-            journal,
-            journal_queue.clone(),
+        let gather = Duration::from_millis(settings.journal.gather_ms);
+        let writer = Writer::new(journal, journal_queue.clone(), inbox.clone(), applied.clone(), gather);
+        let mut threads = watching.start(&operator, reached, &journal_queue, &fault)?;
+        threads.extend(start_threads(
+            &fault,
+            writer,
+            (applied, applier, board.clone()),
+            brain,
             inbox.clone(),
-            applied.clone(),
-            Duration::from_millis(settings.journal.gather_ms),
-        );
-        let threads = start_threads(&fault, writer, (applied, applier, board.clone()), brain, inbox.clone())?;
+        )?);
 
         let server = ApiServer::new(store.clone(), operator.clone(), board.clone(), api::Settings::default());
         let first_password = server.bootstrap().map_err(|e| e.to_string())?;
         let token = server.create_local_token().map_err(|e| e.to_string())?;
-        runtime.spawn(live.feed(inbox.clone(), move |update| {
-            facts.note(&update);
-            board.update(update);
-        }));
+        runtime.spawn(live.feed(inbox.clone(), tell_all(facts, watching.observer.clone(), board)));
         let configurator = Configurator { store, inbox: inbox.clone(), tcp, in_force: configured };
         runtime.block_on(configurator.pay_opening_balances());
         runtime.spawn(configurator.run(changes));
         let (api_stop, stop) = oneshot::channel::<()>();
         let api_ended = runtime.spawn(serve_api(server, api_listener, stop, fault));
-        folder
-            .write_token(&token)
-            .and_then(|()| folder.announce(&run(&addresses)))
-            .map_err(|e| format!("writing to the data folder {}: {e}", folder.path().display()))?;
+        announce(&folder, &token, &addresses)?;
         Ok(Program {
             addresses,
             first_password,
@@ -167,6 +170,7 @@ impl Program {
             runtime,
             inbox,
             journal: journal_queue,
+            watching,
             media,
             threads,
             faults,
@@ -211,6 +215,7 @@ impl Program {
             let _ = signalling.join();
         }
         self.journal.close();
+        self.watching.stop();
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
@@ -222,6 +227,15 @@ impl Program {
             Ok(fault) => Err(fault),
             Err(_) => Ok(()),
         }
+    }
+}
+
+/// Who hears of live updates.
+fn tell_all(facts: Arc<Facts>, observer: Arc<Observer>, board: Arc<LiveBoard>) -> impl FnMut(LiveUpdate) {
+    move |update| {
+        facts.note(&update);
+        observer.note(&update);
+        board.update(update);
     }
 }
 
@@ -264,7 +278,7 @@ impl BrainStart {
 }
 
 /// Starts a thread whose failure is told.
-fn thread(
+pub(crate) fn thread(
     name: &'static str,
     fault: &mpsc::UnboundedSender<Fault>,
     work: impl FnOnce() -> Result<(), Fault> + Send + 'static,
@@ -436,6 +450,19 @@ impl Sockets {
         self.bound.iter().map(show).collect()
     }
 
+    /// Where each listener is reached, as one address: what captures say.
+    fn reached(&self, local: &LocalAddresses) -> HashMap<ListenerId, SocketAddr> {
+        let ip = |address: &SocketAddr| match address.ip() {
+            ip if !ip.is_unspecified() => ip,
+            IpAddr::V4(_) => local.default_v4.unwrap_or(Ipv4Addr::LOCALHOST.into()),
+            IpAddr::V6(_) => local.default_v6.unwrap_or(Ipv6Addr::LOCALHOST.into()),
+        };
+        let one = |(id, (_, address)): (u16, &(Listener, SocketAddr))| {
+            (ListenerId(id), SocketAddr::new(ip(address), address.port()))
+        };
+        (0..).zip(&self.bound).map(one).collect()
+    }
+
     fn for_brain(&self) -> Result<Vec<sip::ListenerConfig>, String> {
         let own = local_addresses(&[]).map_err(|e| format!("reading our addresses: {e}"))?;
         let config = |(id, (listener, address)): (u16, &(Listener, SocketAddr))| sip::ListenerConfig {
@@ -486,6 +513,11 @@ fn media_ports(settings: &Settings, params: &Params) -> PortRange {
     settings.media.ports.unwrap_or(from_parameters)
 }
 
+fn media_engine(settings: MediaSettings, inbox: Arc<Inbox>) -> Result<Arc<MediaEngine>, String> {
+    let engine = MediaEngine::start(settings, move |event| inbox.media(event));
+    engine.map(Arc::new).map_err(|e| format!("starting the media threads: {e}"))
+}
+
 fn media_settings(
     settings: &Settings,
     params: &Params,
@@ -516,6 +548,13 @@ fn seed() -> Result<[u8; 16], String> {
     let mut seed = [0; 16];
     getrandom::fill(&mut seed).map_err(|e| format!("the system gives no random numbers: {e}"))?;
     Ok(seed)
+}
+
+fn announce(folder: &Folder, token: &str, addresses: &Addresses) -> Result<(), String> {
+    folder
+        .write_token(token)
+        .and_then(|()| folder.announce(&run(addresses)))
+        .map_err(|e| format!("writing to the data folder {}: {e}", folder.path().display()))
 }
 
 fn run(addresses: &Addresses) -> Run {

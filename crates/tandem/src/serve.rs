@@ -3,14 +3,13 @@
 use crate::cli::{Failure, Out, ServeArgs};
 use crate::program::{Program, reachable};
 use crate::settings::Settings;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
-use tracing_subscriber::EnvFilter;
 
 pub fn serve(args: ServeArgs) -> Result<(), Failure> {
     let settings = Settings::load(args.config.clone().as_deref(), args.overrides())?;
-    start_log(&settings.log)?;
+    crate::log::start(&settings.log)?;
     let program = Program::start(&settings, false).map_err(Failure::new)?;
     let stops = stop_requests(&program)?;
     introduce(&program)?;
@@ -19,14 +18,6 @@ pub fn serve(args: ServeArgs) -> Result<(), Failure> {
 
 pub fn openapi() -> String {
     api::openapi_json()
-}
-
-/// Log lines on stderr.
-pub fn start_log(filter: &str) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(filter).map_err(|e| Failure::new(format!("log {filter:?}: {e}")))?;
-    let colours = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
-    Ok(())
 }
 
 /// One message for each SIGINT or SIGTERM.

@@ -79,6 +79,8 @@ end_reasons! {
     GatewayCpsLimit "gateway_cps_limit" Switch 503 42 No "Calls-per-second limit of the gateway";
     GatewayConcurrencyLimit "gateway_concurrency_limit" Switch 503 42 No "Concurrency limit of the gateway";
     AccountLimit "account_limit" Switch 503 42 No "Limit of the account";
+    AccountMinutesUsed "account_minutes_used" Switch 403 21 No "Minutes of the day or month used up";
+    AccountMoneyUsed "account_money_used" Switch 403 21 No "Money of the day or month used up";
     PhoneLimit "phone_limit" Switch 503 42 No "Limit of the phone";
     NumberLimit "number_limit" Switch 503 42 No "Limit of the number";
     SystemLimit "system_limit" Switch 503 42 No "Limit of the switch";

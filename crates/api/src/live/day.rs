@@ -58,7 +58,7 @@ impl Day {
             let customer = self.customers.entry(account.name.clone()).or_default();
             customer.calls += 1;
             customer.talk_ms = customer.talk_ms.saturating_add(cdr.talk_ms);
-            if let Some(sale) = &cdr.sale {
+            if let Some(sale) = cdr.revenue() {
                 add(customer.revenue.entry(sale.currency).or_default(), sale.amount);
             }
         }
@@ -114,7 +114,7 @@ impl Day {
 }
 
 fn take(takings: &mut Takings, cdr: &Cdr) {
-    if let Some(sale) = &cdr.sale {
+    if let Some(sale) = cdr.revenue() {
         add(&mut takings.entry(sale.currency).or_default().0, sale.amount);
     }
     if let Some(cost) = &cdr.cost {

@@ -20,7 +20,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::http::StatusCode;
 use axum::response::Response;
-use billing::PaymentMode;
+use billing::{PaymentMode, Percent};
 use serde::Deserialize;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -72,6 +72,12 @@ pub enum AccountState {
 pub struct AccountInput {
     pub name: String,
     pub kind: AccountKind,
+    /// The customer number of the operator's books.
+    #[serde(default)]
+    pub number: String,
+    /// The agent that it is a customer of.
+    #[serde(default)]
+    pub agent: Option<String>,
     #[serde(default)]
     pub payment: PaymentTerms,
     /// Three letters, ISO 4217.
@@ -101,6 +107,32 @@ pub struct AccountInput {
     /// The longest conversation, in seconds.
     #[serde(default)]
     pub max_call_duration: Option<u32>,
+    /// Most minutes of talk in a day of its time zone.
+    #[serde(default)]
+    pub max_minutes_per_day: Option<u32>,
+    #[serde(default)]
+    pub max_minutes_per_month: Option<u32>,
+    /// Most money for calls in a day of its time zone.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub max_money_per_day: Option<Money>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub max_money_per_month: Option<Money>,
+    /// Where its days begin, as in the tz database.
+    #[serde(default = "super::utc_zone")]
+    pub time_zone: String,
+    /// On its calls, in per cent; written down with each, not taken from the balance.
+    #[serde(default)]
+    #[schema(value_type = String, examples("19"))]
+    pub tax_rate: Percent,
+    /// Below this balance (of a vendor: of what is prepaid) the account is told as low.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub low_balance: Option<Money>,
+    /// Whom to call or write to, one in each line.
+    #[serde(default)]
+    pub contacts: String,
     #[serde(default)]
     pub notes: String,
     /// Paid in once, when the account is created.
@@ -115,6 +147,8 @@ pub struct Account {
     pub id: String,
     pub name: String,
     pub kind: AccountKind,
+    pub number: String,
+    pub agent: Option<String>,
     pub payment: PaymentTerms,
     pub currency: String,
     #[schema(value_type = Option<String>)]
@@ -127,6 +161,18 @@ pub struct Account {
     pub max_concurrency: Option<u32>,
     pub max_cps: Option<u32>,
     pub max_call_duration: Option<u32>,
+    pub max_minutes_per_day: Option<u32>,
+    pub max_minutes_per_month: Option<u32>,
+    #[schema(value_type = Option<String>)]
+    pub max_money_per_day: Option<Money>,
+    #[schema(value_type = Option<String>)]
+    pub max_money_per_month: Option<Money>,
+    pub time_zone: String,
+    #[schema(value_type = String)]
+    pub tax_rate: Percent,
+    #[schema(value_type = Option<String>)]
+    pub low_balance: Option<Money>,
+    pub contacts: String,
     pub notes: String,
     pub version: String,
     #[schema(value_type = String)]
@@ -140,6 +186,17 @@ pub struct Account {
     /// Calls in progress.
     pub calls: u32,
     pub state: AccountState,
+    /// The balance alarm: the balance (of a vendor: what is prepaid) is below `low_balance`, or a money limit is reached.
+    pub low: bool,
+    /// What a vendor is owed for its calls; of other accounts nothing.
+    #[schema(value_type = String)]
+    pub owed: Money,
+    /// What a vendor has been paid ahead of its calls; of other accounts nothing.
+    #[schema(value_type = String)]
+    pub prepaid_left: Money,
+    /// What the accounts directly below an agent were charged for their calls; of other accounts nothing.
+    #[schema(value_type = String)]
+    pub income: Money,
 }
 
 list_query! {
@@ -148,6 +205,10 @@ list_query! {
         pub state: Option<AccountState>,
         pub currency: Option<String>,
         pub rate_group: Option<String>,
+        /// The agent directly above.
+        pub agent: Option<String>,
+        /// Accounts whose balance is low, or others.
+        pub low: Option<bool>,
     }
 }
 
@@ -161,21 +222,17 @@ pub(crate) async fn list_accounts(
     let money = money(&api, Vec::new()).await?;
     let config = api.store.config();
     let now = api.now();
-    let seen = config.accounts.iter().filter(|stored| caller.sees(AccountId(stored.id)));
-    // Notes are the operator's own.
-    let hide = |mut account: Account| {
-        if caller.account.is_some() {
-            account.notes.clear();
-        }
-        account
-    };
-    let all = seen.map(|stored| hide(view(stored, money.get(&stored.id), now)));
+    let sight = caller.sight(&config);
+    let seen = config.accounts.iter().filter(|stored| sight.sees(AccountId(stored.id)));
+    let all = seen.map(|stored| hide(&caller, view(stored, money.get(&stored.id), now)));
     let asked = query
         .list()
         .with("kind", query.kind.map(AccountKind::key))
         .with("state", query.state.map(AccountState::key))
         .with("currency", query.currency.as_ref())
-        .with("rate_group", query.rate_group.as_ref());
+        .with("rate_group", query.rate_group.as_ref())
+        .with("agent", query.agent.as_ref())
+        .with("low", query.low.map(|low| if low { "true" } else { "false" }));
     listing::page(&GRID, all, |account| account, &asked).map(Json)
 }
 
@@ -199,11 +256,19 @@ pub(crate) async fn get_account(
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let stored = seen(&api, &caller, &id)?;
-    let mut account = read(&api, &stored).await?;
-    if caller.account.is_some() {
-        account.notes.clear();
-    }
+    let account = hide(&caller, read(&api, &stored).await?);
     Ok(versioned(StatusCode::OK, stored.version, account))
+}
+
+/// Notes are the operator's own, and who is held to an account does not learn of the agents above it.
+fn hide(caller: &Caller, mut account: Account) -> Account {
+    if let Some(own) = caller.account {
+        account.notes.clear();
+        if account.id == own.to_string() {
+            account.agent = None;
+        }
+    }
+    account
 }
 
 /// Replaces an account.
@@ -260,6 +325,11 @@ static GRID: Grid<Account> = Grid {
         Column::plain("kind", |a| Cell::text(a.kind.key())),
         Column::plain("state", |a| Cell::text(a.state.key())),
         Column::plain("currency", |a| Cell::text(&a.currency)),
+        Column::text("number", |a| Cell::text(&a.number)),
+        Column::text("agent", |a| Cell::maybe(a.agent.as_deref())),
+        Column::plain("low", |a| Cell::switch(a.low)),
+        Column::plain("owed", |a| Cell::number(a.owed.0)),
+        Column::plain("prepaid_left", |a| Cell::number(a.prepaid_left.0)),
         Column::text("rate_group", |a| Cell::maybe(a.rate_group.as_deref())),
         Column::plain("balance", |a| Cell::number(a.balance.0)),
         Column::plain("reserved", |a| Cell::number(a.reserved.0)),
@@ -276,7 +346,7 @@ static GRID: Grid<Account> = Grid {
 /// The account, if there is one that the caller may see.
 pub(crate) fn seen(api: &Inner, caller: &Caller, key: &str) -> Result<Arc<Stored<config::Account>>, Problem> {
     let found = documents::find::<config::Account>(api, key)?;
-    match caller.sees(AccountId(found.id)) {
+    match caller.sight(&api.store.config()).sees(AccountId(found.id)) {
         true => Ok(found),
         false => Err(Problem::not_found(<config::Account as store::Document>::TITLE, key)),
     }
@@ -311,10 +381,20 @@ fn view(
 ) -> Account {
     let money = money.copied().unwrap_or_default();
     let document = &stored.document;
+    let owes = document.kind == config::AccountKind::Vendor;
+    let (owed, prepaid_left) = match owes {
+        true => (money.balance.max(Money::ZERO), Money(money.balance.0.saturating_neg()).max(Money::ZERO)),
+        false => (Money::ZERO, Money::ZERO),
+    };
+    let remaining = if owes { prepaid_left } else { money.balance };
+    let state = state(document, &money, now);
+    let low = document.low_balance.is_some_and(|least| remaining < least) || state == AccountState::NoMoney;
     Account {
         id: stored.id.to_string(),
         name: document.name.clone(),
         kind: document.kind.into(),
+        number: document.number.clone(),
+        agent: document.agent.clone(),
         payment: document.payment.into(),
         currency: document.currency.to_string(),
         credit_limit: document.credit_limit,
@@ -326,13 +406,25 @@ fn view(
         max_concurrency: document.max_concurrency,
         max_cps: document.max_cps,
         max_call_duration: document.max_call_duration,
+        max_minutes_per_day: document.max_minutes_per_day,
+        max_minutes_per_month: document.max_minutes_per_month,
+        max_money_per_day: document.max_money_per_day,
+        max_money_per_month: document.max_money_per_month,
+        time_zone: document.time_zone.clone(),
+        tax_rate: document.tax_rate,
+        low_balance: document.low_balance,
+        contacts: document.contacts.clone(),
         notes: document.notes.clone(),
         version: stored.version.to_string(),
         balance: money.balance,
         reserved: money.reserved,
         available: money.available,
         calls: money.calls,
-        state: state(document, &money, now),
+        state,
+        low,
+        owed,
+        prepaid_left,
+        income: money.income,
     }
 }
 
@@ -342,7 +434,7 @@ fn state(document: &config::Account, money: &switch::interface::AccountState, no
         AccountState::Locked
     } else if document.valid_until.is_some_and(|until| until <= now) {
         AccountState::Expired
-    } else if spent && document.anti_overdraft && document.kind == config::AccountKind::Customer {
+    } else if spent && document.kind != config::AccountKind::Vendor {
         AccountState::NoMoney
     } else {
         AccountState::Normal
@@ -354,6 +446,8 @@ impl From<AccountInput> for config::Account {
         config::Account {
             name: input.name,
             kind: input.kind.into(),
+            number: input.number,
+            agent: input.agent,
             payment: input.payment.into(),
             currency: input.currency,
             credit_limit: input.credit_limit,
@@ -365,6 +459,14 @@ impl From<AccountInput> for config::Account {
             max_concurrency: input.max_concurrency,
             max_cps: input.max_cps,
             max_call_duration: input.max_call_duration,
+            max_minutes_per_day: input.max_minutes_per_day,
+            max_minutes_per_month: input.max_minutes_per_month,
+            max_money_per_day: input.max_money_per_day,
+            max_money_per_month: input.max_money_per_month,
+            time_zone: input.time_zone,
+            tax_rate: input.tax_rate,
+            low_balance: input.low_balance,
+            contacts: input.contacts,
             opening_balance: input.opening_balance,
             notes: input.notes,
         }

@@ -1,5 +1,6 @@
 //! Calls in progress.
 
+use super::cdrs::SilentSide;
 use super::unexpected;
 use crate::body::Asked;
 use crate::body::Body;
@@ -108,6 +109,8 @@ pub struct Call {
     #[schema(value_type = String)]
     pub reserved: Money,
     pub media: MediaPath,
+    /// Sides that are not heard, or were not, and why.
+    pub silent: Vec<SilentSide>,
     /// Set when the call is over: why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub end_reason: Option<String>,
@@ -326,6 +329,7 @@ pub(crate) fn show(entry: &LiveEntry, now: Utc, params: &Params) -> Call {
         charged_so_far: call.price.as_ref().and_then(|p| charged(p, talk_ms, params)),
         reserved: call.reserved,
         media: if call.media_relayed { MediaPath::Relayed } else { MediaPath::Direct },
+        silent: call.silent.iter().map(SilentSide::from).collect(),
         end_reason: None,
     }
 }

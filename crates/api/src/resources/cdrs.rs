@@ -67,6 +67,20 @@ pub struct CdrRate {
     pub amount: Money,
 }
 
+/// An agent's part in a call of an account below it.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct AgentShare {
+    pub id: String,
+    pub account: String,
+    /// What the agent pays.
+    #[schema(value_type = String)]
+    pub fee: Money,
+    /// What the account directly below it pays, less its own fee.
+    #[schema(value_type = String)]
+    pub commission: Money,
+    pub rate: CdrRate,
+}
+
 /// Media of one side as the relay saw it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct MediaFigures {
@@ -148,12 +162,19 @@ pub struct Cdr {
     /// What the customer pays.
     #[schema(value_type = Option<String>)]
     pub fee: Option<Money>,
+    /// Tax on the fee, by the account's tax rate; not part of it.
+    #[schema(value_type = Option<String>)]
+    pub tax: Option<Money>,
+    /// The agents above the customer, from the nearest to the topmost.
+    pub agents: Vec<AgentShare>,
     /// What the vendor is owed.
     #[schema(value_type = Option<String>)]
     pub cost: Option<Money>,
     /// `null` where fee and cost stand in different currencies.
     #[schema(value_type = Option<String>)]
     pub profit: Option<Money>,
+    /// The call was sold for less than it cost.
+    pub below_cost: bool,
     pub currency: Option<String>,
     pub codec_a: Option<String>,
     pub codec_b: Option<String>,
@@ -176,7 +197,48 @@ pub struct CdrDetail {
     #[serde(flatten)]
     pub cdr: Cdr,
     pub attempts: Vec<Attempt>,
+    /// What reratings have changed of its prices since.
+    pub corrections: Vec<CdrCorrection>,
     pub route: RouteExplanation,
+    /// Sides that were not heard, or not well, and why.
+    pub silent: Vec<SilentSide>,
+}
+
+/// A side that was not heard, or not well, and why.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct SilentSide {
+    /// "caller" or "gateway".
+    pub side: String,
+    /// Stable key.
+    pub why: String,
+    pub text: String,
+    /// When it was seen, since the answer.
+    pub from_ms: u64,
+    /// When it was over; `null`: it still is, or was so at the end.
+    pub until_ms: Option<u64>,
+}
+
+impl From<&cdr::SilentSide> for SilentSide {
+    fn from(silent: &cdr::SilentSide) -> SilentSide {
+        SilentSide {
+            side: if silent.gateway { "gateway" } else { "caller" }.to_owned(),
+            why: silent.why.clone(),
+            text: silent.words.clone(),
+            from_ms: silent.from_ms,
+            until_ms: silent.until_ms,
+        }
+    }
+}
+
+/// A price of the call that was put right later.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct CdrCorrection {
+    pub rerating: String,
+    pub account: String,
+    #[schema(value_type = String)]
+    pub before: Money,
+    #[schema(value_type = String)]
+    pub after: Money,
 }
 
 list_query! {
@@ -201,6 +263,8 @@ list_query! {
         pub ended_by: Option<EndedBy>,
         pub answered: Option<bool>,
         pub min_duration_s: Option<u32>,
+        /// Calls whose profit is below zero, or others.
+        pub below_cost: Option<bool>,
     }
 }
 
@@ -222,12 +286,22 @@ pub(crate) async fn list_cdrs(
             ("account", query.account.is_some()),
             ("mapping_gateway", query.mapping_gateway.is_some()),
             ("q", query.q.is_some()),
+            ("below_cost", query.below_cost.is_some()),
         ];
         held.refuse_probing(&given, query.sort.as_deref())?;
     }
+    let mut query = query;
+    // Whether there is an account of this name is told of its own only.
+    let asked_for = query.account.take_if(|_| held.is_some());
     let mut filter = filter(&api, query)?;
     if let Some(held) = &held {
         held.narrow(&mut filter);
+        let found = asked_for.as_ref().map(|name| documents::find::<config::Account>(&api, name));
+        match found.map(|account| account.map(|account| AccountId(account.id))) {
+            Some(Ok(id)) if held.owns(id) => filter.account = Some(id),
+            Some(_) => return Ok(Json(Page { items: Vec::new(), next_cursor: None, total: None })),
+            None => {}
+        }
     }
     let page = api.store(move |store| store.cdrs(&filter, asked.cursor.as_deref(), limit)).await?;
     let mut items: Vec<Cdr> = page.items.iter().map(summary).collect();
@@ -249,15 +323,30 @@ pub(crate) async fn get_cdr(
     let held = held(&api, &caller);
     let found = found.filter(|record| held.as_ref().is_none_or(|held| held.owns_record(record)));
     let record = found.ok_or_else(|| Problem::not_found("call detail record", &id))?;
-    let mut detail = CdrDetail {
-        cdr: summary(&record),
-        attempts: record.attempts.iter().map(attempt).collect(),
-        route: simulate::explanation(&record.route),
-    };
+    let config = api.store.config();
+    let corrections = api.store(move |store| store.corrections_of(call)).await?;
+    let corrections = corrections.into_iter().map(|one| CdrCorrection {
+        account: config.accounts.get(one.account.0).map_or_else(String::new, |a| a.document.name.clone()),
+        rerating: one.rerating,
+        before: one.before,
+        after: one.after,
+    });
+    let mut detail = detail(&record);
+    detail.corrections = corrections.collect();
     if let Some(held) = &held {
         held.mask_detail(&mut detail);
     }
     Ok(Json(detail))
+}
+
+pub(crate) fn detail(record: &cdr::Cdr) -> CdrDetail {
+    CdrDetail {
+        corrections: Vec::new(),
+        cdr: summary(record),
+        attempts: record.attempts.iter().map(attempt).collect(),
+        route: simulate::explanation(&record.route),
+        silent: record.silent.iter().map(SilentSide::from).collect(),
+    }
 }
 
 fn filter(api: &Api, query: CdrsQuery) -> Result<CdrFilter, Problem> {
@@ -269,6 +358,7 @@ fn filter(api: &Api, query: CdrsQuery) -> Result<CdrFilter, Problem> {
             .ok_or_else(|| Problem::field("end_reason", "is not in the table of end reasons"))
     });
     Ok(CdrFilter {
+        within: Vec::new(),
         from: query.from.map(|t| t.0),
         to: query.to.map(|t| t.0),
         account: account("account", query.account)?,
@@ -284,6 +374,7 @@ fn filter(api: &Api, query: CdrsQuery) -> Result<CdrFilter, Problem> {
         ended_by: query.ended_by.map(vocab::EndedBy::from),
         answered: query.answered,
         min_talk_ms: query.min_duration_s.map(|s| u64::from(s) * 1000),
+        below_cost: query.below_cost,
         text: query.q.filter(|q| !q.is_empty()),
     })
 }
@@ -366,8 +457,11 @@ pub(crate) fn summary(record: &cdr::Cdr) -> Cdr {
         rate: record.sale.as_ref().map(rate),
         cost_rate: record.cost.as_ref().map(rate),
         fee: record.sale.as_ref().map(|s| s.amount),
+        tax: record.tax,
+        agents: record.agents.iter().map(agent_share).collect(),
         cost: record.cost.as_ref().map(|c| c.amount),
         profit: record.profit,
+        below_cost: record.profit.is_some_and(Money::is_negative),
         currency,
         codec_a: record.a.codec.clone(),
         codec_b: record.b.codec.clone(),
@@ -381,6 +475,16 @@ pub(crate) fn summary(record: &cdr::Cdr) -> Cdr {
         user_agent_a: record.a.user_agent.clone(),
         user_agent_b: record.b.user_agent.clone(),
         attempts_count: u32::try_from(record.attempts.len()).unwrap_or(u32::MAX),
+    }
+}
+
+fn agent_share(share: &cdr::AgentShare) -> AgentShare {
+    AgentShare {
+        id: share.account.id.to_string(),
+        account: share.account.name.to_string(),
+        fee: share.price.amount,
+        commission: share.commission,
+        rate: rate(&share.price),
     }
 }
 

@@ -1,11 +1,13 @@
 //! What somebody sees who is held to one account: that account's calls and records, and of them only that side. A
-//! customer never learns which vendor carried a call and what that cost, a vendor never who paid how much for it.
+//! customer never learns which vendor carried a call and what that cost, a vendor never who paid how much for it. An
+//! agent sees the calls of all accounts below it, with the prices up to its own, and not those of agents above it.
 
 use super::calls::{Call, CallLeg};
 use super::cdrs::{Cdr, CdrDetail, MediaFigures};
 use crate::problem::Problem;
 use crate::server::Inner;
 use crate::sign_in::Caller;
+use std::collections::BTreeSet;
 use store::config::AccountKind;
 use switch::live::LiveCall;
 use vocab::AccountId;
@@ -18,7 +20,10 @@ enum Side {
 
 pub(crate) struct Held {
     pub account: AccountId,
-    name: String,
+    /// Its name, and those of the accounts below it.
+    names: BTreeSet<String>,
+    /// The same by id.
+    accounts: BTreeSet<AccountId>,
     side: Side,
 }
 
@@ -31,14 +36,17 @@ pub(crate) fn held(api: &Inner, caller: &Caller) -> Option<Held> {
         Some(AccountKind::Vendor) => Side::Vendor,
         _ => Side::Customer,
     };
-    Some(Held { account, name: stored.map(|s| s.document.name.clone()).unwrap_or_default(), side })
+    let accounts = config.below(account.0);
+    let names = accounts.iter().filter_map(|id| Some(config.accounts.get(*id)?.document.name.clone()));
+    let names = names.collect();
+    Some(Held { account, names, accounts: accounts.into_iter().map(AccountId).collect(), side })
 }
 
 impl Held {
     /// Narrows a query of records to those of the account.
     pub fn narrow(&self, filter: &mut store::CdrFilter) {
         match self.side {
-            Side::Customer => filter.account = Some(self.account),
+            Side::Customer => filter.within = self.accounts.iter().copied().collect(),
             Side::Vendor => filter.vendor = Some(self.account),
         }
     }
@@ -46,8 +54,8 @@ impl Held {
     /// What is not shown must not be found out by filtering, searching or sorting either.
     pub fn refuse_probing(&self, asked: &[(&str, bool)], sort: Option<&str>) -> Result<(), Problem> {
         let hidden: &[&str] = match self.side {
-            Side::Customer => &["vendor", "routing_gateway", "q"],
-            Side::Vendor => &["account", "mapping_gateway", "q"],
+            Side::Customer => &["vendor", "routing_gateway", "q", "below_cost"],
+            Side::Vendor => &["account", "mapping_gateway", "q", "below_cost"],
         };
         let filtered = asked.iter().find(|(field, given)| *given && hidden.contains(field));
         if let Some((field, _)) = filtered {
@@ -61,12 +69,24 @@ impl Held {
         }
     }
 
+    /// As the media doctor calls the side.
+    fn side_name(&self) -> &'static str {
+        match self.side {
+            Side::Customer => "caller",
+            Side::Vendor => "gateway",
+        }
+    }
+
     pub fn owns_record(&self, record: &cdr::Cdr) -> bool {
         let own = match self.side {
             Side::Customer => record.account.as_ref().map(|a| a.id),
             Side::Vendor => record.vendor.as_ref().map(|v| v.id),
         };
-        own == Some(self.account)
+        own.is_some_and(|own| self.owns(own))
+    }
+
+    pub fn owns(&self, account: AccountId) -> bool {
+        self.accounts.contains(&account)
     }
 
     pub fn owns_call(&self, call: &LiveCall) -> bool {
@@ -74,14 +94,18 @@ impl Held {
             Side::Customer => call.account.as_deref(),
             Side::Vendor => call.vendor.as_deref(),
         };
-        own == Some(self.name.as_str())
+        own.is_some_and(|own| self.names.contains(own))
     }
 
     pub fn mask_record(&self, record: &mut Cdr) {
         record.profit = None;
+        record.below_cost = false;
         record.end_text = None;
         match self.side {
             Side::Customer => {
+                // The agents above this one are none of its business.
+                let own = record.agents.iter().position(|agent| agent.id == self.account.to_string());
+                record.agents.truncate(own.map_or(0, |own| own + 1));
                 record.vendor = None;
                 record.routing_gateway = None;
                 record.cost = None;
@@ -98,6 +122,8 @@ impl Held {
                 record.account = None;
                 record.mapping_gateway = None;
                 record.fee = None;
+                record.tax = None;
+                record.agents.clear();
                 record.rate = None;
                 record.billed_s = 0;
                 record.media_a = MediaFigures::default();
@@ -113,11 +139,14 @@ impl Held {
     pub fn mask_detail(&self, detail: &mut CdrDetail) {
         self.mask_record(&mut detail.cdr);
         detail.attempts.clear();
+        detail.silent.retain(|s| s.side == self.side_name());
+        detail.corrections.retain(|one| self.names.contains(&one.account));
         detail.route.steps.clear();
         detail.route.candidates.clear();
     }
 
     pub fn mask_call(&self, call: &mut Call) {
+        call.silent.retain(|s| s.side == self.side_name());
         match self.side {
             Side::Customer => {
                 call.vendor = None;

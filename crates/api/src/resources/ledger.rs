@@ -33,12 +33,16 @@ pub enum PaymentKind {
     Payment,
     Refund,
     Correction,
+    /// Money given without a payment: goodwill, a bonus.
+    Credit,
+    /// Money to a vendor for its traffic, also ahead of it.
+    Payout,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PaymentInput {
-    /// Above zero for payments and refunds; a correction may have either sign.
+    /// Above zero; a correction may have either sign.
     #[schema(value_type = String, examples("12.50"))]
     pub amount: Money,
     pub kind: PaymentKind,
@@ -54,6 +58,26 @@ pub struct PaymentResult {
     pub balance: Money,
 }
 
+/// Money from one account to another.
+#[derive(Clone, Debug, PartialEq, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TransferInput {
+    /// The account that gets it, by name or id.
+    pub to: String,
+    /// Above zero.
+    #[schema(value_type = String, examples("12.50"))]
+    pub amount: Money,
+    #[serde(default)]
+    pub note: String,
+}
+
+/// A transfer as it stands in the ledger of both accounts.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct TransferResult {
+    pub from: LedgerEntry,
+    pub to: LedgerEntry,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LedgerKind {
@@ -65,6 +89,14 @@ pub enum LedgerKind {
     CallCharge,
     /// What a vendor is owed for a call.
     CallCost,
+    /// What an agent pays for a call of an account below it.
+    AgentCharge,
+    /// Money given without a payment.
+    Credit,
+    /// Money to a vendor for its traffic.
+    Payout,
+    /// From one account to another.
+    Transfer,
 }
 
 /// One change of a balance. Entries are never changed.
@@ -75,6 +107,8 @@ pub struct LedgerEntry {
     pub kind: LedgerKind,
     #[schema(value_type = String)]
     pub amount: Money,
+    #[schema(value_type = String)]
+    pub balance_before: Money,
     #[schema(value_type = String)]
     pub balance_after: Money,
     pub call_id: Option<String>,
@@ -97,10 +131,13 @@ pub(crate) async fn pay(
     headers: HeaderMap,
     Body(input): Body<PaymentInput>,
 ) -> Answer<PaymentResult> {
-    let account = accounts::seen(&api, &caller, &id)?;
-    let (account, name) = (AccountId(account.id), account.document.name.clone());
+    let stored = accounts::seen(&api, &caller, &id)?;
+    let (account, name) = (AccountId(stored.id), stored.document.name.clone());
     let key = idempotency_key(&headers)?;
     check(&input)?;
+    if input.kind == PaymentKind::Payout && stored.document.kind != store::config::AccountKind::Vendor {
+        return Err(Problem::field("kind", "only vendors are paid out; expected a refund"));
+    }
     let (kind, note) = (input.kind.into(), input.note);
     let request = ControlRequest::Pay {
         account,
@@ -110,15 +147,61 @@ pub(crate) async fn pay(
         note: note.clone(),
         key: key.clone(),
     };
+    let (seq, posting, repeated) = moved(&api, request, key, &note).await?;
+    if !repeated {
+        noted(&api, &caller, &name, "pay", &input.amount, &posting).await;
+    }
+    let entry = entry_of(account, seq, &posting)?;
+    Ok(Json(PaymentResult { balance: entry.balance_after, entry }))
+}
+
+/// Moves money from one account to another, both or neither. The same Idempotency-Key with the same body is carried out once.
+#[utoipa::path(post, path = "/accounts/{id}/transfers", tag = "accounts", params(("id" = String, Path, description = "The account that gives it, by id or name"), ("Idempotency-Key" = Option<String>, Header, description = "Chosen by the client, up to 64 characters")), request_body = TransferInput, responses((status = 200, body = TransferResult)))]
+pub(crate) async fn transfer(
+    State(api): State<Api>,
+    caller: Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    Body(input): Body<TransferInput>,
+) -> Answer<TransferResult> {
+    let from = accounts::seen(&api, &caller, &id)?;
+    let to =
+        accounts::seen(&api, &caller, &input.to).map_err(|problem| Problem::field("to", problem.detail))?;
+    let key = idempotency_key(&headers)?;
+    if input.amount <= Money::ZERO {
+        return Err(Problem::field("amount", "expected an amount above zero"));
+    }
+    check_note(&input.note)?;
+    let request = ControlRequest::Transfer {
+        from: AccountId(from.id),
+        to: AccountId(to.id),
+        amount: input.amount,
+        by: caller.user.clone(),
+        note: input.note.clone(),
+        key: key.clone(),
+    };
+    let (seq, posting, repeated) = moved(&api, request, key, &input.note).await?;
+    if !repeated {
+        let objects = format!("{} to {}", from.document.name, to.document.name);
+        noted(&api, &caller, &objects, "transfer", &input.amount, &posting).await;
+    }
+    Ok(Json(TransferResult {
+        from: entry_of(AccountId(from.id), seq, &posting)?,
+        to: entry_of(AccountId(to.id), seq, &posting)?,
+    }))
+}
+
+/// Has the brain move money; true: it had done so before, by the same key.
+pub(crate) async fn moved(
+    api: &Api,
+    request: ControlRequest,
+    key: Option<String>,
+    note: &str,
+) -> Result<(Seq, Posting, bool), Problem> {
     match api.control(request).await? {
         ControlReply::Paid { posting, repeated: true, .. } if posting.note != note => Err(key_used()),
-        ControlReply::Paid { seq, posting, repeated } => {
-            if !repeated {
-                noted(&api, &caller, &name, &input.amount, &posting).await;
-            }
-            paid(account, seq, posting).map(Json)
-        }
-        ControlReply::Refused(words) => Err(refused(&api, key, words).await),
+        ControlReply::Paid { seq, posting, repeated } => Ok((seq, posting, repeated)),
+        ControlReply::Refused(words) => Err(refused(api, key, words).await),
         other => Err(unexpected(&other)),
     }
 }
@@ -145,49 +228,63 @@ pub(crate) async fn list_ledger(
 
 const LONGEST_KEY: usize = 64;
 const LONGEST_NOTE: usize = 500;
+/// Opening balances and reratings have keys of their own; a client must not take one of theirs.
+const OWN_KEYS: [&str; 2] = ["opening:", "rerating:"];
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
     let text = value.to_str().unwrap_or_default().trim();
     let fits = (1..=LONGEST_KEY).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
     match fits {
-        // Opening balances have keys of their own; a client must not take one of theirs.
-        true if !text.starts_with("opening:") => Ok(Some(text.to_string())),
+        true if !OWN_KEYS.iter().any(|own| text.starts_with(own)) => Ok(Some(text.to_string())),
         _ => Err(Problem::field(
             "Idempotency-Key",
-            format!("expected 1–{LONGEST_KEY} printable characters, not beginning with \"opening:\""),
+            format!(
+                "expected 1–{LONGEST_KEY} printable characters, not beginning with {}",
+                OWN_KEYS.join(" or ")
+            ),
         )),
     }
 }
 
 fn check(input: &PaymentInput) -> Result<(), Problem> {
     let wrong = match input.kind {
-        PaymentKind::Payment | PaymentKind::Refund if input.amount <= Money::ZERO => {
-            Some("expected an amount above zero")
-        }
         PaymentKind::Correction if input.amount == Money::ZERO => {
             Some("a correction of nothing changes nothing")
         }
-        PaymentKind::Payment | PaymentKind::Refund | PaymentKind::Correction => None,
+        PaymentKind::Correction => None,
+        PaymentKind::Payment | PaymentKind::Refund | PaymentKind::Credit | PaymentKind::Payout => {
+            (input.amount <= Money::ZERO).then_some("expected an amount above zero")
+        }
     };
     if let Some(words) = wrong {
         return Err(Problem::field("amount", words));
     }
-    match input.note.chars().count() {
+    check_note(&input.note)
+}
+
+fn check_note(note: &str) -> Result<(), Problem> {
+    match note.chars().count() {
         0..=LONGEST_NOTE => Ok(()),
         _ => Err(Problem::field("note", format!("longer than {LONGEST_NOTE} characters"))),
     }
 }
 
 /// The ledger has the payment itself; the log has from where it was ordered.
-async fn noted(api: &Api, caller: &Caller, account: &str, amount: &Money, posting: &Posting) {
+async fn noted(
+    api: &Api,
+    caller: &Caller,
+    account: &str,
+    action: &'static str,
+    amount: &Money,
+    posting: &Posting,
+) {
     let after =
         serde_json::json!({ "amount": amount, "kind": LedgerKind::from(posting.kind), "note": posting.note });
     let (author, account, after) = (caller.into(), account.to_string(), after.to_string());
     let noted = api
         .store(move |store| {
-            let deed =
-                Deed { action: "pay", kind: "account", object: &account, before: None, after: Some(&after) };
+            let deed = Deed { action, kind: "account", object: &account, before: None, after: Some(&after) };
             store.note(&author, &deed)
         })
         .await;
@@ -211,21 +308,25 @@ async fn refused(api: &Api, key: Option<String>, words: String) -> Problem {
     }
 }
 
-fn paid(account: AccountId, seq: Seq, posting: Posting) -> Result<PaymentResult, Problem> {
+fn entry_of(account: AccountId, seq: Seq, posting: &Posting) -> Result<LedgerEntry, Problem> {
     let own = posting.entries.iter().find(|e| e.book == Book::Account(account));
     let own = own.ok_or_else(|| Problem::internal("a payment without an entry of its account"))?;
-    let entry = LedgerEntry {
+    Ok(LedgerEntry {
         seq: seq.to_string(),
         at: posting.at.into(),
         kind: posting.kind.into(),
         amount: own.amount,
+        balance_before: before(own.amount, own.balance_after),
         balance_after: own.balance_after,
         call_id: None,
-        by: posting.by,
-        note: posting.note,
-        key: posting.key,
-    };
-    Ok(PaymentResult { balance: entry.balance_after, entry })
+        by: posting.by.clone(),
+        note: posting.note.clone(),
+        key: posting.key.clone(),
+    })
+}
+
+fn before(amount: Money, after: Money) -> Money {
+    Money(after.0.saturating_sub(amount.0))
 }
 
 impl From<LedgerLine> for LedgerEntry {
@@ -235,6 +336,7 @@ impl From<LedgerLine> for LedgerEntry {
             at: line.at.into(),
             kind: line.kind.into(),
             amount: line.amount,
+            balance_before: before(line.amount, line.balance_after),
             balance_after: line.balance_after,
             call_id: line.call.map(|c| c.to_string()),
             by: line.by,
@@ -250,8 +352,24 @@ impl From<PaymentKind> for PostingKind {
             PaymentKind::Payment => PostingKind::Payment,
             PaymentKind::Refund => PostingKind::Refund,
             PaymentKind::Correction => PostingKind::Correction,
+            PaymentKind::Credit => PostingKind::Credit,
+            PaymentKind::Payout => PostingKind::Payout,
         }
     }
 }
 
-same_variants!(LedgerKind, PostingKind { Opening, Payment, Refund, Correction, CallCharge, CallCost });
+same_variants!(
+    LedgerKind,
+    PostingKind {
+        Opening,
+        Payment,
+        Refund,
+        Correction,
+        CallCharge,
+        CallCost,
+        AgentCharge,
+        Credit,
+        Payout,
+        Transfer
+    }
+);

@@ -2,6 +2,7 @@
 
 pub(crate) mod access;
 pub(crate) mod accounts;
+pub(crate) mod analysis;
 pub(crate) mod apply;
 pub(crate) mod audit;
 pub(crate) mod calls;
@@ -14,6 +15,7 @@ pub(crate) mod keys;
 pub(crate) mod ledger;
 pub(crate) mod live;
 pub(crate) mod mapping_gateways;
+pub(crate) mod monitor;
 pub(crate) mod overview;
 pub(crate) mod parameters;
 pub(crate) mod phones;
@@ -21,12 +23,15 @@ pub(crate) mod rate_groups;
 pub(crate) mod rate_imports;
 pub(crate) mod rates;
 pub(crate) mod registrations;
+pub(crate) mod reratings;
 pub(crate) mod rewrite;
 pub(crate) mod roles;
 pub(crate) mod routing_gateways;
+pub(crate) mod selftest;
 pub(crate) mod session;
 pub(crate) mod simulate;
 pub(crate) mod status;
+pub(crate) mod traces;
 pub(crate) mod users;
 
 use crate::problem::{FieldProblem, Problem};
@@ -57,7 +62,11 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(accounts::list_accounts, accounts::create_account))
         .routes(routes!(accounts::get_account, accounts::update_account, accounts::delete_account))
         .routes(routes!(ledger::pay))
+        .routes(routes!(ledger::transfer))
         .routes(routes!(ledger::list_ledger))
+        .routes(routes!(reratings::list_reratings, reratings::rerate))
+        .routes(routes!(reratings::get_rerating))
+        .routes(routes!(reratings::undo_rerating))
         .routes(routes!(rate_groups::list_rate_groups, rate_groups::create_rate_group))
         .routes(routes!(
             rate_groups::get_rate_group,
@@ -91,6 +100,22 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(calls::list_calls))
         .routes(routes!(calls::get_call))
         .routes(routes!(calls::disconnect_call))
+        .routes(routes!(analysis::analyse_call))
+        .routes(routes!(analysis::call_pcap))
+        .routes(routes!(analysis::call_text))
+        .routes(routes!(analysis::call_evidence))
+        .routes(routes!(analysis::analyse_record))
+        .routes(routes!(analysis::captures_pcap))
+        .routes(routes!(analysis::captures_text))
+        .routes(routes!(analysis::list_registration_captures))
+        .routes(routes!(traces::list_traces))
+        .routes(routes!(traces::start_trace, traces::stop_trace))
+        .routes(routes!(traces::read_trace))
+        .routes(routes!(monitor::get_monitor))
+        .routes(routes!(selftest::run_self_test))
+        .routes(routes!(monitor::monitor_history))
+        .routes(routes!(monitor::get_log, monitor::set_log))
+        .routes(routes!(monitor::read_log))
         .routes(routes!(cdrs::list_cdrs))
         .routes(routes!(cdrs::get_cdr))
         .routes(routes!(simulate::simulate_route))
@@ -111,6 +136,11 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
 /// Default of fields that are on until switched off.
 fn yes() -> bool {
     true
+}
+
+/// Default of time zones.
+fn utc_zone() -> String {
+    "UTC".to_owned()
 }
 
 /// Default of fields that count from one.

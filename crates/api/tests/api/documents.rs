@@ -202,3 +202,97 @@ async fn a_change_is_listed_and_taken_back() {
     world.get("/changes/x").await.expect(404);
     world.post("/changes/99999/undo", json!({})).await.expect(404);
 }
+
+#[tokio::test]
+async fn agents_stand_in_a_row_and_never_in_a_circle() {
+    let world = World::with_business();
+    let account = |name: &str, kind: &str, currency: &str, agent: Option<&str>| json!({"name": name, "kind": kind, "currency": currency, "agent": agent});
+    let put = |name: &str, body: serde_json::Value| {
+        world.ask("PUT", &format!("/accounts/{name}")).json(&body).header("if-match", "*").send()
+    };
+    for (name, agent) in [("top", None), ("middle", Some("top")), ("near", Some("middle"))] {
+        world.post("/accounts", account(name, "agent", "USD", agent)).await.expect(201);
+    }
+    world.post("/accounts", account("kite", "customer", "USD", Some("near"))).await.expect(201);
+    for (name, body, field, words) in [
+        ("top", account("top", "agent", "USD", Some("top")), "agent", "circle: top below top"),
+        (
+            "top",
+            account("top", "agent", "USD", Some("near")),
+            "agent",
+            "top below near below middle below top",
+        ),
+        ("kite", account("kite", "customer", "USD", Some("nobody")), "agent", "there is no account"),
+        ("kite", account("kite", "customer", "USD", Some("acme")), "agent", "is no agent"),
+        ("kite", account("kite", "customer", "EUR", Some("near")), "agent", "is in USD"),
+        ("near", account("near", "customer", "USD", None), "kind", "kite"),
+        ("near", account("near", "agent", "EUR", None), "currency", "kite"),
+        ("vendor-a", account("vendor-a", "vendor", "USD", Some("near")), "agent", "a vendor has no agent"),
+    ] {
+        let told = put(name, body).await.refused(422, field);
+        let message = told.json["errors"][0]["message"].as_str().unwrap();
+        assert!(message.contains(words), "{name}: {message}");
+    }
+    let used = world.ask("DELETE", "/accounts/near").send().await.refused(409, "");
+    assert!(used.json["detail"].as_str().unwrap().contains("kite"), "{}", used.json);
+    // A new name is followed.
+    put("near", account("nearest", "agent", "USD", Some("middle"))).await.expect(200);
+    assert_eq!(world.get("/accounts/kite").await.json["agent"], "nearest");
+    let told = world.get("/accounts?agent=nearest").await.expect(200).json;
+    assert_eq!((&told["total"], &told["items"][0]["name"]), (&json!(1), &json!("kite")));
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_an_account_is_told_by_field() {
+    let world = World::new();
+    for (field, value) in [
+        ("time_zone", json!("Mars/Olympus")),
+        ("tax_rate", json!("101")),
+        ("tax_rate", json!("-1")),
+        ("tax_rate", json!("a")),
+        ("max_money_per_day", json!("-1")),
+        ("max_money_per_month", json!("x")),
+        ("max_minutes_per_day", json!(-1)),
+        ("low_balance", json!(5)),
+        ("number", json!("x".repeat(65))),
+        ("contacts", json!("a\u{0}b")),
+    ] {
+        let mut account = json!({"name": "kite", "kind": "customer", "currency": "USD"});
+        account[field] = value;
+        world.post("/accounts", account).await.refused(422, field);
+    }
+    let full = json!({"name": "kite", "kind": "customer", "currency": "USD", "number": "C-17", "tax_rate": "19.5",
+        "time_zone": "Asia/Dhaka", "max_minutes_per_day": 10, "max_minutes_per_month": 100,
+        "max_money_per_day": "1.50", "max_money_per_month": "20.00", "low_balance": "2.50", "contacts": "Ann, +49 30 1"});
+    let told = world.post("/accounts", full.clone()).await.expect(201).json;
+    for (field, value) in full.as_object().unwrap() {
+        assert_eq!(&told[field], value, "{field}");
+    }
+}
+
+/// of many that have read the same version one may write, and the others are told.
+#[tokio::test]
+async fn fifty_clients_change_one_account_and_one_group_and_one_of_them_wins() {
+    let world = World::with_business();
+    for (path, body) in [
+        (
+            "/accounts/acme",
+            json!({"name": "acme", "kind": "customer", "currency": "USD", "rate_group": "retail"}),
+        ),
+        ("/rate-groups/retail", json!({"name": "retail", "currency": "USD"})),
+    ] {
+        let etag = world.get(path).await.expect(200).header("etag").to_string();
+        let mut clients = tokio::task::JoinSet::new();
+        for client in 0..50 {
+            let mut body = body.clone();
+            body["notes"] = json!(format!("by {client}"));
+            clients.spawn(world.ask("PUT", path).json(&body).header("if-match", &etag).send());
+        }
+        let told = clients.join_all().await;
+        let of = |status: u16| told.iter().filter(|t| t.status.as_u16() == status).count();
+        assert_eq!((of(200), of(412)), (1, 49), "{path}");
+        let winner = told.iter().find(|t| t.status.as_u16() == 200).unwrap();
+        let now = world.get(path).await.expect(200);
+        assert_eq!((&now.json["notes"], now.header("etag")), (&winner.json["notes"], winner.header("etag")));
+    }
+}

@@ -90,3 +90,83 @@ async fn without_the_brain_nothing_is_promised() {
     let new = json!({"name": "kite", "kind": "customer", "currency": "USD"});
     world.post("/accounts", new).await.expect(201);
 }
+
+#[tokio::test]
+async fn transfers_move_money_between_two_accounts_or_none() {
+    let world = World::with_business();
+    for (name, currency) in [("kite", "USD"), ("euro", "EUR")] {
+        let account = json!({"name": name, "kind": "customer", "currency": currency});
+        world.post("/accounts", account).await.expect(201);
+    }
+    world.post("/accounts/acme/payments", json!({"amount": "10", "kind": "payment"})).await.expect(200);
+    let send = |from: &str, key: &str, body: Value| {
+        world
+            .ask("POST", &format!("/accounts/{from}/transfers"))
+            .json(&body)
+            .header("idempotency-key", key)
+            .send()
+    };
+    let four = json!({"to": "kite", "amount": "4", "note": "rent"});
+    let told = send("acme", "t1", four.clone()).await.expect(200).json;
+    let balances = |side: &Value| {
+        (side["amount"].clone(), side["balance_before"].clone(), side["balance_after"].clone())
+    };
+    assert_eq!(balances(&told["from"]), (json!("-4.00"), json!("10.00"), json!("6.00")));
+    assert_eq!(balances(&told["to"]), (json!("4.00"), json!("0.00"), json!("4.00")));
+    assert_eq!((&told["from"]["kind"], &told["to"]["by"]), (&json!("transfer"), &json!("admin")));
+    assert_eq!(send("acme", "t1", four).await.expect(200).json, told, "the same again");
+    for other in [json!({"to": "kite", "amount": "5", "note": "rent"}), json!({"to": "kite", "amount": "4"})]
+    {
+        send("acme", "t1", other).await.refused(409, "Idempotency-Key");
+    }
+    for (from, body, field) in [
+        ("acme", json!({"to": "acme", "amount": "1"}), "amount"),
+        ("acme", json!({"to": "nobody", "amount": "1"}), "to"),
+        ("acme", json!({"to": "euro", "amount": "1"}), "amount"),
+        ("acme", json!({"to": "kite", "amount": "6.01"}), "amount"),
+        ("acme", json!({"to": "kite", "amount": "0"}), "amount"),
+        ("acme", json!({"to": "kite", "amount": "-1"}), "amount"),
+        ("acme", json!({"to": "kite", "amount": 1}), "amount"),
+        ("acme", json!({"to": "kite", "amount": "1", "note": "x".repeat(501)}), "note"),
+    ] {
+        send(from, "t2", body).await.refused(422, field);
+    }
+    send("nobody", "t2", json!({"to": "kite", "amount": "1"})).await.refused(404, "");
+    assert_eq!(world.get("/accounts/acme").await.json["balance"], "6.00");
+    assert_eq!(world.get("/accounts/kite").await.json["balance"], "4.00");
+    let log = world.get("/audit?action=transfer").await.expect(200).json;
+    assert_eq!(log["items"][0]["object"], "acme to kite", "{log}");
+}
+
+#[tokio::test]
+async fn what_vendors_are_owed_and_what_is_prepaid_with_them() {
+    let world = World::with_business();
+    let pay = |account: &str, amount: &str, kind: &str| {
+        let body = json!({"amount": amount, "kind": kind});
+        world.ask("POST", &format!("/accounts/{account}/payments")).json(&body).send()
+    };
+    pay("acme", "1", "payout").await.refused(422, "kind");
+    pay("acme", "1", "credit").await.expect(200);
+    let low = json!({"name": "vendor-a", "kind": "vendor", "currency": "USD", "rate_group": "vendor-a", "low_balance": "5"});
+    world.ask("PUT", "/accounts/vendor-a").json(&low).header("if-match", "*").send().await.expect(200);
+    for (amount, kind, owed, prepaid, is_low) in [
+        ("8", "correction", "8.00", "0.00", true),
+        ("18", "payout", "0.00", "10.00", false),
+        ("6", "correction", "0.00", "4.00", true),
+    ] {
+        pay("vendor-a", amount, kind).await.expect(200);
+        let told = world.get("/accounts/vendor-a").await.json;
+        assert_eq!((&told["owed"], &told["prepaid_left"]), (&json!(owed), &json!(prepaid)));
+        assert_eq!((&told["low"], &told["state"]), (&json!(is_low), &json!("normal")));
+    }
+    let names = |told: crate::support::Told| -> Vec<String> {
+        told.json["items"].as_array().unwrap().iter().map(|a| a["name"].as_str().unwrap().into()).collect()
+    };
+    assert_eq!(names(world.get("/accounts?low=true").await.expect(200)), ["vendor-a"]);
+    assert_eq!(names(world.get("/accounts?low=false").await.expect(200)), ["acme"]);
+    pay("acme", "-1", "correction").await.expect(200);
+    let told = world.get("/accounts/acme").await.json;
+    assert_eq!((&told["state"], &told["low"]), (&json!("no_money"), &json!(true)));
+    pay("acme", "1", "payment").await.expect(200);
+    assert_eq!(world.get("/accounts/acme").await.json["state"], "normal");
+}

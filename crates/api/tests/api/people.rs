@@ -336,3 +336,67 @@ async fn who_is_held_to_one_account_sees_nothing_of_others() {
         }
     }
 }
+
+#[tokio::test]
+async fn an_agent_sees_the_accounts_below_it_and_no_price_above_its_own() {
+    let world = World::with_business();
+    for (name, kind, agent) in [
+        ("top", "agent", None),
+        ("near", "agent", Some("top")),
+        ("kite", "customer", Some("near")),
+        ("other", "customer", Some("top")),
+    ] {
+        let account = json!({"name": name, "kind": kind, "currency": "USD", "agent": agent});
+        world.post("/accounts", account).await.expect(201);
+    }
+    let id = |name: &str| AccountId(world.store.config().accounts.named(name).unwrap().id);
+    let (mut theirs, mut others) = (record(7), record(8));
+    let named = |name: &str| cdr::Named { id: id(name), name: name.into() };
+    let share = |name: &str, fee: i128, commission: i128| cdr::AgentShare {
+        account: named(name),
+        price: cdr::Priced { amount: vocab::Money(fee), ..record(7).sale.unwrap() },
+        commission: vocab::Money(commission),
+    };
+    theirs.account = Some(named("kite"));
+    theirs.agents = vec![share("near", 2_700_000, 600_000), share("top", 2_500_000, 200_000)];
+    others.account = Some(named("other"));
+    others.agents = vec![share("top", 2_500_000, 800_000)];
+    world.brain.ended(&theirs);
+    world.brain.ended(&others);
+    let token = user(&world, "near-clerk", json!({"role": "viewer", "account": "near"})).await;
+    let get = |path: &str| by(&world, &token, "GET", path).send();
+
+    let names = |told: Told, field: &str| -> Vec<String> {
+        told.expect(200).json["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|i| i[field].as_str().unwrap().into())
+            .collect()
+    };
+    assert_eq!(names(get("/accounts?sort=name").await, "name"), ["kite", "near"]);
+    assert_eq!(names(get("/cdrs").await, "account"), ["kite"]);
+    assert_eq!(names(get("/cdrs?account=kite").await, "account"), ["kite"]);
+    for closed in ["other", "top", "acme", "nobody"] {
+        assert!(names(get(&format!("/cdrs?account={closed}")).await, "account").is_empty(), "{closed}");
+        get(&format!("/accounts/{closed}")).await.refused(404, "");
+    }
+    get("/accounts/kite/ledger").await.expect(200);
+    get(&format!("/cdrs/{}", others.call)).await.refused(404, "");
+    let told = get(&format!("/cdrs/{}", theirs.call)).await.expect(200);
+    let agents = told.json["agents"].as_array().unwrap();
+    assert_eq!(
+        (agents.len(), &agents[0]["account"], &agents[0]["commission"]),
+        (1, &json!("near"), &json!("0.006"))
+    );
+    assert_eq!((&told.json["fee"], &told.json["cost"]), (&json!("0.033"), &Value::Null));
+    assert!(!told.json.to_string().contains("top"), "{}", told.json);
+    assert!(!get("/accounts/near").await.expect(200).json.to_string().contains("top"));
+
+    // The customer learns nothing of agents.
+    let token = user(&world, "kite-clerk", json!({"role": "viewer", "account": "kite"})).await;
+    for path in ["/accounts".to_string(), "/cdrs".to_string(), format!("/cdrs/{}", theirs.call)] {
+        let told = by(&world, &token, "GET", &path).send().await.expect(200).json.to_string();
+        assert!(!told.contains("near") && !told.contains("top"), "{path}: {told}");
+    }
+}

@@ -5,7 +5,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Request, StatusCode, header};
-use billing::ledger::{AccountTerms, Book, Ledger, Payment};
+use billing::ledger::{AccountTerms, Book, Ledger, Payment, Transfer};
 use billing::{PaymentMode, Posting};
 use cdr::{AttemptResult, Cdr, LegRecord, Named, Numbers, Priced};
 use serde_json::Value;
@@ -279,6 +279,33 @@ impl StandIn {
     fn reply(&self, request: ControlRequest) -> ControlReply {
         let mut state = self.state.lock().unwrap();
         match request {
+            ControlRequest::Describe(_) => ControlReply::NoSuchCall,
+            ControlRequest::Transfer { from, to, amount, by, note, key } => {
+                if let Some((seq, posting)) = key.as_ref().and_then(|k| state.keys.get(k)).cloned() {
+                    let own = (posting.entries[0].book, posting.entries[1].book, posting.entries[1].amount);
+                    return match own == (Book::Account(from), Book::Account(to), amount) {
+                        true => ControlReply::Paid { seq, posting, repeated: true },
+                        false => {
+                            ControlReply::Refused("the idempotency key was used for another payment".into())
+                        }
+                    };
+                }
+                for account in [from, to] {
+                    let currency = self.store.config().accounts.get(account.0).unwrap().document.currency;
+                    let terms = AccountTerms { currency, payment: PaymentMode::Prepaid, credit_limit: None };
+                    let _ = state.ledger.set_account(account, terms);
+                }
+                let transfer = Transfer { from, to, amount, at: Utc(NOW), by, note, key: key.clone() };
+                let posting = match state.ledger.transfer(transfer) {
+                    Ok(posting) => posting,
+                    Err(error) => return ControlReply::Refused(error.to_string()),
+                };
+                state.seq += 1;
+                let seq = Seq(state.seq);
+                self.store.applier().apply(&[(seq, Record::Posted(posting.clone()))]).unwrap();
+                key.map(|key| state.keys.insert(key, (seq, posting.clone())));
+                ControlReply::Paid { seq, posting, repeated: false }
+            }
             ControlRequest::Pay { account, kind, amount, by, note, key } => {
                 if let Some((seq, posting)) = key.as_ref().and_then(|k| state.keys.get(k)).cloned() {
                     let same = posting.entries[0].book == Book::Account(account)
@@ -334,6 +361,7 @@ impl StandIn {
                     balance: state.ledger.balance(Book::Account(account)),
                     reserved: state.ledger.reserved(account),
                     available: state.ledger.available(account),
+                    income: Money::ZERO,
                     calls: 0,
                 };
                 ControlReply::Balances(ids.into_iter().map(state).collect())
@@ -464,6 +492,7 @@ pub fn live_call(number: u64, caller: &str, state: CallState) -> LiveCall {
         reserved: Money(3_000_000),
         paid_until_s: Some(60),
         media_relayed: true,
+        silent: Vec::new(),
     }
 }
 
@@ -489,6 +518,8 @@ pub fn record(number: u64) -> Cdr {
         vendor: Some(Named { id: AccountId(2), name: "vendor-a".into() }),
         routing_gateway: Some(Named { id: RoutingGatewayId(1), name: "vendor-a-1".into() }),
         sale: Some(priced(Money(3_300_000))),
+        agents: Vec::new(),
+        tax: None,
         cost: Some(priced(Money(2_200_000))),
         profit: Some(Money(1_100_000)),
         end_reason: EndReason::NormalRelease,
@@ -499,6 +530,7 @@ pub fn record(number: u64) -> Cdr {
         a: leg("a"),
         b: leg("b"),
         media_relayed: true,
+        silent: Vec::new(),
         attempts: vec![cdr::Attempt {
             gateway: Named { id: RoutingGatewayId(1), name: "vendor-a-1".into() },
             account: Named { id: AccountId(2), name: "vendor-a".into() },

@@ -101,6 +101,7 @@ pub enum Step {
 pub enum Operator {
     Kill,
     Pay { account: String, amount: String, kind: String, key: Option<String> },
+    Transfer { from: String, to: String, amount: String, key: Option<String> },
     Drain,
     HangUpAll,
 }
@@ -235,6 +236,10 @@ fn operator(text: &str) -> Result<Operator, String> {
         [kind @ ("pay" | "refund" | "correct"), account, amount, ref more @ ..] => {
             let key = more.first().map(|k| k.to_string());
             Ok(Operator::Pay { account: account.into(), amount: amount.into(), kind: kind.into(), key })
+        }
+        ["transfer", from, to, amount, ref more @ ..] => {
+            let key = more.first().map(|k| k.to_string());
+            Ok(Operator::Transfer { from: from.into(), to: to.into(), amount: amount.into(), key })
         }
         _ => Err(format!("{text:?} is nothing an operator does here")),
     }

@@ -16,7 +16,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use switch::live::LiveUpdate;
 use switch::{ControlId, ControlReply, ControlRequest};
-use vocab::{CallId, Money, Tick};
+use vocab::{AccountId, CallId, Money, Tick};
 
 /// How long an expected message may take when the line does not say.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -449,6 +449,10 @@ impl Runner {
 
     // --- operators, disk
 
+    fn account(&self, name: &str) -> Result<AccountId, String> {
+        self.world.business.account(name).ok_or_else(|| format!("no account {name}"))
+    }
+
     fn operate(&mut self, operator: &Operator) -> Result<(), String> {
         let by = "operator".to_string();
         let request = match operator {
@@ -460,16 +464,20 @@ impl Runner {
             Operator::Drain => ControlRequest::Drain,
             Operator::HangUpAll => ControlRequest::HangUpAll,
             Operator::Pay { account, amount, kind, key } => ControlRequest::Pay {
-                account: self
-                    .world
-                    .business
-                    .account(account)
-                    .ok_or_else(|| format!("no account {account}"))?,
+                account: self.account(account)?,
                 kind: match kind.as_str() {
                     "refund" => PostingKind::Refund,
                     "correct" => PostingKind::Correction,
                     _ => PostingKind::Payment,
                 },
+                amount: Money::parse(amount).map_err(|e| e.to_string())?,
+                by,
+                note: String::new(),
+                key: key.clone(),
+            },
+            Operator::Transfer { from, to, amount, key } => ControlRequest::Transfer {
+                from: self.account(from)?,
+                to: self.account(to)?,
                 amount: Money::parse(amount).map_err(|e| e.to_string())?,
                 by,
                 note: String::new(),
@@ -521,7 +529,7 @@ impl Runner {
         }
         let cdr = self.world.cdrs().nth(self.cdrs_read).cloned().ok_or("there is no CDR")?;
         self.cdrs_read += 1;
-        facts::judge_charge(&cdr)?;
+        facts::judge_charge(&cdr, &self.world.business.parameters()?)?;
         let failed: Vec<String> =
             checks.iter().filter_map(|c| compare(c, facts::of_cdr(&cdr, &c.key)).err()).collect();
         if failed.is_empty() { Ok(()) } else { Err(format!("{}\n{}", failed.join("; "), summary(&cdr))) }

@@ -32,6 +32,12 @@ pub enum AccountStatus {
 pub struct Account {
     pub name: String,
     pub kind: AccountKind,
+    /// The customer number of the operator's books.
+    #[serde(default)]
+    pub number: String,
+    /// The agent that it is a customer of (`BIL-9`).
+    #[serde(default)]
+    pub agent: Option<String>,
     #[serde(default)]
     pub payment: PaymentMode,
     pub currency: Currency,
@@ -56,6 +62,27 @@ pub struct Account {
     /// The longest conversation, in seconds (`SIG-24`).
     #[serde(default)]
     pub max_call_duration: Option<u32>,
+    /// Most minutes and most money in a day and in a month of the account's time zone (`RTE-5`).
+    #[serde(default)]
+    pub max_minutes_per_day: Option<u32>,
+    #[serde(default)]
+    pub max_minutes_per_month: Option<u32>,
+    #[serde(default)]
+    pub max_money_per_day: Option<Money>,
+    #[serde(default)]
+    pub max_money_per_month: Option<Money>,
+    /// Where its days begin, as in the tz database.
+    #[serde(default = "utc")]
+    pub time_zone: String,
+    /// On its calls, in per cent; written down with each, not taken from the balance.
+    #[serde(default)]
+    pub tax_rate: Percent,
+    /// Below this balance the account stands in the list of low balances.
+    #[serde(default)]
+    pub low_balance: Option<Money>,
+    /// Whom to call or write to, one in each line.
+    #[serde(default)]
+    pub contacts: String,
     /// Paid in once, when the account is created.
     #[serde(default)]
     pub opening_balance: Option<Money>,
@@ -389,6 +416,8 @@ impl Document for Account {
         Account {
             name: "x".into(),
             kind: AccountKind::Customer,
+            number: String::new(),
+            agent: None,
             payment: PaymentMode::Prepaid,
             currency: Currency::USD,
             credit_limit: None,
@@ -400,6 +429,14 @@ impl Document for Account {
             max_concurrency: None,
             max_cps: None,
             max_call_duration: None,
+            max_minutes_per_day: None,
+            max_minutes_per_month: None,
+            max_money_per_day: None,
+            max_money_per_month: None,
+            time_zone: utc(),
+            tax_rate: Percent::ZERO,
+            low_balance: None,
+            contacts: String::new(),
             opening_balance: None,
             notes: String::new(),
         }
@@ -410,7 +447,9 @@ impl Document for Account {
     }
 
     fn references(&mut self) -> Vec<Reference<'_>> {
-        rate_groups([&mut self.rate_group, &mut self.private_rates])
+        let mut all = rate_groups([&mut self.rate_group, &mut self.private_rates]);
+        all.extend(self.agent.as_mut().map(|name| Reference { kind: Account::KIND, name }));
+        all
     }
 
     fn table(config: &Config) -> &Table<Account> {

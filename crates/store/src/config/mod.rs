@@ -166,6 +166,22 @@ impl Config {
         all
     }
 
+    /// The account with this id and, of an agent, all accounts below it (`BIL-9`).
+    pub fn below(&self, id: u32) -> std::collections::BTreeSet<u32> {
+        let mut found = std::collections::BTreeSet::from([id]);
+        let mut names: Vec<&str> =
+            self.accounts.get(id).map(|a| a.document.name.as_str()).into_iter().collect();
+        while let Some(agent) = names.pop() {
+            let own = self.accounts.iter().filter(|a| a.document.agent.as_deref() == Some(agent));
+            for account in own {
+                if found.insert(account.id) {
+                    names.push(&account.document.name);
+                }
+            }
+        }
+        found
+    }
+
     /// Host names of routing gateways, which need to be looked up.
     pub fn host_names(&self) -> Vec<String> {
         let names = self.routing_gateways.iter().filter_map(|g| match g.document.target() {

@@ -1,9 +1,11 @@
 //! Checks of what was entered that a type alone cannot make.
 
 use super::{
-    Account, Authentication, Config, Document, MappingGateway, Phone, Rate, RateGroup, RoutingGateway,
+    Account, AccountKind, Authentication, Config, Document, MappingGateway, Phone, Rate, RateGroup,
+    RoutingGateway,
 };
 use crate::Problem;
+use billing::Percent;
 use billing::rate::RateError;
 use params::{ParamError, Params};
 use routing::Rules;
@@ -29,12 +31,25 @@ pub(super) fn account(account: &Account, config: &Config) -> Problems {
     let mut problems = Vec::new();
     name(&account.name, &mut problems);
     text("notes", &account.notes, MAX_NOTES, &mut problems);
-    if let Some(limit) = account.credit_limit.filter(|m| *m < Money::ZERO) {
-        problems.push(Problem::new("credit_limit", format!("{limit} is negative; expected 0 or more")));
+    text("number", &account.number, MAX_NAME, &mut problems);
+    text("contacts", &account.contacts, MAX_NOTES, &mut problems);
+    for (field, amount) in [
+        ("credit_limit", account.credit_limit),
+        ("max_money_per_day", account.max_money_per_day),
+        ("max_money_per_month", account.max_money_per_month),
+    ] {
+        if let Some(amount) = amount.filter(|m| *m < Money::ZERO) {
+            problems.push(Problem::new(field, format!("{amount} is negative; expected 0 or more")));
+        }
     }
     if account.max_call_duration.is_some_and(|s| !(1..=LONGEST_CALL_S).contains(&s)) {
         problems.push(Problem::new("max_call_duration", format!("expected 1–{LONGEST_CALL_S} s")));
     }
+    if !(Percent::ZERO..=Percent::HUNDRED).contains(&account.tax_rate) {
+        problems.push(Problem::new("tax_rate", format!("{} %; expected 0 to 100", account.tax_rate)));
+    }
+    known_zone(&account.time_zone, &mut problems);
+    problems.extend(agents(account, config));
     let (name, currency) = (&account.name, account.currency);
     for (field, group) in [("rate_group", &account.rate_group), ("private_rates", &account.private_rates)] {
         usable_group(field, group.as_ref(), (name, currency), config, &mut problems);
@@ -46,6 +61,59 @@ pub(super) fn account(account: &Account, config: &Config) -> Problems {
         usable_group("currency", group.as_ref(), (name, currency), config, &mut problems);
     }
     problems
+}
+
+fn known_zone(zone: &str, problems: &mut Problems) {
+    if crate::zones::zone(zone).is_none() {
+        let words = format!("{zone:?} is not in the tz database; expected one like \"Europe/Berlin\"");
+        problems.push(Problem::new("time_zone", words));
+    }
+}
+
+/// Agents that stand above each other in a row.
+const MOST_AGENTS: usize = 16;
+
+/// The row of agents above an account: they are there, are agents, count in its currency, and do not come back to it.
+fn agents(account: &Account, config: &Config) -> Option<Problem> {
+    let wrong = |words: String| Some(Problem::new("agent", words));
+    if account.agent.is_some() && account.kind == AccountKind::Vendor {
+        return wrong("a vendor has no agent".to_string());
+    }
+    let below = config.accounts.iter().map(|a| &a.document);
+    let below = below.filter(|a| a.agent.as_ref() == Some(&account.name)).collect::<Vec<_>>();
+    if let Some(other) = below.first().filter(|_| account.kind != AccountKind::Agent) {
+        return Some(Problem::new("kind", format!("account {:?} has it as its agent", other.name)));
+    }
+    if let Some(other) = below.iter().find(|other| other.currency != account.currency) {
+        let words = format!("account {:?} below it is in {}", other.name, other.currency);
+        return Some(Problem::new("currency", words));
+    }
+    let mut row = vec![account.name.as_str()];
+    let mut above = &account.agent;
+    while let Some(name) = above {
+        if row.contains(&name.as_str()) {
+            row.push(name);
+            return wrong(format!("agents stand above each other in a circle: {}", row.join(" below ")));
+        }
+        row.push(name);
+        let Some(agent) = config.accounts.named(name).map(|stored| &stored.document) else {
+            return Some(unknown("agent", Account::TITLE, name));
+        };
+        if agent.kind != AccountKind::Agent {
+            return wrong(format!("account {name:?} is no agent; expected one of kind \"agent\""));
+        }
+        if agent.currency != account.currency {
+            return wrong(format!(
+                "agent {name:?} is in {}, this account in {}",
+                agent.currency, account.currency
+            ));
+        }
+        if row.len() > MOST_AGENTS + 1 {
+            return wrong(format!("more than {MOST_AGENTS} agents in a row"));
+        }
+        above = &agent.agent;
+    }
+    None
 }
 
 /// A rate group that is there, and counts in the currency of the account that is charged by it.
@@ -92,11 +160,7 @@ pub(super) fn rate_group(group: &RateGroup, config: &Config) -> Problems {
             ),
         ));
     }
-    if crate::zones::zone(&group.time_zone).is_none() {
-        let words =
-            format!("{:?} is not in the tz database; expected one like \"Europe/Berlin\"", group.time_zone);
-        problems.push(Problem::new("time_zone", words));
-    }
+    known_zone(&group.time_zone, &mut problems);
     if !billing::Making::MarkUp(group.mark_up).is_sound() {
         problems.push(Problem::new("mark_up", "below -100 % there would be prices below 0"));
     }

@@ -16,6 +16,9 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 4, name: "imports of rates", ddl: include_str!("0004.sql") },
     Migration { version: 5, name: "versions of the configuration", ddl: include_str!("0005.sql") },
     Migration { version: 6, name: "registrations", ddl: include_str!("0006.sql") },
+    Migration { version: 7, name: "server monitor", ddl: include_str!("0007.sql") },
+    Migration { version: 8, name: "usage of accounts", ddl: include_str!("0008.sql") },
+    Migration { version: 9, name: "reratings", ddl: include_str!("0009.sql") },
 ];
 
 /// Brings the database to the version of this program; each step is one transaction.

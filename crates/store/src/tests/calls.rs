@@ -113,6 +113,7 @@ fn filters_choose() {
     other.called.received = "+4420".into();
     other.called.sent = Some("0044".into());
     other.talk_ms = 500;
+    other.profit = Some(vocab::Money(-1));
     other.end_text = Some("Straße closed".into());
     let busy = samples::unanswered(3);
     let records: Vec<_> = (1..).map(Seq).zip([base, other, busy].map(|c| books.end(c))).collect();
@@ -136,6 +137,10 @@ fn filters_choose() {
         (|f| f.answered = Some(true), &[2, 1]),
         (|f| f.answered = Some(false), &[3]),
         (|f| f.min_talk_ms = Some(501), &[1]),
+        (|f| f.below_cost = Some(true), &[2]),
+        (|f| f.below_cost = Some(false), &[3, 1]),
+        (|f| f.within = vec![AccountId(7), AccountId(9)], &[2]),
+        (|f| f.within = vec![AccountId(7)], &[]),
         (|f| f.text = Some("CLOSED".into()), &[2]),
         (|f| f.text = Some("' OR 1=1 --".into()), &[]),
         (|f| (f.answered, f.account) = (Some(true), Some(AccountId(1))), &[1]),

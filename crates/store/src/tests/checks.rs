@@ -189,7 +189,7 @@ fn the_first_version_is_read() {
     let acme = config.accounts.named("acme").unwrap();
     assert_eq!((config.accounts.len(), config.routing_gateways.len(), acme.version), (3, 2, 1));
     assert_eq!(store.rates(config.rate_groups.named("retail").unwrap().id, "", None, 10).unwrap().len(), 3);
-    assert_eq!(store.cdr(CallId(12)).unwrap(), Some(samples::cdr(12)));
+    assert_eq!(store.cdr(CallId(12)).unwrap(), Some(cdr::Cdr { version: 1, ..samples::cdr(12) }));
     assert_eq!(store.ledger(AccountId(1), None, 100).unwrap().items.len(), 18);
     assert_eq!(store.applied().unwrap(), Seq(20));
     assert_eq!(failing(&store), [""; 0]);

@@ -48,6 +48,12 @@ impl Client {
         self.finish(self.authorised(request).call())
     }
 
+    /// A file.
+    pub fn get_bytes(&self, path: &str, query: &[(&str, String)]) -> Result<Vec<u8>, Failure> {
+        let request = self.agent.get(self.url(path)).query_pairs(query.iter().map(|(k, v)| (*k, v.as_str())));
+        self.finish_bytes(self.authorised(request).call())
+    }
+
     /// POST or PUT.
     pub fn send(&self, method: &str, path: &str, body: &Value, key: Option<&str>) -> Result<Value, Failure> {
         let url = self.url(path);
@@ -87,16 +93,24 @@ impl Client {
         &self,
         response: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
     ) -> Result<String, Failure> {
+        let bytes = self.finish_bytes(response)?;
+        String::from_utf8(bytes).map_err(|_| Failure::new("the answer of the switch is no text"))
+    }
+
+    fn finish_bytes(
+        &self,
+        response: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+    ) -> Result<Vec<u8>, Failure> {
         let unreachable =
             |e: ureq::Error| Failure::new(format!("no answer from the switch at {}: {e}", self.base));
         let mut response = response.map_err(unreachable)?;
         let status = response.status().as_u16();
-        let limited = response.body_mut().with_config().limit(1 << 30).read_to_string();
-        let text = limited.map_err(unreachable)?;
+        let limited = response.body_mut().with_config().limit(1 << 30).read_to_vec();
+        let bytes = limited.map_err(unreachable)?;
         if (200..300).contains(&status) {
-            Ok(text)
+            Ok(bytes)
         } else {
-            Err(refusal(status, &text, self.token.is_some()))
+            Err(refusal(status, &String::from_utf8_lossy(&bytes), self.token.is_some()))
         }
     }
 }

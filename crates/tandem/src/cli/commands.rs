@@ -2,10 +2,11 @@
 //! else in words.
 
 use super::client::{Client, segment};
+use super::seeing;
 use super::table::{fields, table};
 use super::{
     AccountCommand, CallsCommand, CdrCommand, CdrFilter, ClientArgs, Command, Failure, Out, ParamCommand,
-    RewriteCommand, RouteCommand,
+    RerateCommand, RewriteCommand, RouteCommand,
 };
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -20,9 +21,14 @@ pub fn remote(command: Command) -> Result<(), Failure> {
         Command::Calls { command } => calls(command),
         Command::Cdr { command } => cdr(command),
         Command::Account { command } => account(command),
+        Command::Rerate { command } => rerate(command),
         Command::Route { command: RouteCommand::Simulate { from, caller, called, client } } => {
             with(&client, |c, out| simulate(c, out, &from, &caller, &called))
         }
+        Command::Monitor { command } => seeing::monitor(command),
+        Command::Selftest { client } => with(&client, seeing::self_test),
+        Command::Log { command } => seeing::log(command),
+        Command::Trace { command } => seeing::trace(command),
         Command::Rates { command } => super::rates::rates(command),
         Command::Rewrite { command } => rewrite(&command),
         Command::Phones { command } => super::phones::phones(command),
@@ -221,6 +227,16 @@ fn calls(command: CallsCommand) -> Result<(), Failure> {
                 if items(list).is_empty() { "No calls in progress.".into() } else { shown }
             })
         }),
+        CallsCommand::Analyse { id, client } => with(&client, |c, out| seeing::analyse(&id, c, out)),
+        CallsCommand::Pcap { id, output, client } => with(&client, |c, out| {
+            seeing::save(&format!("/calls/{}/pcap", segment(&id)), &[], &output, c, out)
+        }),
+        CallsCommand::Text { id, client } => {
+            with(&client, |c, out| out.text(&c.get_text(&format!("/calls/{}/text", segment(&id)), &[])?))
+        }
+        CallsCommand::Evidence { id, output, client } => with(&client, |c, out| {
+            seeing::save(&format!("/calls/{}/evidence", segment(&id)), &[], &output, c, out)
+        }),
         CallsCommand::Kill { ids, all: every, reason, client } => with(&client, |c, out| {
             let ids = if every {
                 items(&all(c, "/calls", &[], usize::MAX)?).iter().map(|call| cell(&call["id"])).collect()
@@ -293,6 +309,7 @@ fn cdr_query(f: CdrFilter) -> Vec<(&'static str, String)> {
         ("ended_by", f.ended_by),
         ("answered", f.answered.map(|a| a.to_string())),
         ("min_duration_s", f.min_duration_s.map(|s| s.to_string())),
+        ("below_cost", f.below_cost.map(|b| b.to_string())),
         ("q", f.search),
     ]
     .into_iter()
@@ -380,8 +397,50 @@ const ACCOUNT_COLUMNS: &[(&str, &str)] = &[
     ("RATE GROUP", "rate_group"),
 ];
 
+const LOW_COLUMNS: &[(&str, &str)] = &[
+    ("NAME", "name"),
+    ("KIND", "kind"),
+    ("BALANCE", "balance"),
+    ("AVAILABLE", "available"),
+    ("PREPAID LEFT", "prepaid_left"),
+    ("WARN BELOW", "low_balance"),
+    ("CURRENCY", "currency"),
+    ("STATE", "state"),
+    ("CONTACTS", "contacts"),
+];
+
+const OWED_COLUMNS: &[(&str, &str)] = &[
+    ("VENDOR", "name"),
+    ("OWED", "owed"),
+    ("PREPAID LEFT", "prepaid_left"),
+    ("WARN BELOW", "low_balance"),
+    ("CURRENCY", "currency"),
+    ("LOW", "low"),
+];
+
 fn account(command: AccountCommand) -> Result<(), Failure> {
     match command {
+        AccountCommand::Low { client } => with(&client, |c, out| {
+            let list = all(c, "/accounts", &[("low", "true".into())], usize::MAX)?;
+            out.answer(&list, |list| columns(items(list), LOW_COLUMNS))
+        }),
+        AccountCommand::Owed { client } => with(&client, |c, out| {
+            let list = all(c, "/accounts", &[("kind", "vendor".into())], usize::MAX)?;
+            out.answer(&list, |list| columns(items(list), OWED_COLUMNS))
+        }),
+        AccountCommand::Transfer { from, to, amount, note, key, client } => with(&client, |c, out| {
+            let key = match key {
+                Some(key) => key,
+                None => random_key()?,
+            };
+            let body = json!({ "to": to, "amount": amount, "note": note });
+            let moved =
+                c.send("POST", &format!("/accounts/{}/transfers", segment(&from)), &body, Some(&key))?;
+            out.answer(&moved, |moved| {
+                let balance = |side: &str| cell(&moved[side]["balance_after"]);
+                format!("{amount} moved; balance of {from} {}, of {to} {}.", balance("from"), balance("to"))
+            })
+        }),
         AccountCommand::List { client } => with(&client, |c, out| {
             let list = all(c, "/accounts", &[], usize::MAX)?;
             out.answer(&list, |list| columns(items(list), ACCOUNT_COLUMNS))
@@ -423,6 +482,48 @@ fn account(command: AccountCommand) -> Result<(), Failure> {
                     cell(&paid["balance"])
                 )
             })
+        }),
+    }
+}
+
+fn rerate(command: RerateCommand) -> Result<(), Failure> {
+    let shown = |result: &Value| {
+        let sums = columns(
+            items(&result["accounts"]),
+            &[
+                ("ACCOUNT", "account"),
+                ("CALLS", "calls"),
+                ("BEFORE", "before"),
+                ("AFTER", "after"),
+                ("DIFFERENCE", "difference"),
+            ],
+        );
+        let unpriced = result["unpriced"].as_object().into_iter().flatten();
+        let unpriced: String = unpriced.map(|(why, n)| format!("{n} prices left alone: {why}.\n")).collect();
+        format!("{} calls looked at; {}.\n{unpriced}{sums}", cell(&result["calls"]), cell(&result["state"]))
+    };
+    match command {
+        RerateCommand::Run { from, to, account, rate_group, name, client } => with(&client, |c, out| {
+            let body =
+                json!({ "from": from, "to": to, "account": account, "rate_group": rate_group, "name": name });
+            let result = c.send("POST", "/reratings", &body, None)?;
+            out.answer(&result, shown)
+        }),
+        RerateCommand::List { client } => with(&client, |c, out| {
+            let list = c.get("/reratings", &[])?;
+            let heads = &[
+                ("NAME", "name"),
+                ("STATE", "state"),
+                ("AT", "made_at"),
+                ("BY", "made_by"),
+                ("FROM", "request.from"),
+                ("TO", "request.to"),
+            ];
+            out.answer(&list, |list| columns(items(list), heads))
+        }),
+        RerateCommand::Undo { name, client } => with(&client, |c, out| {
+            let result = c.send("POST", &format!("/reratings/{}/undo", segment(&name)), &json!({}), None)?;
+            out.answer(&result, shown)
         }),
     }
 }

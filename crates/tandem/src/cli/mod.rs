@@ -6,6 +6,7 @@ mod commands;
 mod folders;
 mod phones;
 mod rates;
+mod seeing;
 mod table;
 
 use crate::settings::{Listener, Overrides, PortRange};
@@ -57,6 +58,21 @@ enum Command {
     Calls {
         #[command(subcommand)]
         command: CallsCommand,
+    },
+    /// Traces of calls and registrations, and exports of what was seen
+    Trace {
+        #[command(subcommand)]
+        command: TraceCommand,
+    },
+    /// Figures of the machine and the switch: now, and how they were
+    Monitor {
+        #[command(subcommand)]
+        command: MonitorCommand,
+    },
+    /// The system log and its levels
+    Log {
+        #[command(subcommand)]
+        command: LogCommand,
     },
     /// Call detail records
     Cdr {
@@ -133,6 +149,16 @@ enum Command {
         #[command(flatten)]
         client: ClientArgs,
     },
+    /// Place a call through the switch with its own customer and vendor, and say what was seen
+    Selftest {
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Price past calls again: try it, apply it as corrections, take it back
+    Rerate {
+        #[command(subcommand)]
+        command: RerateCommand,
+    },
     /// System parameters
     Param {
         #[command(subcommand)]
@@ -165,6 +191,120 @@ enum JournalCommand {
         /// Print the findings as JSON
         #[arg(long)]
         json: bool,
+    },
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum TraceWhat {
+    Calls,
+    Registers,
+}
+
+/// Which of what was seen; every part that is given must fit.
+#[derive(Clone, Debug, Default, Args)]
+struct CaptureFilter {
+    #[arg(long)]
+    account: Option<String>,
+    /// Mapping or routing gateway
+    #[arg(long)]
+    gateway: Option<String>,
+    /// Part of the caller's or called number
+    #[arg(long)]
+    number: Option<String>,
+    /// IP address of a peer
+    #[arg(long)]
+    address: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum TraceCommand {
+    /// Write calls or registrations into trace files
+    On {
+        #[arg(value_enum)]
+        what: TraceWhat,
+        /// Switches itself off after so many minutes
+        #[arg(long)]
+        minutes: Option<u32>,
+        #[command(flatten)]
+        filter: CaptureFilter,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Stop writing; what is written stays
+    Off {
+        #[arg(value_enum)]
+        what: TraceWhat,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// What is traced, and what became of it
+    Status {
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Print the newest part of a trace
+    Show {
+        #[arg(value_enum)]
+        what: TraceWhat,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Save the messages of calls that are still held as a pcap file
+    Pcap {
+        #[arg(short, long)]
+        output: PathBuf,
+        #[command(flatten)]
+        filter: CaptureFilter,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Registrations seen lately, and what is wrong with them
+    Registrations {
+        #[command(flatten)]
+        filter: CaptureFilter,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum MonitorCommand {
+    /// The figures of this moment
+    Now {
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Samples of the past
+    History {
+        /// Seconds between samples: 10, 60 or 600
+        #[arg(long, default_value_t = 10)]
+        step: u32,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum LogCommand {
+    /// Print the newest part of the log
+    Show {
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// What is logged
+    Levels {
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Log another level from now on, until the next start: of everything, or of one module
+    Set {
+        /// error, warn, info, debug, trace or off; default takes the setting away
+        level: String,
+        /// Like sip, or tandem::tcp
+        #[arg(long)]
+        module: Option<String>,
+        #[command(flatten)]
+        client: ClientArgs,
     },
 }
 
@@ -211,6 +351,34 @@ enum CallsCommand {
         /// Only calls in which this text occurs
         #[arg(long)]
         search: Option<String>,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Say what is wrong with a call, in progress or ended, and draw its ladder
+    Analyse {
+        id: String,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Save the messages of a call as a pcap file
+    Pcap {
+        id: String,
+        #[arg(short, long)]
+        output: PathBuf,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Print the messages and events of a call
+    Text {
+        id: String,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Save all that is known of a call in one file
+    Evidence {
+        id: String,
+        #[arg(short, long)]
+        output: PathBuf,
         #[command(flatten)]
         client: ClientArgs,
     },
@@ -278,6 +446,9 @@ struct CdrFilter {
     answered: Option<bool>,
     #[arg(long)]
     min_duration_s: Option<u64>,
+    /// Calls that were sold for less than they cost: true or false
+    #[arg(long)]
+    below_cost: Option<bool>,
     #[arg(long)]
     search: Option<String>,
     /// How many at most
@@ -304,13 +475,71 @@ enum AccountCommand {
         /// Like 12.50
         #[arg(allow_hyphen_values = true)]
         amount: String,
-        #[arg(long, default_value = "payment", value_parser = ["payment", "refund", "correction"])]
+        #[arg(long, default_value = "payment", value_parser = ["payment", "refund", "correction", "credit", "payout"])]
         kind: String,
         #[arg(long, default_value = "")]
         note: String,
         /// Idempotency key: the same key moves the money once, however often it is sent
         #[arg(long)]
         key: Option<String>,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Move money from one account to another
+    Transfer {
+        from: String,
+        to: String,
+        /// Like 12.50
+        amount: String,
+        #[arg(long, default_value = "")]
+        note: String,
+        /// Idempotency key: the same key moves the money once, however often it is sent
+        #[arg(long)]
+        key: Option<String>,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// List the accounts whose balance is low or used up, vendors with little prepaid among them
+    Low {
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// List what vendors are owed, and what is prepaid with them
+    Owed {
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum RerateCommand {
+    /// Say what would change; with --name, apply it under that name, once
+    Run {
+        /// Calls that began at this time or later, like 2026-11-01T00:00:00Z
+        #[arg(long)]
+        from: String,
+        /// Calls that began before this time
+        #[arg(long)]
+        to: String,
+        /// Only what this account pays or is owed
+        #[arg(long)]
+        account: Option<String>,
+        /// By the rates of this group, not by the present ones of the account
+        #[arg(long)]
+        rate_group: Option<String>,
+        #[arg(long)]
+        name: Option<String>,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// List the runs that were applied
+    List {
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Take a run back
+    Undo {
+        name: String,
         #[command(flatten)]
         client: ClientArgs,
     },

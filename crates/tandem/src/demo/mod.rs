@@ -5,7 +5,7 @@ mod peers;
 
 use crate::cli::{Client, DemoArgs, Failure, Out};
 use crate::program::{Program, reachable};
-use crate::serve::{end, start_log, stop_requests};
+use crate::serve::{end, stop_requests};
 use crate::settings::{Listener, Overrides, SIP_PORT, Settings};
 use peers::Peers;
 use serde_json::json;
@@ -21,7 +21,7 @@ const TRIES: u16 = 100;
 const SIP_STEP: u16 = 2;
 
 pub fn demo(args: DemoArgs) -> Result<(), Failure> {
-    start_log(&args.log)?;
+    crate::log::start(&args.log)?;
     let folder = match args.data {
         Some(path) => DataFolder { path, temporary: false },
         None => DataFolder::temporary()?,

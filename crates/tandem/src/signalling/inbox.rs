@@ -163,6 +163,12 @@ impl Inbox {
         }
     }
 
+    /// Entries that wait for the signalling thread.
+    pub fn depth(&self) -> usize {
+        let waiting = self.lock();
+        waiting.streams.len() + waiting.media.len() + waiting.controls.len()
+    }
+
     pub fn last_journaled(&self) -> Seq {
         Seq(self.journaled.load(Ordering::Acquire))
     }

@@ -17,6 +17,7 @@ use crate::journal::JournalQueue;
 use crate::live::LiveQueue;
 use crate::media_io::MediaEngine;
 use crate::tcp::TcpSender;
+use crate::trace::Mailbox;
 use inbox::Taken;
 use rustix::event::epoll;
 use std::collections::HashMap;
@@ -58,6 +59,7 @@ pub struct Outlets {
     pub journal: Arc<JournalQueue>,
     pub media: Arc<MediaEngine>,
     pub live: Arc<LiveQueue>,
+    pub captures: Arc<Mailbox>,
 }
 
 pub struct Signalling {
@@ -182,6 +184,9 @@ impl Signalling {
                 StreamEvent::Closed { flow } => Input::FlowClosed { flow: *flow },
             };
             self.brain.handle_input(now, input);
+            if let (StreamEvent::Message { flow, bytes, .. }, true) = (&event, self.brain.has_heard()) {
+                self.outlets.captures.message(now.utc, true, *flow, bytes);
+            }
         }
         for Control { request, reply } in taken.controls.drain(..) {
             self.next_control += 1;
@@ -217,6 +222,9 @@ impl Signalling {
                 self.pace.inputs += count;
                 for (remote, bytes) in (0..count).filter_map(|i| self.arrivals.get(i)) {
                     self.brain.handle_input(now, Input::Message { flow: flow(remote), bytes });
+                    if self.brain.has_heard() {
+                        self.outlets.captures.message(now.utc, true, flow(remote), bytes);
+                    }
                 }
                 if count < BATCH {
                     break;
@@ -234,9 +242,14 @@ impl Signalling {
     }
 
     fn let_out(&mut self) -> io::Result<()> {
+        let at = self.clock.now().utc;
         while let Some(output) = self.brain.poll_output() {
             match output {
-                Output::Send { flow, bytes } => self.send(flow, bytes),
+                Output::Send { flow, bytes } => {
+                    self.outlets.captures.message(at, false, flow, &bytes);
+                    self.send(flow, bytes);
+                }
+                Output::Told { call, event } => self.outlets.captures.told(at, call, event),
                 Output::Media(command) => self
                     .outlets
                     .media
