@@ -7,7 +7,7 @@
 mod kind;
 mod table;
 
-pub use kind::Kind;
+pub use kind::{Hours, Kind};
 pub use table::{
     CodecMode, ForwardDisplay, MediaMove, MediaProxyMode, OverdraftPolicy, Params, RateChoice, SPECS,
     TraceMask, UserAgentPrivacy,

@@ -2,13 +2,14 @@
 
 use crate::cdrs::Partition;
 use crate::ledger::{Lines, balances, currency_of, set_watermark, watermark, write_balance};
+use crate::rollup::{KeyIds, Pending, is_of_call};
 use crate::sql::Connection;
 use crate::{Store, StoreError, cdrs, registrations};
 use billing::ledger::{Book, Posting};
 use cdr::Cdr;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use switch::Record;
-use vocab::{Currency, Money, Seq};
+use vocab::{Currency, Money, Seq, Utc};
 
 /// Applies journal records in order, each exactly once however often it is handed in.
 pub struct Applier {
@@ -22,6 +23,7 @@ struct State {
     applied: Seq,
     balances: BTreeMap<Book, (Currency, Money)>,
     partitions: HashMap<i64, Partition>,
+    keys: KeyIds,
 }
 
 impl Store {
@@ -47,8 +49,8 @@ impl Applier {
                 if stored != state.applied {
                     state = State::load(db)?;
                 }
-                Batch { db, state: &mut state, touched: BTreeSet::new(), lines: Lines::default() }
-                    .apply(records)
+                let (touched, lines, sums) = (BTreeSet::new(), Lines::default(), Pending::default());
+                Batch { db, state: &mut state, touched, lines, sums }.apply(records)
             })?;
         }
         let applied = state.applied;
@@ -59,7 +61,12 @@ impl Applier {
 
 impl State {
     fn load(db: &Connection) -> Result<State, StoreError> {
-        Ok(State { applied: watermark(db)?, balances: balances(db)?, partitions: HashMap::new() })
+        Ok(State {
+            applied: watermark(db)?,
+            balances: balances(db)?,
+            partitions: HashMap::new(),
+            keys: KeyIds::new(),
+        })
     }
 }
 
@@ -68,6 +75,7 @@ struct Batch<'a> {
     state: &'a mut State,
     touched: BTreeSet<Book>,
     lines: Lines<'a>,
+    sums: Pending,
 }
 
 impl<'a> Batch<'a> {
@@ -78,7 +86,7 @@ impl<'a> Batch<'a> {
             }
             match record {
                 Record::Ended { cdr, postings } => self.ended(*seq, cdr, postings)?,
-                Record::Posted(posting) => self.post(*seq, std::slice::from_ref(posting))?,
+                Record::Posted(posting) => self.post(*seq, posting.at, std::slice::from_ref(posting))?,
                 Record::Answered(_) | Record::Alive { .. } | Record::Placed(_) => {}
                 Record::Registered(registered) => registrations::write(self.db, registered)?,
                 Record::Confirmed(_) | Record::Figures { .. } | Record::Dropped(_) => {}
@@ -86,6 +94,7 @@ impl<'a> Batch<'a> {
             self.state.applied = *seq;
         }
         self.lines.flush(self.db)?;
+        self.sums.flush(self.db, &mut self.state.keys)?;
         for book in &self.touched {
             if let Some((currency, amount)) = self.state.balances.get(book) {
                 write_balance(self.db, *book, *currency, *amount)?;
@@ -103,15 +112,19 @@ impl<'a> Batch<'a> {
                 self.state.partitions.entry(day).or_insert(partition)
             }
         };
-        cdrs::write(self.db, partition, seq, cdr)?;
-        self.post(seq, postings)
+        if cdrs::write(self.db, partition, seq, cdr)? {
+            self.sums.add_cdr(cdr);
+        }
+        self.post(seq, cdr.start, postings)
     }
 
-    fn post(&mut self, seq: Seq, postings: &'a [Posting]) -> Result<(), StoreError> {
+    /// `start` is that of the call whose record holds the postings, if they are a call's.
+    fn post(&mut self, seq: Seq, start: Utc, postings: &'a [Posting]) -> Result<(), StoreError> {
         let mut line = 0;
         for posting in postings {
             let currency = currency_of(posting)?;
             line = self.lines.add(self.db, seq, line, posting)?;
+            self.sums.add_posting(if is_of_call(posting.kind) { start } else { posting.at }, posting)?;
             for entry in &posting.entries {
                 let (_, balance) = self.state.balances.entry(entry.book).or_insert((currency, Money::ZERO));
                 *balance =

@@ -23,6 +23,7 @@ mod harness;
 mod lossy;
 mod media;
 mod phones;
+mod records;
 mod seeing;
 mod stop;
 mod torture;
