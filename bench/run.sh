@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Runs the benchmarks: all of them, or the parts that are named (calls brain relay routes message disk memory).
+# Runs the benchmarks: all of them, or the parts that are named (calls brain relay routes message disk memory reports).
 # `soak [MINUTES]` is the long run instead. Results: bench/RESULTS.md and bench/results.json. Leaves nothing running and nothing behind.
 #   BENCH_QUICK=1  a short run that only shows that all works
+#   BENCH_CDRS=N   so many calls for the part "reports"
 #   BENCH_BUILD=0  take the programs as they are built
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -208,27 +208,7 @@ fn named<I>(id: I, name: &str) -> Named<I> {
 fn records(call: u64) -> Outcome<[Record; 4]> {
     let cdr = cdr(call);
     let early = Cdr { sale: None, cost: None, profit: None, talk_ms: 0, ..cdr.clone() };
-    let posting = |kind, account, counterpart, amount: i128| Posting {
-        kind,
-        currency: Currency::USD,
-        entries: vec![
-            Entry {
-                book: Book::Account(account),
-                amount: Money(amount),
-                balance_after: Money(10i128.pow(12)),
-            },
-            Entry { book: counterpart, amount: Money(-amount), balance_after: Money(10i128.pow(12)) },
-        ],
-        call: Some(CallId(call)),
-        at: at(61_000),
-        by: "switch".to_owned(),
-        note: String::new(),
-        key: None,
-    };
-    let postings = vec![
-        posting(PostingKind::CallCharge, AccountId(1), Book::Revenue(Currency::USD), -3_000_000),
-        posting(PostingKind::CallCost, AccountId(2), Book::Cost(Currency::USD), 2_000_000),
-    ];
+    let postings = postings(call);
     let (a, b) = (dialog()?, dialog()?);
     let answered = Answered {
         call: CallId(call),
@@ -251,6 +231,35 @@ fn records(call: u64) -> Outcome<[Record; 4]> {
         Record::Confirmed(CallId(call)),
         Record::Ended { cdr: Box::new(cdr), postings },
     ])
+}
+
+/// A call that has ended.
+pub(crate) fn ended(call: u64) -> (Cdr, Vec<Posting>) {
+    (cdr(call), postings(call))
+}
+
+fn postings(call: u64) -> Vec<Posting> {
+    let posting = |kind, account, counterpart, amount: i128| Posting {
+        kind,
+        currency: Currency::USD,
+        entries: vec![
+            Entry {
+                book: Book::Account(account),
+                amount: Money(amount),
+                balance_after: Money(10i128.pow(12)),
+            },
+            Entry { book: counterpart, amount: Money(-amount), balance_after: Money(10i128.pow(12)) },
+        ],
+        call: Some(CallId(call)),
+        at: at(61_000),
+        by: "switch".to_owned(),
+        note: String::new(),
+        key: None,
+    };
+    vec![
+        posting(PostingKind::CallCharge, AccountId(1), Book::Revenue(Currency::USD), -3_000_000),
+        posting(PostingKind::CallCost, AccountId(2), Book::Cost(Currency::USD), 2_000_000),
+    ]
 }
 
 /// A leg as it is written down.

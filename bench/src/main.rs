@@ -23,6 +23,7 @@ mod message;
 mod process;
 mod relay;
 mod report;
+mod reports;
 mod routes;
 mod sipp;
 mod soak;
@@ -51,6 +52,7 @@ const PARTS: &[Part] = &[
     ("message", "Parse and write of an INVITE", message::run),
     ("disk", "CDRs a second to disk", disk::run),
     ("memory", "Memory for a call", memory::run),
+    ("reports", "Finding calls, and reports", reports::run),
 ];
 
 fn main() -> ExitCode {

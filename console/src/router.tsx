@@ -31,6 +31,11 @@ const routes = [
   }),
   createRoute({
     getParentRoute,
+    path: '/reports',
+    component: lazyRouteComponent(() => import('./pages/Reports'), 'Reports'),
+  }),
+  createRoute({
+    getParentRoute,
     path: '/accounts',
     component: lazyRouteComponent(() => import('./pages/Accounts'), 'Accounts'),
   }),

@@ -301,6 +301,37 @@ export async function startFake({ calls = 137, port = 0 } = {}): Promise<{ url: 
     demo: true,
   });
 
+  const reportRequests = ({ parts, query }: Ask) => {
+    const measures = ['calls', 'asr', 'revenue', 'profit'].map((name) => ({
+      name,
+      unit: name === 'calls' ? 'count' : name === 'asr' ? 'percent' : 'money',
+      help: name,
+    }));
+    const made = (name: string, group: string[], chart: string) => ({ name, title: name, group, measures, chart });
+    const all = [
+      made('profit_by_customer', ['account', 'currency'], 'profit'),
+      made('quality_by_hour', ['hour', 'currency'], 'asr'),
+      made('account_clearing_balance', ['account', 'currency'], 'revenue'),
+    ];
+    if (!parts[1])
+      return all.map((r) => ({ ...r, dimensions: ['hour', 'day', 'account', 'currency'], filters: ['account'] }));
+    const report = all.find((r) => r.name === parts[1]) ?? all[0];
+    const rows = data.accounts.slice(0, 8).map((account, i) => ({
+      cells: [
+        account.name,
+        'USD',
+        String(1200 - i * 100),
+        '48.25',
+        `${90 - i * 9}.5`,
+        i === 3 ? '-4.25' : `${20 - i}.75`,
+      ],
+      cdrs: `account=${account.name}`,
+    }));
+    const totals = [{ cells: [null, 'USD', '6800', '48.25', '472.00', '102.25'], cdrs: null }];
+    const time_zone = query.get('tz') ?? 'UTC';
+    return { ...report, from: '2026-11-01T00:00:00Z', to: '2026-12-01T00:00:00Z', time_zone, rows, totals };
+  };
+
   const routes: Record<string, (ask: Ask) => unknown> = {
     status,
     overview: () => traffic.overview(),
@@ -316,6 +347,7 @@ export async function startFake({ calls = 137, port = 0 } = {}): Promise<{ url: 
     calls: callRequests,
     cdrs: cdrRequests,
     route: simulate,
+    reports: reportRequests,
     parameters: parameterRequests,
     users: ({ method, parts, body }) => {
       if (method === 'GET') return people.users;

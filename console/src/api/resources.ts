@@ -4,6 +4,8 @@ import type { components } from './schema';
 
 type Schemas = components['schemas'];
 export type Account = Schemas['Account'];
+export type Report = Schemas['Report'];
+export type ReportTable = Schemas['ReportTable'];
 export type AccountInput = Schemas['AccountInput'];
 export type LedgerEntry = Schemas['LedgerEntry'];
 export type PaymentInput = Schemas['PaymentInput'];
@@ -160,6 +162,12 @@ export const calls = {
 export const cdrs = {
   list: (query: Query): Promise<Page<Cdr>> => unwrap(client.GET('/api/v1/cdrs', { params: { query } })),
   get: (id: string) => unwrap(client.GET('/api/v1/cdrs/{id}', { params: path(id) })),
+};
+
+export const reports = {
+  list: () => unwrap(client.GET('/api/v1/reports')),
+  make: (name: string, query: Record<string, string>): Promise<ReportTable> =>
+    unwrap(client.GET('/api/v1/reports/{name}', { params: { path: { name }, query } })),
 };
 
 export const parameters = {

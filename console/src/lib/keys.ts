@@ -17,6 +17,7 @@ export const GO: readonly { key: string; to: string; name: PageName }[] = [
   { key: 'o', to: '/', name: 'overview' },
   { key: 'c', to: '/calls', name: 'calls' },
   { key: 'r', to: '/records', name: 'records' },
+  { key: 'b', to: '/reports', name: 'reports' },
   { key: 'a', to: '/accounts', name: 'accounts' },
   { key: 'm', to: '/mapping-gateways', name: 'mappingGateways' },
   { key: 't', to: '/routing-gateways', name: 'routingGateways' },
@@ -32,6 +33,7 @@ export type PageName =
   | 'overview'
   | 'calls'
   | 'records'
+  | 'reports'
   | 'accounts'
   | 'mappingGateways'
   | 'routingGateways'

@@ -81,6 +81,13 @@ function filtersOf(t: Messages): Filter[] {
     { name: 'end_reason', label: t.records.endReason, options: choices(t.endReason) },
     { name: 'ended_by', label: t.records.endedBy, options: choices(t.records.by) },
     { name: 'min_duration_s', label: t.records.minDuration },
+    { name: 'from', label: t.reports.from },
+    { name: 'to', label: t.reports.until },
+    { name: 'prefix', label: t.reports.dimensions.prefix },
+    { name: 'area', label: t.reports.dimensions.area },
+    { name: 'currency', label: t.common.currency },
+    { name: 'call_id', label: 'Call-ID' },
+    { name: 'sip_code', label: t.records.code },
   ];
 }
 

@@ -74,7 +74,7 @@ function Shell({ user }: { user: string }) {
 }
 
 const GROUPS: PageName[][] = [
-  ['overview', 'calls', 'records'],
+  ['overview', 'calls', 'records', 'reports'],
   ['accounts', 'mappingGateways', 'routingGateways', 'rates', 'simulate'],
   ['parameters', 'users', 'audit', 'status'],
 ];
@@ -84,6 +84,7 @@ const NEEDS: Record<PageName, string> = {
   overview: 'calls.view',
   calls: 'calls.view',
   records: 'records.view',
+  reports: 'records.view',
   accounts: 'accounts.view',
   mappingGateways: 'routing.view',
   routingGateways: 'routing.view',

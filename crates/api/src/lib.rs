@@ -10,6 +10,8 @@
 //! | `sign_in` | users, tokens, the guard in front of everything |
 //! | `body`, `problem` | strict reading, and the one form of refusals |
 //! | `listing`, `grid` | pages, filters, orders |
+//! | `records` | records as lines of files and as signed deliveries |
+//! | `sheet` | CSV and XLSX |
 //! | `documents` | what accounts, gateways and rate groups have in common |
 //! | `live` | the board, the views and the WebSocket |
 //! | `console` | the console's files |
@@ -27,10 +29,12 @@ mod live;
 mod metrics;
 mod openapi;
 mod problem;
+pub mod records;
 mod resources;
 mod rights;
 mod seeing;
 mod server;
+mod sheet;
 mod sign_in;
 mod token;
 mod totp;

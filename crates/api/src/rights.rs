@@ -114,8 +114,9 @@ pub(crate) fn needed(method: &Method, path: &str) -> Need {
         ["captures", "pcap" | "text"] => return Need::One(Right(Area::Calls, Action::Export)),
         ["captures" | "metrics", ..] => Area::Calls,
         ["traces" | "monitor" | "log" | "selftest", ..] => Area::System,
+        ["cdr-exports", ..] => return Need::One(Right(Area::Records, Action::Export)),
         ["overview" | "status" | "live" | "calls", ..] => Area::Calls,
-        ["cdrs", ..] => Area::Records,
+        ["cdrs" | "cdr-totals" | "reports", ..] => Area::Records,
         ["accounts", _, "ledger" | "payments" | "transfers", ..] => Area::Money,
         ["reratings", ..] => Area::Money,
         ["accounts", ..] => Area::Accounts,
@@ -123,7 +124,7 @@ pub(crate) fn needed(method: &Method, path: &str) -> Need {
         ["mapping-gateways" | "routing-gateways", ..] => Area::Routing,
         ["phones" | "registrations" | "keep-alive", ..] => Area::Routing,
         ["parameters" | "apply" | "changes", ..] => Area::System,
-        ["users" | "roles" | "keys" | "access" | "audit", ..] => Area::Security,
+        ["users" | "roles" | "keys" | "access" | "audit" | "cdr-stream", ..] => Area::Security,
         _ => return Need::All,
     };
     Need::One(Right(area, action))
@@ -141,6 +142,7 @@ pub(crate) fn open_to_held(method: &Method, path: &str) -> bool {
         | ["calls", _]
         | ["cdrs"]
         | ["cdrs", _]
+        | ["cdr-totals"]
         | ["end-reasons"] => method.is_safe(),
         _ => false,
     }

@@ -6,6 +6,7 @@ use crate::live::board::LiveBoard;
 use crate::live::pulse::Pulse;
 use crate::live::view::Orders;
 use crate::problem::{self, FieldProblem, Problem};
+use crate::resources::exports::Exports;
 use crate::sign_in::{self, SetUpError, SignIn};
 use crate::{console, http, openapi};
 use axum::extract::{Request, State};
@@ -64,6 +65,7 @@ pub(crate) struct Inner {
     pub sign_in: SignIn,
     pub pulse: Pulse,
     pub orders: Orders,
+    pub exports: Exports,
     requests: AtomicU64,
     /// Tells the requests of one run from those of another in the log.
     run: String,
@@ -80,6 +82,7 @@ pub(crate) type Answer<T> = Result<Json<T>, Problem>;
 
 impl ApiServer {
     pub fn new(store: Store, brain: Arc<dyn Brain>, board: Arc<LiveBoard>, settings: Settings) -> ApiServer {
+        Exports::clear(&store);
         let run = crate::token::random().unwrap_or_default().chars().take(8).collect();
         let pulse = Pulse::new(settings.live_interval);
         let sign_in = SignIn::default();
@@ -92,6 +95,7 @@ impl ApiServer {
             sign_in,
             pulse,
             orders,
+            exports: Exports::default(),
             requests,
             run,
         })))

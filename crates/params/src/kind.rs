@@ -33,6 +33,39 @@ pub enum Kind {
     Intervals,
     /// DSCP; a number above 63 is the whole TOS byte of the older system.
     Dscp,
+    /// Hours of the day, by comma, also as ranges; none at all too.
+    Hours,
+}
+
+/// Hours of the day: bit 0 is the first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Hours(pub u32);
+
+impl Hours {
+    /// From 0 to 23.
+    pub fn contains(self, hour: u32) -> bool {
+        hour < 24 && self.0 & (1 << hour) != 0
+    }
+}
+
+impl Value for Hours {
+    fn read(text: &str, _: &Kind) -> Option<Hours> {
+        let mut hours = Hours(0);
+        for part in text.split(',').map(str::trim).filter(|p| !p.is_empty()) {
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            let (first, last) = (decimal(first.trim())?, decimal(last.trim())?);
+            if first > last || last > 23 {
+                return None;
+            }
+            (first..=last).for_each(|hour| hours.0 |= 1 << hour);
+        }
+        Some(hours)
+    }
+
+    fn write(&self) -> String {
+        let hours: Vec<String> = (0..24).filter(|h| self.contains(*h)).map(|h| h.to_string()).collect();
+        hours.join(",")
+    }
 }
 
 /// Bounds of one wait of [`Kind::Intervals`] in ms: shorter ones flood the peer, longer ones outlast any
@@ -67,6 +100,7 @@ impl Kind {
             Kind::HostName => "a host name or address, or nothing".to_string(),
             Kind::Amount { max } => format!("an amount from 0.00 to {max}"),
             Kind::Intervals => format!("1–{MAX_INTERVALS} waits of 0.1–32 s, separated by commas"),
+            Kind::Hours => "hours from 0 to 23, like 8,9,18-20, or none".to_string(),
             Kind::Dscp => "DSCP 0–63, or an old TOS byte 64–255 or 0x40–0xff".to_string(),
         }
     }
@@ -82,7 +116,12 @@ impl Kind {
             }
             Kind::Choice(choices) => decimal(choices.iter().find(|c| **c == text)?),
             Kind::Dscp => dscp(text),
-            Kind::Switch | Kind::Text { .. } | Kind::HostName | Kind::Amount { .. } | Kind::Intervals => None,
+            Kind::Switch
+            | Kind::Text { .. }
+            | Kind::HostName
+            | Kind::Amount { .. }
+            | Kind::Intervals
+            | Kind::Hours => None,
         }
     }
 }

@@ -7,7 +7,7 @@
 mod kind;
 mod table;
 
-pub use kind::Kind;
+pub use kind::{Hours, Kind};
 pub use table::{
     CodecMode, DisplayFrom, DtmfMethod, DtmfReceive, ForwardDisplay, MediaMove, MediaProxyMode, NoTimerProbe,
     OverdraftPolicy, Params, RateChoice, SPECS, SessionRefresher, TraceMask, UserAgentPrivacy,

@@ -2,7 +2,7 @@
 //! where it applies (`switch`: everywhere and at once, `gateway`: a gateway may have its own, `start`:
 //! everywhere from the next start); one sentence of help.
 
-use crate::kind::{Kind, Value, choices};
+use crate::kind::{Hours, Kind, Value, choices};
 use crate::{Group, ParamError, ParamSpec, find, unknown};
 use std::sync::Arc;
 use vocab::Money;
@@ -593,4 +593,36 @@ parameters! {
     trace_hep_id: u32 = 2001;
     "SS_TRACE_HEP_ID", Kind::whole(1, 99_999_999), "", Trace, switch,
     "By this number the receiver of HEP3 knows the switch.";
+
+    cdr_record_to_file: bool = false;
+    "SS_CDR_RECORD_TO_FILE", Kind::Switch, "", Billing, switch,
+    "CDRs are written to files in the folder cdr of the data folder.";
+
+    cdr_record_nonconnect: bool = false;
+    "SS_CDR_RECORD_NONCONNECT", Kind::Switch, "", Billing, switch,
+    "These files have the calls that were not answered too.";
+
+    cdr_file_write_interval_s: u32 = 3600;
+    "SERVER_CDR_FILE_WRITE_INTERVAL", Kind::or_zero("no files", 1, 86_400), "s", Billing, switch,
+    "How often such a file is written.";
+
+    cdr_file_write_max: u32 = 0;
+    "SERVER_CDR_FILE_WRITE_MAX", Kind::or_zero("all", 1, 1_000_000), "files", Billing, switch,
+    "How many of them are kept.";
+
+    external_send_cdr: bool = false;
+    "EXTERNAL_SEND_CDR", Kind::Switch, "", Billing, switch,
+    "CDRs are sent to SERVER_CDR_REAL_TIME_REPORT_SERVER as they come.";
+
+    cdr_report_server: Arc<str> = "".into();
+    "SERVER_CDR_REAL_TIME_REPORT_SERVER", Kind::Text { min_length: 0, max_length: 300 }, "", Billing, switch,
+    "The receiver of CDRs, like http://192.0.2.1:8000/cdrs.";
+
+    query_cdr_max_day_interval: u32 = 0;
+    "SERVER_QUERY_CDR_MAX_DAY_INTERVAL", Kind::or_zero("no bound", 1, 3650), "days", Billing, switch,
+    "Longest span of one query of CDRs.";
+
+    query_cdr_deny_time: Hours = Hours(0);
+    "SERVER_QUERY_CDR_DENY_TIME", Kind::Hours, "", Billing, switch,
+    "Hours of the day (UTC) in which queries of CDRs are refused.";
 }

@@ -2,6 +2,7 @@
 
 use crate::cdrs::Partition;
 use crate::ledger::{Lines, balances, set_watermark, watermark, write_balance};
+use crate::rollup::{KeyIds, Pending, is_of_call};
 use crate::sql::Connection;
 use crate::usage::Usage;
 use crate::{Store, StoreError, cdrs, registrations};
@@ -9,7 +10,7 @@ use billing::ledger::{Book, Posting};
 use cdr::Cdr;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use switch::Record;
-use vocab::{Currency, Money, Seq};
+use vocab::{Currency, Money, Seq, Utc};
 
 /// Applies journal records in order, each exactly once however often it is handed in.
 pub struct Applier {
@@ -23,6 +24,7 @@ struct State {
     applied: Seq,
     balances: BTreeMap<Book, (Currency, Money)>,
     partitions: HashMap<i64, Partition>,
+    keys: KeyIds,
 }
 
 impl Store {
@@ -48,8 +50,15 @@ impl Applier {
                 if stored != state.applied {
                     state = State::load(db)?;
                 }
-                let (touched, lines, usage) = (BTreeSet::new(), Lines::default(), Usage::default());
-                Batch { db, state: &mut state, touched, lines, usage }.apply(records)
+                let batch = Batch {
+                    db,
+                    state: &mut state,
+                    touched: BTreeSet::new(),
+                    lines: Lines::default(),
+                    usage: Usage::default(),
+                    sums: Pending::default(),
+                };
+                batch.apply(records)
             })?;
         }
         let applied = state.applied;
@@ -60,7 +69,12 @@ impl Applier {
 
 impl State {
     fn load(db: &Connection) -> Result<State, StoreError> {
-        Ok(State { applied: watermark(db)?, balances: balances(db)?, partitions: HashMap::new() })
+        Ok(State {
+            applied: watermark(db)?,
+            balances: balances(db)?,
+            partitions: HashMap::new(),
+            keys: KeyIds::new(),
+        })
     }
 }
 
@@ -70,6 +84,7 @@ struct Batch<'a> {
     touched: BTreeSet<Book>,
     lines: Lines<'a>,
     usage: Usage,
+    sums: Pending,
 }
 
 impl<'a> Batch<'a> {
@@ -80,7 +95,7 @@ impl<'a> Batch<'a> {
             }
             match record {
                 Record::Ended { cdr, postings } => self.ended(*seq, cdr, postings)?,
-                Record::Posted(posting) => self.post(*seq, std::slice::from_ref(posting))?,
+                Record::Posted(posting) => self.post(*seq, posting.at, std::slice::from_ref(posting))?,
                 Record::Answered(_) | Record::Alive { .. } | Record::Placed(_) => {}
                 Record::Registered(registered) => registrations::write(self.db, registered)?,
                 Record::Confirmed(_) | Record::Figures { .. } | Record::Dropped(_) => {}
@@ -89,6 +104,7 @@ impl<'a> Batch<'a> {
         }
         self.lines.flush(self.db)?;
         self.usage.write(self.db)?;
+        self.sums.flush(self.db, &mut self.state.keys)?;
         for book in &self.touched {
             if let Some((currency, amount)) = self.state.balances.get(book) {
                 write_balance(self.db, *book, *currency, *amount)?;
@@ -106,16 +122,20 @@ impl<'a> Batch<'a> {
                 self.state.partitions.entry(day).or_insert(partition)
             }
         };
-        cdrs::write(self.db, partition, seq, cdr)?;
+        if cdrs::write(self.db, partition, seq, cdr)? {
+            self.sums.add_cdr(cdr);
+        }
         self.usage.add(cdr);
-        self.post(seq, postings)
+        self.post(seq, cdr.start, postings)
     }
 
-    fn post(&mut self, seq: Seq, postings: &'a [Posting]) -> Result<(), StoreError> {
+    /// `start` is that of the call whose record holds the postings, if they are a call's.
+    fn post(&mut self, seq: Seq, start: Utc, postings: &'a [Posting]) -> Result<(), StoreError> {
         let mut line = 0;
         for posting in postings {
             let currency = posting.currency;
             line = self.lines.add(self.db, seq, line, posting)?;
+            self.sums.add_posting(if is_of_call(posting.kind) { start } else { posting.at }, posting)?;
             for entry in &posting.entries {
                 let (_, balance) = self.state.balances.entry(entry.book).or_insert((currency, Money::ZERO));
                 *balance =

@@ -58,6 +58,10 @@ impl Store {
             findings.push(told("calls and their charges", calls_match_money(db)));
             findings.push(told("charges and their calls", money_matches_calls(db)));
             findings.push(told("no call twice", no_call_twice(db)));
+            // Sums of records that are wrong themselves would only repeat what was said.
+            if findings.iter().all(|f| f.ok) {
+                findings.push(told("sums for reports", sums_match_records(db)));
+            }
             Ok(findings)
         })
     }
@@ -301,6 +305,13 @@ fn seq_of_call(db: &Connection, call: CallId) -> Result<Option<Seq>, StoreError>
         }
     }
     Ok(None)
+}
+
+/// What reports are made from is what the records say, to the unit.
+fn sums_match_records(db: &Connection) -> Result<Finding, StoreError> {
+    let mut faults = Faults::default();
+    let rows = crate::rollup::compare(db, |fault| faults.add(|| fault))?;
+    Ok(faults.finding("sums for reports", format!("{rows} rows")))
 }
 
 /// Within a day the key forbids it; days are compared where their ids overlap.

@@ -278,7 +278,7 @@ fn read_line(row: &Row<'_>) -> Result<LedgerLine, StoreError> {
         currency: read_currency(row.text(3)?)?,
         amount: row.parsed(4)?,
         balance_after: row.parsed(5)?,
-        kind: read_kind(row.text(6)?)?,
+        kind: kind_of(row.text(6)?)?,
         call: row.optional_unsigned(7)?.map(CallId),
         at: Utc::from_millis(row.int(8)?),
         by: row.text(9)?.to_string(),
@@ -345,7 +345,11 @@ pub(crate) fn kind_text(kind: PostingKind) -> &'static str {
     KINDS.iter().find(|(k, _)| *k == kind).map_or("", |(_, text)| text)
 }
 
-fn read_kind(text: &str) -> Result<PostingKind, StoreError> {
+pub(crate) fn kinds() -> impl Iterator<Item = PostingKind> {
+    KINDS.iter().map(|(kind, _)| *kind)
+}
+
+pub(crate) fn kind_of(text: &str) -> Result<PostingKind, StoreError> {
     let found = KINDS.iter().find(|(_, t)| *t == text).map(|(kind, _)| *kind);
     found.ok_or_else(|| StoreError::corrupt(format!("{text:?} is no kind of posting")))
 }
@@ -366,11 +370,9 @@ mod tests {
             assert_eq!(read_book(&book_text(book)).unwrap(), book);
         }
         for (kind, text) in KINDS {
-            assert_eq!(read_kind(text).unwrap(), kind);
+            assert_eq!(kind_of(text).unwrap(), kind);
             assert_eq!(serde_json::to_string(&kind).unwrap(), format!("{text:?}"));
         }
-        assert!(
-            read_book("account:").is_err() && read_book("tips:USD").is_err() && read_kind("gift").is_err()
-        );
+        assert!(read_book("account:").is_err() && read_book("tips:USD").is_err() && kind_of("gift").is_err());
     }
 }

@@ -13,8 +13,11 @@
 //! | `snapshot` | the configuration as the brain wants it |
 //! | `rewriting` | rules for numbers, for the brain and for trying out |
 //! | `applier` | journal records into ledger, balances and CDR partitions |
+//! | `rollup` | sums over CDRs and ledger, kept by the applier |
+//! | `reports` | the table of reports, made from the sums |
 //! | `cdrs`, `ledger` | queries |
 //! | `changes` | versions of the configuration, compared and taken back |
+//! | `outbox` | CDRs in the order of the journal, for those who take them away |
 //! | `people`, `audit` | users, roles, tokens; who changed what |
 //! | `backup` | copies of a data folder, and putting them back |
 //! | `check`, `restore` | is it all consistent; what the brain must know at the start |
@@ -34,12 +37,15 @@ pub mod imports;
 pub mod journal;
 mod ledger;
 mod monitor;
+mod outbox;
 mod people;
 mod rates;
 mod registrations;
 pub mod reratings;
+mod reports;
 mod restore;
 mod rewriting;
+mod rollup;
 #[cfg(test)]
 mod samples;
 mod snapshot;
@@ -54,7 +60,7 @@ pub use applier::Applier;
 pub use apply::{Change, ChangeAction, FieldChange, Plan, SourceFile};
 pub use audit::{AuditEntry, AuditFilter, Author, Deed};
 pub use backup::{Backup, Restored, backup, restore};
-pub use cdrs::{CdrFilter, Page};
+pub use cdrs::{CdrFilter, CdrTotals, Page};
 pub use changes::{ChangeFilter, Item, Version};
 pub use check::Finding;
 pub use config::{Config, Document, Stored};
@@ -63,6 +69,9 @@ pub use journal::{Journal, JournalError, JournalOptions};
 pub use ledger::{LedgerLine, PendingPayment};
 pub use monitor::{STEPS as MONITOR_STEPS, Sample};
 pub use people::{Role, Token, TokenDetails, TokenKind, User, UserDetails};
+pub use reports::{
+    Cell, Dimension, Measure, Query as ReportQuery, REPORTS, Report, Row as ReportRow, Table, Unit, report,
+};
 pub use restore::RestoreError;
 pub use rewriting::{ReadRule, read_rules, try_rules};
 pub use store::{Store, applied};

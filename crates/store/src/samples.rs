@@ -212,6 +212,30 @@ impl Books {
         }
     }
 
+    /// With a time, in a currency.
+    pub fn pay_at(&mut self, account: u32, amount: i128, currency: Currency, at: Utc) -> Record {
+        let posting = self.posting(PostingKind::Payment, account, Book::Cash(currency), amount);
+        Record::Posted(Posting { at, ..posting })
+    }
+
+    /// A call with any accounts and currencies.
+    pub fn settle(&mut self, cdr: Cdr) -> Record {
+        let mut postings = Vec::new();
+        let charged = |p: &Option<Priced>| p.clone().filter(|p| p.amount != Money::ZERO);
+        if let (Some(account), Some(sale)) = (&cdr.account, charged(&cdr.sale)) {
+            let book = Book::Revenue(sale.currency);
+            postings.push(self.posting(PostingKind::CallCharge, account.id.0, book, -sale.amount.0));
+        }
+        if let (Some(vendor), Some(cost)) = (&cdr.vendor, charged(&cdr.cost)) {
+            let book = Book::Cost(cost.currency);
+            postings.push(self.posting(PostingKind::CallCost, vendor.id.0, book, cost.amount.0));
+        }
+        for posting in &mut postings {
+            (posting.call, posting.at) = (Some(cdr.call), cdr.end);
+        }
+        Record::Ended { cdr: Box::new(cdr), postings }
+    }
+
     pub fn pay(&mut self, account: u32, amount: Money, key: &str) -> Record {
         let mut posting = self.posting(PostingKind::Payment, account, Book::Cash(Currency::USD), amount.0);
         posting.key = Some(key.into());

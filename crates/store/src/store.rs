@@ -274,6 +274,11 @@ impl Store {
         self.0.path.with_file_name("journal")
     }
 
+    /// Where files of records are made for those who ask for them; nothing in it outlives the process.
+    pub fn exports_folder(&self) -> PathBuf {
+        self.0.path.with_file_name("exports")
+    }
+
     pub(crate) fn inner(&self) -> &Inner {
         &self.0
     }

@@ -10,6 +10,7 @@
 //! | `tcp` | SIP over TCP |
 //! | `media_io` | the media threads |
 //! | `journal` | records to disk and into the database |
+//! | `records` | files of records, their stream to a receiver, samples of the load |
 //! | `configuration`, `operator`, `live` | between brain and API: configuration, requests, live updates |
 //! | `clock`, `interfaces` | the outside facts: time, our addresses |
 //! | `priority` | which threads go before others |
@@ -28,6 +29,7 @@ mod monitor;
 mod operator;
 mod priority;
 pub mod program;
+mod records;
 mod selftest;
 mod serve;
 pub mod settings;

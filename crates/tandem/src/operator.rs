@@ -38,13 +38,22 @@ pub struct Operator {
 pub struct Facts {
     media_ports_used: AtomicU32,
     journal_stopped: AtomicBool,
+    most_calls: AtomicU32,
+    most_cps: AtomicU32,
 }
 
 impl Facts {
+    /// The most calls in progress and within a second, since this was asked last.
+    pub fn take_peaks(&self) -> (u32, u32) {
+        (self.most_calls.swap(0, Ordering::Relaxed), self.most_cps.swap(0, Ordering::Relaxed))
+    }
+
     pub fn note(&self, update: &LiveUpdate) {
         if let LiveUpdate::Totals(totals) = update {
             self.media_ports_used.store(totals.media_ports_used, Ordering::Relaxed);
             self.journal_stopped.store(totals.journal_stopped, Ordering::Relaxed);
+            self.most_calls.fetch_max(totals.calls, Ordering::Relaxed);
+            self.most_cps.fetch_max(totals.cps, Ordering::Relaxed);
         }
     }
 }

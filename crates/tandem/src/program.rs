@@ -152,6 +152,7 @@ impl Program {
             inbox.clone(),
         )?);
 
+        crate::records::start(runtime.handle(), &store, folder.path().join("cdr"), facts.clone());
         let server = ApiServer::new(store.clone(), operator.clone(), board.clone(), api::Settings::default());
         let first_password = server.bootstrap().map_err(|e| e.to_string())?;
         let token = server.create_local_token().map_err(|e| e.to_string())?;

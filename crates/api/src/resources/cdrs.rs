@@ -13,13 +13,14 @@ use crate::grid::{Cell, Column, Direction, Grid};
 use crate::listing::Page;
 use crate::listing::list_query;
 use crate::problem::Problem;
-use crate::resources::held::held;
+use crate::resources::held::{Held, held};
 use crate::server::Answer;
 use crate::server::Api;
 use crate::sign_in::Caller;
 use axum::Json;
 use axum::extract::Path;
 use axum::extract::State;
+use axum::http::StatusCode;
 use cdr::{LegRecord, Named, Priced};
 use serde::Deserialize;
 use serde::Serialize;
@@ -265,7 +266,40 @@ list_query! {
         pub min_duration_s: Option<u32>,
         /// Calls whose profit is below zero, or others.
         pub below_cost: Option<bool>,
+        pub max_duration_s: Option<u32>,
+        /// Prefix and area of the customer's rate.
+        pub prefix: Option<String>,
+        pub area: Option<String>,
+        /// Of the fee, or of the cost where nothing was sold.
+        pub currency: Option<String>,
+        /// Call-ID of one of the two sides.
+        pub call_id: Option<String>,
+        pub sip_code: Option<u16>,
+        pub q850: Option<u8>,
+        /// The fee is at least, and at most, this amount.
+        pub min_fee: Option<String>,
+        pub max_fee: Option<String>,
     }
+}
+
+/// What the records of a query add up to.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct CdrTotals {
+    pub calls: u64,
+    pub answered: u64,
+    pub duration_ms: u64,
+    pub money: Vec<CdrMoney>,
+}
+
+/// Sums in one currency.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct CdrMoney {
+    pub currency: String,
+    /// `null` for those who are not shown it.
+    #[schema(value_type = Option<String>)]
+    pub fee: Option<Money>,
+    #[schema(value_type = Option<String>)]
+    pub cost: Option<Money>,
 }
 
 /// Lists call detail records, the newest first.
@@ -279,12 +313,53 @@ pub(crate) async fn list_cdrs(
     asked.only_sort("-start")?;
     let limit = asked.limit()?;
     let held = held(&api, &caller);
+    let filter = asked_for(&api, held.as_ref(), query)?;
+    let page = api.store(move |store| store.cdrs(&filter, asked.cursor.as_deref(), limit)).await?;
+    let mut items: Vec<Cdr> = page.items.iter().map(summary).collect();
     if let Some(held) = &held {
+        items.iter_mut().for_each(|record| held.mask_record(record));
+    }
+    Ok(Json(Page { items, next_cursor: page.next, total: None }))
+}
+
+/// What the records of a query add up to.
+#[utoipa::path(get, path = "/cdr-totals", tag = "cdrs", params(CdrsQuery), responses((status = 200, body = CdrTotals)))]
+pub(crate) async fn total_cdrs(
+    State(api): State<Api>,
+    caller: Caller,
+    Asked(query): Asked<CdrsQuery>,
+) -> Answer<CdrTotals> {
+    let held = held(&api, &caller);
+    let filter = asked_for(&api, held.as_ref(), query)?;
+    let totals = api.store(move |store| store.cdr_totals(&filter)).await?;
+    let (fees, costs) = held.as_ref().map_or((true, true), |held| held.sees_fees_and_costs());
+    let money = totals.money.into_iter().map(|(currency, (fee, cost))| CdrMoney {
+        currency: currency.to_string(),
+        fee: Some(fee).filter(|_| fees),
+        cost: Some(cost).filter(|_| costs),
+    });
+    Ok(Json(CdrTotals {
+        calls: totals.calls,
+        answered: totals.answered,
+        duration_ms: totals.talk_ms,
+        money: money.collect(),
+    }))
+}
+
+/// What may be asked for, narrowed to what the caller may see.
+pub(crate) fn asked_for(api: &Api, held: Option<&Held>, query: CdrsQuery) -> Result<CdrFilter, Problem> {
+    if let Some(held) = held {
         let given = [
             ("vendor", query.vendor.is_some()),
             ("routing_gateway", query.routing_gateway.is_some()),
             ("account", query.account.is_some()),
             ("mapping_gateway", query.mapping_gateway.is_some()),
+            ("prefix", query.prefix.is_some()),
+            ("area", query.area.is_some()),
+            ("currency", query.currency.is_some()),
+            ("min_fee", query.min_fee.is_some()),
+            ("max_fee", query.max_fee.is_some()),
+            ("call_id", query.call_id.is_some()),
             ("q", query.q.is_some()),
             ("below_cost", query.below_cost.is_some()),
         ];
@@ -292,23 +367,30 @@ pub(crate) async fn list_cdrs(
     }
     let mut query = query;
     // Whether there is an account of this name is told of its own only.
-    let asked_for = query.account.take_if(|_| held.is_some());
-    let mut filter = filter(&api, query)?;
-    if let Some(held) = &held {
+    let account = query.account.take_if(|_| held.is_some());
+    let mut filter = filter(api, query)?;
+    let params = api.store.config().params.clone();
+    let now = api.now();
+    let hour = u32::try_from(now.0.div_euclid(3_600_000_000).rem_euclid(24)).unwrap_or(0);
+    if params.query_cdr_deny_time.contains(hour) {
+        let words = "Records cannot be queried at this hour (SERVER_QUERY_CDR_DENY_TIME).";
+        return Err(Problem::new(StatusCode::FORBIDDEN, words));
+    }
+    let most = i64::from(params.query_cdr_max_day_interval).saturating_mul(86_400_000_000);
+    let span = filter.from.map_or(i64::MAX, |from| filter.to.unwrap_or(now).0.saturating_sub(from.0));
+    if most > 0 && span > most {
+        let days = params.query_cdr_max_day_interval;
+        let words =
+            format!("at most {days} days can be asked for at once (SERVER_QUERY_CDR_MAX_DAY_INTERVAL)");
+        return Err(Problem::field("from", words));
+    }
+    if let Some(held) = held {
         held.narrow(&mut filter);
-        let found = asked_for.as_ref().map(|name| documents::find::<config::Account>(&api, name));
-        match found.map(|account| account.map(|account| AccountId(account.id))) {
-            Some(Ok(id)) if held.owns(id) => filter.account = Some(id),
-            Some(_) => return Ok(Json(Page { items: Vec::new(), next_cursor: None, total: None })),
-            None => {}
-        }
+        let known = |name: &String| documents::find::<config::Account>(api, name).map(|stored| stored.id);
+        // No account has the number 0, so an unknown one has no calls either.
+        filter.account = account.map(|name| AccountId(known(&name).unwrap_or(0)));
     }
-    let page = api.store(move |store| store.cdrs(&filter, asked.cursor.as_deref(), limit)).await?;
-    let mut items: Vec<Cdr> = page.items.iter().map(summary).collect();
-    if let Some(held) = &held {
-        items.iter_mut().for_each(|record| held.mask_record(record));
-    }
-    Ok(Json(Page { items, next_cursor: page.next, total: None }))
+    Ok(filter)
 }
 
 /// Reads a call detail record with its attempts and the explanation of its route.
@@ -357,8 +439,25 @@ fn filter(api: &Api, query: CdrsQuery) -> Result<CdrFilter, Problem> {
         EndReason::from_key(&key)
             .ok_or_else(|| Problem::field("end_reason", "is not in the table of end reasons"))
     });
+    let fee = |field: &str, text: Option<String>| {
+        let read = text.map(|text| Money::parse(&text));
+        read.transpose().map_err(|e| Problem::field(field, e.to_string()))
+    };
+    let currency = query.currency.map(|text| {
+        let read = vocab::Currency::parse(&text);
+        read.ok_or_else(|| Problem::field("currency", "expected three capital letters, like USD"))
+    });
     Ok(CdrFilter {
         within: Vec::new(),
+        prefix: query.prefix,
+        area: query.area,
+        currency: currency.transpose()?,
+        call_id: query.call_id,
+        sip_code: query.sip_code,
+        q850: query.q850,
+        max_talk_ms: query.max_duration_s.map(|s| u64::from(s) * 1000),
+        min_fee: fee("min_fee", query.min_fee)?,
+        max_fee: fee("max_fee", query.max_fee)?,
         from: query.from.map(|t| t.0),
         to: query.to.map(|t| t.0),
         account: account("account", query.account)?,
@@ -417,7 +516,7 @@ fn name<I>(named: Option<&Named<I>>) -> Cell<'_> {
 }
 
 impl EndedBy {
-    fn key(self) -> &'static str {
+    pub fn key(self) -> &'static str {
         match self {
             EndedBy::Caller => "caller",
             EndedBy::Callee => "callee",

@@ -54,8 +54,19 @@ impl Held {
     /// What is not shown must not be found out by filtering, searching or sorting either.
     pub fn refuse_probing(&self, asked: &[(&str, bool)], sort: Option<&str>) -> Result<(), Problem> {
         let hidden: &[&str] = match self.side {
-            Side::Customer => &["vendor", "routing_gateway", "q", "below_cost"],
-            Side::Vendor => &["account", "mapping_gateway", "q", "below_cost"],
+            Side::Customer => &["vendor", "routing_gateway", "currency", "call_id", "q", "below_cost"],
+            Side::Vendor => &[
+                "account",
+                "mapping_gateway",
+                "prefix",
+                "area",
+                "currency",
+                "min_fee",
+                "max_fee",
+                "call_id",
+                "q",
+                "below_cost",
+            ],
         };
         let filtered = asked.iter().find(|(field, given)| *given && hidden.contains(field));
         if let Some((field, _)) = filtered {
@@ -75,6 +86,11 @@ impl Held {
             Side::Customer => "caller",
             Side::Vendor => "gateway",
         }
+    }
+
+    /// Customers see what they pay, vendors what they are owed.
+    pub fn sees_fees_and_costs(&self) -> (bool, bool) {
+        (self.side == Side::Customer, self.side == Side::Vendor)
     }
 
     pub fn owns_record(&self, record: &cdr::Cdr) -> bool {

@@ -6,10 +6,12 @@ pub(crate) mod analysis;
 pub(crate) mod apply;
 pub(crate) mod audit;
 pub(crate) mod calls;
+pub(crate) mod cdr_stream;
 pub(crate) mod cdrs;
 pub(crate) mod changes;
 pub(crate) mod check;
 pub(crate) mod end_reasons;
+pub(crate) mod exports;
 pub(crate) mod held;
 pub(crate) mod keys;
 pub(crate) mod ledger;
@@ -24,6 +26,7 @@ pub(crate) mod rate_imports;
 pub(crate) mod rates;
 pub(crate) mod registrations;
 pub(crate) mod reratings;
+pub(crate) mod reports;
 pub(crate) mod rewrite;
 pub(crate) mod roles;
 pub(crate) mod routing_gateways;
@@ -118,6 +121,14 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(monitor::read_log))
         .routes(routes!(cdrs::list_cdrs))
         .routes(routes!(cdrs::get_cdr))
+        .routes(routes!(cdrs::total_cdrs))
+        .routes(routes!(exports::list_exports))
+        .routes(routes!(exports::begin_export, exports::get_export, exports::drop_export))
+        .routes(routes!(exports::get_export_file))
+        .routes(routes!(cdr_stream::get_cdr_stream, cdr_stream::set_cdr_stream))
+        .routes(routes!(reports::list_reports))
+        .routes(routes!(reports::make_report))
+        .routes(routes!(reports::rebuild_reports))
         .routes(routes!(simulate::simulate_route))
         .routes(routes!(rewrite::try_rewrite))
         .routes(routes!(parameters::list_parameters))

@@ -117,5 +117,6 @@ fn kind(kind: &Kind) -> ParameterType {
         Kind::Amount { .. } => ParameterType::Amount,
         Kind::Intervals => ParameterType::Intervals,
         Kind::Dscp => ParameterType::Dscp,
+        Kind::Hours => ParameterType::Text,
     }
 }

@@ -4,7 +4,7 @@ use crate::support::{NOW, World, record};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use switch::live::{LiveUpdate, Totals};
-use vocab::Utc;
+use vocab::{Money, Utc};
 
 #[tokio::test]
 async fn overview_of_today() {
@@ -135,4 +135,77 @@ async fn rules_are_tried() {
     assert_eq!(told.status.as_u16(), 200, "a piece without a colon is one more target");
     let told = world.ask("PUT", "/parameters/SS_REWRITE_CALLED").json(&json!({"value": "0:a"})).send().await;
     assert!(told.expect(422).json.to_string().contains("'a' cannot stand there"));
+}
+
+/// Reports over the API: what they say, as JSON, CSV and spreadsheet; what is refused.
+#[tokio::test]
+async fn reports_are_made_in_every_form() {
+    let world = World::with_business();
+    for n in 1..=4u64 {
+        let mut record = record(n);
+        record.sale.as_mut().unwrap().amount = Money(i128::from(n) * 1_000_000);
+        record.sale.as_mut().unwrap().area = "=HYPERLINK(\"http://x\")".into();
+        world.brain.ended(&record);
+    }
+    let list = world.get("/reports").await.expect(200).json;
+    assert!(list.as_array().unwrap().len() >= 20);
+    for report in list.as_array().unwrap() {
+        let name = report["name"].as_str().unwrap();
+        let made = world
+            .get(&format!("/reports/{name}?from=2026-11-01&to=2026-12-01&tz=Asia/Dhaka"))
+            .await
+            .expect(200)
+            .json;
+        let columns = made["group"].as_array().unwrap().len() + made["measures"].as_array().unwrap().len();
+        for row in made["rows"].as_array().unwrap() {
+            assert_eq!(row["cells"].as_array().unwrap().len(), columns, "{name}");
+        }
+    }
+    let query = "from=2026-11-01&to=2026-12-01";
+    let bill = world.get(&format!("/reports/gateway_bill?{query}")).await.expect(200).json;
+    let place = 2 + bill["measures"].as_array().unwrap().iter().position(|m| m["name"] == "revenue").unwrap();
+    assert_eq!(bill["totals"][0]["cells"][place], "0.10");
+    let link = bill["rows"][0]["cdrs"].as_str().unwrap();
+    assert_eq!(
+        world.get(&format!("/cdrs?{link}")).await.expect(200).json["items"].as_array().unwrap().len(),
+        4
+    );
+    let totals = world.get(&format!("/cdr-totals?{link}")).await.expect(200).json;
+    assert_eq!((&totals["calls"], &totals["money"][0]["fee"]), (&4.into(), &"0.10".into()));
+    let csv = world.get(&format!("/reports/revenue_detail?{query}&format=csv")).await.expect(200);
+    assert_eq!(csv.header("content-type"), "text/csv; charset=utf-8");
+    let text = String::from_utf8(csv.bytes).unwrap();
+    assert!(text.contains("'=HYPERLINK") && !text.contains(",=") && text.contains(",0.10,"), "{text}");
+    let xlsx = world.get(&format!("/reports/revenue_detail?{query}&format=xlsx")).await.expect(200);
+    assert_eq!(&xlsx.bytes[..2], b"PK");
+    for (asked, field) in [
+        ("gateway_bill?from=x", "from"),
+        ("gateway_bill?tz=Nowhere", "tz"),
+        ("gateway_bill?group=mood", "group"),
+        ("gateway_bill?account=nobody", "account"),
+        ("concurrency?account=acme", "account"),
+        ("gateway_bill?format=pdf", ""),
+    ] {
+        world.get(&format!("/reports/{asked}")).await.refused(422, field);
+    }
+    world.get("/reports/nothing").await.refused(404, "");
+    assert_eq!(world.post("/reports/rebuild", serde_json::json!({})).await.expect(200).json["cdrs"], 4);
+}
+
+/// Queries of records are bounded by parameters.
+#[tokio::test]
+async fn queries_of_records_have_their_bounds() {
+    let world = World::with_business();
+    world.store.set_parameter("SERVER_QUERY_CDR_MAX_DAY_INTERVAL", "7", "test").unwrap();
+    world.get("/cdrs").await.refused(422, "from");
+    world.get("/cdrs?from=2026-11-01T00:00:00Z&to=2026-11-09T00:00:00Z").await.refused(422, "from");
+    world.get("/cdrs?from=2026-11-16T00:00:00Z").await.expect(200);
+    world.store.set_parameter("SERVER_QUERY_CDR_DENY_TIME", "8, 16-17", "test").unwrap();
+    world.get("/cdrs?from=2026-11-16T00:00:00Z").await.refused(403, "");
+    world.get("/cdr-totals?from=2026-11-16T00:00:00Z").await.refused(403, "");
+    world.store.set_parameter("SERVER_QUERY_CDR_DENY_TIME", "8,9", "test").unwrap();
+    world.get("/cdrs?from=2026-11-16T00:00:00Z").await.expect(200);
+    for bad in ["24", "9-8", "x", "-1"] {
+        assert!(world.store.set_parameter("SERVER_QUERY_CDR_DENY_TIME", bad, "test").is_err(), "{bad}");
+    }
 }

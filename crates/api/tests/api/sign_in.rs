@@ -113,8 +113,18 @@ async fn who_is_no_administrator_changes_nothing() {
             .json(&json!({}))
             .send()
             .await;
-        let closed =
-            ["/users", "/roles", "/keys", "/access", "/audit", "/export", "/captures/pcap", "/captures/text"];
+        let closed = [
+            "/users",
+            "/roles",
+            "/keys",
+            "/access",
+            "/audit",
+            "/export",
+            "/captures/pcap",
+            "/captures/text",
+            "/cdr-exports",
+            "/cdr-stream",
+        ];
         let open = ["/session", "/route/simulate", "/route/rewrite", "/check"];
         let allowed = open.iter().any(|p| path.starts_with(p))
             || method == "GET" && !closed.iter().any(|p| path.starts_with(p));

@@ -1,20 +1,10 @@
--- Past calls priced again: each run with its request, and what it changed by call.
-CREATE TABLE rerating (
-  name TEXT PRIMARY KEY,
-  state TEXT NOT NULL,
-  request TEXT NOT NULL,
-  made_at BIGINT NOT NULL,
-  made_by TEXT NOT NULL,
-  crc BIGINT NOT NULL
-);
-CREATE TABLE rerating_call (
-  call_id BIGINT NOT NULL,
+-- Talk and money of each account by the quarter of an hour (of the calls' ends).
+CREATE TABLE account_usage (
   account_id BIGINT NOT NULL,
-  vendor BIGINT NOT NULL,
-  rerating TEXT NOT NULL,
-  before_amount TEXT NOT NULL,
-  after_amount TEXT NOT NULL,
+  quarter BIGINT NOT NULL,
+  seconds BIGINT NOT NULL,
+  amount TEXT NOT NULL,
   crc BIGINT NOT NULL,
-  PRIMARY KEY (call_id, account_id, vendor, rerating)
+  PRIMARY KEY (account_id, quarter)
 ) /* clustered */;
-CREATE INDEX rerating_call_run ON rerating_call (rerating, account_id);
+CREATE INDEX account_usage_quarter ON account_usage (quarter);

@@ -7,6 +7,7 @@ mod documents;
 mod files;
 mod imports;
 mod rates;
+mod reports;
 
 use crate::{Plan, SourceFile, Store};
 use std::path::PathBuf;

@@ -29,6 +29,7 @@ pub fn remote(command: Command) -> Result<(), Failure> {
         Command::Selftest { client } => with(&client, seeing::self_test),
         Command::Log { command } => seeing::log(command),
         Command::Trace { command } => seeing::trace(command),
+        Command::Report(args) => super::reports::report(args),
         Command::Rates { command } => super::rates::rates(command),
         Command::Rewrite { command } => rewrite(&command),
         Command::Phones { command } => super::phones::phones(command),
@@ -105,14 +106,17 @@ pub(super) fn all(
     loop {
         let mut query = query.to_vec();
         query.push(("limit", PAGE.min(limit - items.len()).to_string()));
-        query.extend(cursor.take().map(|c| ("cursor", c)));
+        let asked = cursor.take();
+        query.extend(asked.clone().map(|c| ("cursor", c)));
         let mut page = client.get(path, &query)?;
         total = if items.is_empty() { page["total"].take() } else { total };
         let rows = page["items"].as_array_mut().map(std::mem::take).unwrap_or_default();
-        let empty = rows.is_empty();
         items.extend(rows);
-        cursor = page["next_cursor"].as_str().map(str::to_string);
-        if cursor.is_none() || empty || items.len() >= limit {
+        // A page may be empty and have another behind it: where much is looked through for little.
+        let next = page["next_cursor"].as_str().map(str::to_string);
+        let stuck = next.is_some() && next == asked;
+        cursor = next;
+        if cursor.is_none() || stuck || items.len() >= limit {
             return Ok(json!({ "items": items, "next_cursor": cursor, "total": total }));
         }
     }
@@ -264,6 +268,16 @@ fn calls(command: CallsCommand) -> Result<(), Failure> {
 
 fn cdr(command: CdrCommand) -> Result<(), Failure> {
     match command {
+        CdrCommand::Export { file, filter, client } => {
+            with(&client, |c, _| super::reports::export(c, &file, &cdr_query(filter)))
+        }
+        CdrCommand::Stream { after, client } => with(&client, |c, out| {
+            let answer = match after {
+                Some(after) => c.send("PUT", "/cdr-stream", &json!({ "after": after }), None)?,
+                None => c.get("/cdr-stream", &[])?,
+            };
+            out.answer(&answer, plain_fields)
+        }),
         CdrCommand::List { filter, client } => with(&client, |c, out| {
             let limit = filter.limit;
             let list = all(c, "/cdrs", &cdr_query(filter), limit)?;
@@ -310,6 +324,14 @@ fn cdr_query(f: CdrFilter) -> Vec<(&'static str, String)> {
         ("answered", f.answered.map(|a| a.to_string())),
         ("min_duration_s", f.min_duration_s.map(|s| s.to_string())),
         ("below_cost", f.below_cost.map(|b| b.to_string())),
+        ("max_duration_s", f.max_duration_s.map(|s| s.to_string())),
+        ("vendor", f.vendor),
+        ("prefix", f.prefix),
+        ("area", f.area),
+        ("call_id", f.call_id),
+        ("sip_code", f.sip_code.map(|c| c.to_string())),
+        ("min_fee", f.min_fee),
+        ("max_fee", f.max_fee),
         ("q", f.search),
     ]
     .into_iter()

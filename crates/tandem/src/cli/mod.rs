@@ -6,6 +6,7 @@ mod commands;
 mod folders;
 mod phones;
 mod rates;
+mod reports;
 mod seeing;
 mod table;
 
@@ -30,6 +31,7 @@ pub struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "made once in the life of the process")]
 enum Command {
     /// Run the switch
     Serve(ServeArgs),
@@ -84,6 +86,8 @@ enum Command {
         #[command(subcommand)]
         command: AccountCommand,
     },
+    /// Reports: `list` names them, `rebuild` makes their sums anew from the records
+    Report(ReportArgs),
     /// Rates: vendors' files in, customers' rates made from them
     Rates {
         #[command(subcommand)]
@@ -398,12 +402,27 @@ enum CallsCommand {
 }
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "made once in the life of the process")]
 enum CdrCommand {
     /// List call detail records, newest first
     List {
         #[command(flatten)]
         filter: CdrFilter,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Write records to a file, CSV or by its name XLSX
+    Export {
+        file: PathBuf,
+        #[command(flatten)]
+        filter: CdrFilter,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Where the stream of records to a receiver stands
+    Stream {
+        /// Send again what comes after this record; 0 is everything
+        #[arg(long)]
+        after: Option<String>,
         #[command(flatten)]
         client: ClientArgs,
     },
@@ -450,10 +469,57 @@ struct CdrFilter {
     #[arg(long)]
     below_cost: Option<bool>,
     #[arg(long)]
+    max_duration_s: Option<u64>,
+    #[arg(long)]
+    vendor: Option<String>,
+    /// Prefix of the customer's rate
+    #[arg(long)]
+    prefix: Option<String>,
+    #[arg(long)]
+    area: Option<String>,
+    /// Call-ID of one of the sides
+    #[arg(long)]
+    call_id: Option<String>,
+    #[arg(long)]
+    sip_code: Option<u16>,
+    #[arg(long)]
+    min_fee: Option<String>,
+    #[arg(long)]
+    max_fee: Option<String>,
+    #[arg(long)]
     search: Option<String>,
     /// How many at most
     #[arg(long, default_value_t = 50)]
     limit: usize,
+}
+
+#[derive(Debug, Args)]
+struct ReportArgs {
+    /// Name of a report; `list` or `rebuild`
+    name: String,
+    /// A date in the time zone or a time; the first of the month when absent
+    #[arg(long)]
+    from: Option<String>,
+    /// Excluded; now when absent
+    #[arg(long)]
+    to: Option<String>,
+    /// Time zone of days and hours, like Europe/Berlin
+    #[arg(long, default_value = "UTC")]
+    tz: String,
+    /// Dimensions by comma, like day,account
+    #[arg(long)]
+    group: Option<String>,
+    /// Only these, like account=acme
+    #[arg(long = "filter")]
+    filters: Vec<String>,
+    /// Print CSV
+    #[arg(long)]
+    csv: bool,
+    /// Write a spreadsheet to this file
+    #[arg(long, conflicts_with = "csv")]
+    xlsx: Option<PathBuf>,
+    #[command(flatten)]
+    client: ClientArgs,
 }
 
 #[derive(Debug, Subcommand)]

@@ -26,6 +26,7 @@ mod lossy;
 mod media;
 mod money;
 mod phones;
+mod records;
 mod seeing;
 mod stop;
 mod torture;

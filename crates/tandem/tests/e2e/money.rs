@@ -49,7 +49,7 @@ fn a_payment_to_the_agent_during_the_call_extends_it_and_each_level_is_charged()
     assert_eq!((units(&cdr["fee"]), units(&agent["fee"])), (billed * 60_000, billed * 50_000), "{cdr:#}");
     assert_eq!((agent["account"].as_str(), units(&agent["commission"])), (Some("reseller"), billed * 10_000));
     // 0.0200 a minute: up to the next 10⁻⁴.
-    let cost = (billed * 2_000_000).div_ceil(60 * 10_000) * 10_000;
+    let cost = (billed * 2_000_000 + 60 * 10_000 - 1) / (60 * 10_000) * 10_000;
     assert_eq!((units(&cdr["cost"]), units(&cdr["profit"])), (cost, billed * 50_000 - cost));
     assert_eq!(units(&cdr["tax"]), billed * 60_000 * 19 / 100);
     for (account, left) in [
