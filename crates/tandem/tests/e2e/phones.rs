@@ -280,3 +280,22 @@ fn registrations_outlive_kill_9() {
     // The right password is known again, though the nonces are new.
     assert!(is(&two.register(600), 200));
 }
+
+/// `SEC-3`: a storm of right passwords from one address passes.
+#[test]
+fn five_hundred_phones_register_at_once() {
+    let switch = Switch::start();
+    let numbers: Vec<u32> = (8_802_000..8_802_500).collect();
+    let phone = |n: &u32| format!("[[phone]]\nnumber = \"{n}\"\naccount = \"acme\"\npassword = \"pw{n}\"\n");
+    let phones: String = numbers.iter().map(phone).collect();
+    switch.apply(&format!("{}{phones}", business(switch.net, "10.00")));
+    let user = |n: &u32| format!("{n};[authentication username={n} password=pw{n}]\n");
+    let users: String = numbers.iter().map(user).collect();
+    let file = switch.file("users.csv");
+    std::fs::write(&file, format!("SEQUENTIAL\n{users}")).unwrap();
+    let target = switch.sip("udp").to_string();
+    let args = ["-inf", file.to_str().unwrap(), "-m", "500", "-r", "500", &target];
+    sipp("register.xml", (switch.net.ip(61), 5060).into()).with(&args).start().assert_succeeded();
+    let listed = switch.json(&["registrations", "list"]);
+    assert_eq!(listed["items"].as_array().unwrap().len(), 500);
+}
