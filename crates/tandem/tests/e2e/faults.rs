@@ -41,8 +41,8 @@ impl Fault {
                 let traced = tasks.iter().all(|tid| status_of(pid, *tid, "TracerPid:") != "0");
                 // A fault that kills may have struck already.
                 let alive = !matches!(status_of(pid, pid, "State:").get(..1), None | Some("Z"));
-                let given_up = child.try_wait().unwrap().is_some() && alive;
-                (traced || given_up).then_some(traced && !given_up)
+                let ended = child.try_wait().unwrap().is_some();
+                (traced || ended).then_some(!ended || !alive)
             });
         if !attached {
             eprintln!("SKIPPED: tracing is not permitted here");
