@@ -3,10 +3,10 @@
 
 use billing::ledger::{AccountTerms, PaymentMode};
 use billing::rate::{Rate, RateGroup, RateTable, RateTableBuilder, Validity};
-use routing::{Gateway, Guards, Rewriting};
+use routing::{Gateway, Guards, Rewriting, Terms};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use switch::snapshot::{Authentication, CalledSource, CallerSource};
+use switch::snapshot::{Authentication, CalledSource, CallerSource, Calling, Lists};
 use switch::{Account, MappingGateway, RoutingGateway};
 use vocab::leg::{ReplyAddress, RequestAddress};
 use vocab::net::Cidr;
@@ -164,6 +164,7 @@ pub fn account(id: AccountId, name: String, group: RateGroupId) -> Arc<Account> 
         anti_overdraft: true,
         max_concurrency: Some(1_000_000),
         max_cps: Some(1_000_000),
+        lists: Lists::default(),
     })
 }
 
@@ -178,6 +179,7 @@ pub fn gateway(id: u32, prefixes: Vec<String>) -> Gateway {
         max_concurrency: Some(1_000),
         max_cps: Some(1_000),
         guards: Guards { lowest_profit_per_minute: Some(Price(-1_000_000_000_000)), ..Guards::default() },
+        terms: Terms::default(),
     }
 }
 
@@ -196,6 +198,8 @@ pub fn routing_gateway(route: Arc<Gateway>) -> Arc<RoutingGateway> {
         failover_codes: None,
         follow_redirects: false,
         rewriting: Rewriting::default(),
+        scheduled: Vec::new(),
+        lists: Lists::default(),
         rate_rewritten: false,
         reply_address: ReplyAddress::Socket,
         request_address: RequestAddress::Socket,
@@ -225,6 +229,7 @@ pub fn trunk() -> Arc<MappingGateway> {
         max_cps: Some(1_000_000),
         rate_group: None,
         call_level: None,
+        calling: Calling::default(),
         params: Arc::default(),
     })
 }

@@ -16,6 +16,7 @@ export const NEW_ACCOUNT: AccountInput = {
   anti_overdraft: true,
   max_concurrency: null,
   max_cps: null,
+  lists: {},
   notes: '',
   opening_balance: null,
 };

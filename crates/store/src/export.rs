@@ -4,7 +4,9 @@
 //! folder with the same realm, and whoever has it can act as that customer. `sealed_password` of a routing gateway
 //! opens with the key file of this data folder only; elsewhere `apply` asks for the password.
 
-use crate::config::{Account, Document, MappingGateway, Phone, Rate, RoutingGateway};
+use crate::config::{
+    Account, Calendar, Document, GatewayGroup, MappingGateway, NumberList, Phone, Rate, RoutingGateway,
+};
 use crate::rates::each_rate;
 use crate::{Config, Store, StoreError};
 use serde::Serialize;
@@ -28,6 +30,9 @@ impl Store {
                 .iter()
                 .for_each(|(name, value)| line(&mut out, name, &Value::from(value.as_str())));
         }
+        documents::<Calendar>(&mut out, &config)?;
+        documents::<NumberList>(&mut out, &config)?;
+        documents::<GatewayGroup>(&mut out, &config)?;
         documents::<Account>(&mut out, &config)?;
         for group in config.rate_groups.iter() {
             document(&mut out, &group.document)?;

@@ -5,11 +5,13 @@ use crate::guard::{Guard, Verdict};
 use crate::interface::{ControlId, Input, Output, Restore, SwitchConfig};
 use crate::keep_alive::KeepAlive;
 use crate::load::Meters;
+use crate::quality::Qualities;
 use crate::record::Record;
 use crate::registrar::Registrar;
 use crate::show::News;
 use crate::snapshot::Snapshot;
 use crate::vendors::Vendors;
+use crate::watch::Watch;
 use billing::ledger::Ledger;
 use media::{MediaCommand, MediaEvent, PortPool};
 use std::cmp::Reverse;
@@ -65,6 +67,10 @@ pub struct Switch {
     pub(crate) registrar: Registrar,
     pub(crate) keep_alive: KeepAlive,
     pub(crate) vendors: Vendors,
+    /// How gateways have done of late.
+    pub(crate) qualities: Qualities,
+    /// Numbers in use, and those barred for a time.
+    pub(crate) watch: Watch,
     /// For what rules draw.
     pub(crate) random: Random,
 }
@@ -106,6 +112,8 @@ impl Switch {
             turnover: BTreeMap::new(),
             last_call_id: CallId(0),
             next_media_session: 0,
+            qualities: Qualities::default(),
+            watch: Watch::default(),
             guard: Guard::new(random.next_u64()),
             registrar: Registrar::default(),
             keep_alive: KeepAlive::default(),

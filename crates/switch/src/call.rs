@@ -109,9 +109,11 @@ pub(crate) enum Deadline {
     Figures,
     /// After a restart: the peers are asked for the call; later, what they have not said counts.
     Doubt,
+    /// The call is old enough for protected gateways (`RTE-8`).
+    Protect,
 }
 
-pub(crate) const DEADLINES: usize = 5;
+pub(crate) const DEADLINES: usize = 6;
 
 /// Of a call of the process before this one: is it still there? Its end may have fallen into the gap.
 #[derive(Clone, Copy, Debug)]
@@ -142,6 +144,10 @@ pub(crate) struct Call {
     pub received: Option<Parties>,
     pub caller: String,
     pub called: Option<DialString>,
+    /// Digits of both after the rules of the way in, by which they are counted.
+    pub numbers: Option<[Box<str>; 2]>,
+    /// They count against their limits.
+    pub numbers_held: bool,
     /// What is drawn for this call follows from it.
     pub pick: u64,
     pub sale: Option<Applied>,
@@ -159,6 +165,8 @@ pub(crate) struct Call {
     pub forwards: Vec<u32>,
     pub current: Option<Current>,
     pub attempts: Vec<Attempt>,
+    /// Gateways whose rules left no number.
+    pub without_number: u32,
     /// The refusal of the last failed attempt, for the caller.
     pub last_failure: Option<(EndReason, Refusal)>,
     pub media: Option<MediaPlan>,
@@ -203,6 +211,8 @@ impl Call {
             received: None,
             caller: String::new(),
             called: None,
+            numbers: None,
+            numbers_held: false,
             pick: 0,
             sale: None,
             rounding: Rounding::default(),
@@ -215,6 +225,7 @@ impl Call {
             forwards: Vec::new(),
             current: None,
             attempts: Vec::new(),
+            without_number: 0,
             last_failure: None,
             media: None,
             relayed: false,

@@ -254,7 +254,8 @@ impl Switch {
         });
         call.slots_held = true;
         self.meters.enter(parties.gateway.id, parties.gateway.account);
-        self.meters.resume_routing(parties.routing.route.id);
+        self.hold_numbers(&mut call);
+        self.meters.resume_routing(&parties.routing.route);
         call
     }
 

@@ -47,7 +47,9 @@ impl Switch {
         }
         let result = if answered { AttemptResult::Answered } else { AttemptResult::Failed(end.reason) };
         self.close_attempt(now, call, result, &Refusal::default());
-        for deadline in [Deadline::Progress, Deadline::Credit, Deadline::Length, Deadline::Doubt] {
+        for deadline in
+            [Deadline::Progress, Deadline::Credit, Deadline::Length, Deadline::Doubt, Deadline::Protect]
+        {
             self.set_deadline(call, deadline, None);
         }
         call.phase = Phase::Closing(Box::new(end));
@@ -133,6 +135,7 @@ impl Switch {
             cdr.sale = sale;
             cdr.cost = cost;
         }
+        self.note_outcome(now, call);
         self.free_slots(call, talk);
         if self.is_recorded(call, &end) {
             let record = Record::Ended { cdr: Box::new(cdr), postings };
@@ -163,6 +166,7 @@ impl Switch {
     }
 
     fn free_slots(&mut self, call: &mut Call, talk: Duration) {
+        self.release_numbers(call);
         let Some(gateway) = &call.gateway else { return };
         if std::mem::replace(&mut call.slots_held, false) {
             self.meters.leave(gateway.id, gateway.account, call.answered.is_some(), millis(talk));
@@ -352,6 +356,7 @@ fn is_limit(reason: EndReason) -> bool {
         EndReason::GatewayCpsLimit
             | EndReason::GatewayConcurrencyLimit
             | EndReason::AccountLimit
+            | EndReason::NumberLimit
             | EndReason::SystemLimit
             | EndReason::AllGatewaysBusy
     )

@@ -98,6 +98,9 @@ pub struct AccountInput {
     pub max_concurrency: Option<u32>,
     #[serde(default)]
     pub max_cps: Option<u32>,
+    /// Black and white lists of its customers' calls.
+    #[serde(default)]
+    pub lists: config::ListRules,
     #[serde(default)]
     pub notes: String,
     /// Paid in once, when the account is created.
@@ -123,6 +126,7 @@ pub struct Account {
     pub anti_overdraft: bool,
     pub max_concurrency: Option<u32>,
     pub max_cps: Option<u32>,
+    pub lists: config::ListRules,
     pub notes: String,
     pub version: String,
     #[schema(value_type = String)]
@@ -321,6 +325,7 @@ fn view(
         anti_overdraft: document.anti_overdraft,
         max_concurrency: document.max_concurrency,
         max_cps: document.max_cps,
+        lists: document.lists.clone(),
         notes: document.notes.clone(),
         version: stored.version.to_string(),
         balance: money.balance,
@@ -359,6 +364,7 @@ impl From<AccountInput> for config::Account {
             anti_overdraft: input.anti_overdraft,
             max_concurrency: input.max_concurrency,
             max_cps: input.max_cps,
+            lists: input.lists,
             opening_balance: input.opening_balance,
             notes: input.notes,
         }

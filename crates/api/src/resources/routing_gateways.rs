@@ -80,6 +80,7 @@ pub struct RoutingGatewayInput {
     #[serde(default)]
     pub check_interval: Option<u32>,
     /// Called prefixes that it takes; the empty prefix takes everything.
+    #[serde(default)]
     pub prefixes: Vec<String>,
     /// Lower is tried first.
     #[serde(default = "super::one")]
@@ -115,6 +116,9 @@ pub struct RoutingGatewayInput {
     /// The vendor charges for the number that it is sent, not for the one before these rules.
     #[serde(default)]
     pub rate_rewritten: bool,
+    /// What it takes, from whom and when, and how it stands among others.
+    #[serde(default)]
+    pub routing: config::GatewayRouting,
     #[serde(default)]
     pub reply_address: ReplyAddress,
     #[serde(default)]
@@ -158,6 +162,7 @@ pub struct RoutingGateway {
     pub caller_rewrite: Vec<String>,
     pub called_rewrite: Vec<String>,
     pub rate_rewritten: bool,
+    pub routing: config::GatewayRouting,
     pub reply_address: ReplyAddress,
     pub request_address: RequestAddress,
     pub parameters: BTreeMap<String, String>,
@@ -179,6 +184,8 @@ pub struct RoutingGateway {
     pub registration_answer: Option<String>,
     pub registration_expires_in_s: Option<u32>,
     pub registration_retry_in_s: Option<u32>,
+    /// Seconds for which it has asked to be left alone (Retry-After); 0: none.
+    pub resting_s: u32,
 }
 
 list_query! {
@@ -362,6 +369,7 @@ fn view(stored: &Stored<config::RoutingGateway>, states: &States) -> RoutingGate
         caller_rewrite: document.caller_rewrite,
         called_rewrite: document.called_rewrite,
         rate_rewritten: document.rate_rewritten,
+        routing: document.routing,
         reply_address: document.reply_address.into(),
         request_address: document.request_address.into(),
         parameters: document.parameters,
@@ -377,6 +385,7 @@ fn view(stored: &Stored<config::RoutingGateway>, states: &States) -> RoutingGate
         registration_answer: answer_of(&state),
         registration_expires_in_s: state.expires_in_s,
         registration_retry_in_s: state.retry_in_s,
+        resting_s: load.resting_s,
     }
 }
 
@@ -411,6 +420,7 @@ impl From<RoutingGatewayInput> for config::RoutingGateway {
             caller_rewrite: input.caller_rewrite,
             called_rewrite: input.called_rewrite,
             rate_rewritten: input.rate_rewritten,
+            routing: input.routing,
             reply_address: input.reply_address.into(),
             request_address: input.request_address.into(),
             parameters: input.parameters,

@@ -13,6 +13,7 @@ mod openapi;
 mod payments;
 mod people;
 mod rates;
+mod routes;
 mod sign_in;
 mod support;
 mod wire;

@@ -1,5 +1,6 @@
 //! The fields of each kind of document. Names and forms are those of the API and of the files.
 
+use super::routes::{CallerRouting, GatewayRouting, ListRules};
 use super::{Config, Document, GatewaySecret, Password, Reference, Secrets, Table, validate};
 use crate::Problem;
 use billing::{Hours, PaymentMode, Percent, PriceChange};
@@ -52,6 +53,9 @@ pub struct Account {
     pub max_concurrency: Option<u32>,
     #[serde(default)]
     pub max_cps: Option<u32>,
+    /// Black and white lists of its customers' calls.
+    #[serde(default)]
+    pub lists: ListRules,
     /// Paid in once, when the account is created.
     #[serde(default)]
     pub opening_balance: Option<Money>,
@@ -195,6 +199,9 @@ pub struct MappingGateway {
     /// The farthest destinations that it may call.
     #[serde(default)]
     pub call_level: Option<CallLevel>,
+    /// Who may be called, when, and by which routing gateways.
+    #[serde(default)]
+    pub routing: CallerRouting,
     #[serde(default, deserialize_with = "texts")]
     pub parameters: BTreeMap<String, String>,
     #[serde(default)]
@@ -243,6 +250,7 @@ pub struct RoutingGateway {
     /// Seconds between two OPTIONS that ask whether it is there (`SIG-11`); not set: none are sent.
     #[serde(default)]
     pub check_interval: Option<u32>,
+    #[serde(default)]
     pub prefixes: Vec<String>,
     #[serde(default = "one")]
     pub priority: u32,
@@ -272,6 +280,9 @@ pub struct RoutingGateway {
     /// The vendor charges for the number that it is sent, not for the one before these rules.
     #[serde(default)]
     pub rate_rewritten: bool,
+    /// What it takes, from whom and when, and how it stands among others.
+    #[serde(default)]
+    pub routing: GatewayRouting,
     #[serde(default)]
     pub reply_address: ReplyAddress,
     #[serde(default)]
@@ -364,6 +375,7 @@ impl Document for Account {
             anti_overdraft: true,
             max_concurrency: None,
             max_cps: None,
+            lists: ListRules::default(),
             opening_balance: None,
             notes: String::new(),
         }
@@ -374,7 +386,9 @@ impl Document for Account {
     }
 
     fn references(&mut self) -> Vec<Reference<'_>> {
-        rate_groups([&mut self.rate_group, &mut self.private_rates])
+        let mut all = rate_groups([&mut self.rate_group, &mut self.private_rates]);
+        all.extend(self.lists.references());
+        all
     }
 
     fn table(config: &Config) -> &Table<Account> {
@@ -477,6 +491,7 @@ impl Document for MappingGateway {
             max_concurrency: None,
             rate_group: None,
             call_level: None,
+            routing: CallerRouting::default(),
             parameters: BTreeMap::new(),
             notes: String::new(),
         }
@@ -489,6 +504,7 @@ impl Document for MappingGateway {
     fn references(&mut self) -> Vec<Reference<'_>> {
         let mut all = rate_groups([&mut self.rate_group]);
         all.push(Reference { kind: Account::KIND, name: &mut self.account });
+        all.extend(self.routing.references());
         all
     }
 
@@ -528,7 +544,7 @@ impl Document for MappingGateway {
 impl Document for RoutingGateway {
     const KIND: &'static str = "routing_gateway";
     const TITLE: &'static str = "routing gateway";
-    const REQUIRED: &'static [&'static str] = &["name", "account", "prefixes"];
+    const REQUIRED: &'static [&'static str] = &["name", "account"];
     const INPUT_ONLY: &'static [&'static str] = &["password"];
 
     fn example() -> RoutingGateway {
@@ -561,6 +577,7 @@ impl Document for RoutingGateway {
             caller_rewrite: Vec::new(),
             called_rewrite: Vec::new(),
             rate_rewritten: false,
+            routing: GatewayRouting::default(),
             reply_address: ReplyAddress::Socket,
             request_address: RequestAddress::Socket,
             parameters: BTreeMap::new(),
@@ -575,6 +592,7 @@ impl Document for RoutingGateway {
     fn references(&mut self) -> Vec<Reference<'_>> {
         let mut all = rate_groups([&mut self.rate_group]);
         all.push(Reference { kind: Account::KIND, name: &mut self.account });
+        all.extend(self.routing.references());
         all
     }
 

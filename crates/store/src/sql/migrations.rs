@@ -16,6 +16,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 4, name: "imports of rates", ddl: include_str!("0004.sql") },
     Migration { version: 5, name: "versions of the configuration", ddl: include_str!("0005.sql") },
     Migration { version: 6, name: "registrations", ddl: include_str!("0006.sql") },
+    Migration { version: 7, name: "numbers of lists", ddl: include_str!("0007.sql") },
 ];
 
 /// Brings the database to the version of this program; each step is one transaction.

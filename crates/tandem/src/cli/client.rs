@@ -72,6 +72,11 @@ impl Client {
         json(&self.finish(request.header("Content-Type", "application/octet-stream").send(file))?)
     }
 
+    pub fn delete(&self, path: &str) -> Result<(), Failure> {
+        let request = self.authorised(self.agent.delete(self.url(path))).header("X-Tandem", "1");
+        self.finish(request.call()).map(|_| ())
+    }
+
     fn url(&self, path: &str) -> String {
         format!("{}/api/v1{path}", self.base)
     }

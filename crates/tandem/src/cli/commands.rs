@@ -24,6 +24,7 @@ pub fn remote(command: Command) -> Result<(), Failure> {
             with(&client, |c, out| simulate(c, out, &from, &caller, &called))
         }
         Command::Rates { command } => super::rates::rates(command),
+        Command::List { command } => super::lists::lists(&command),
         Command::Rewrite { command } => rewrite(&command),
         Command::Phones { command } => super::phones::phones(command),
         Command::Registrations { command } => super::phones::registrations(command),
@@ -176,6 +177,9 @@ fn changes(answer: &Value, dry_run: bool) -> String {
             let (before, after) = (cell(&field["before"]), cell(&field["after"]));
             text += &format!("        {}: {before} → {after}\n", cell(&field["field"]));
         }
+    }
+    for warning in answer["warnings"].as_array().into_iter().flatten() {
+        text += &format!("warning: {}\n", cell(warning));
     }
     let count = counted(changes.len(), "change", "changes");
     text += &match (changes.is_empty(), dry_run) {

@@ -23,6 +23,7 @@ mod harness;
 mod lossy;
 mod media;
 mod phones;
+mod routes;
 mod stop;
 mod torture;
 mod vendors;
