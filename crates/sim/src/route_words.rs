@@ -133,11 +133,14 @@ impl Keys<'_> {
     }
 }
 
+/// A prefix, its priority, its mode and its calendar.
+type PrefixWords = (String, Option<u32>, Option<PrefixMode>, Option<String>);
+
 /// What a caller or a vendor says about routes, names unresolved.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RouteWords {
     mode: PrefixMode,
-    prefixes: Vec<(String, Option<u32>, Option<PrefixMode>, Option<String>)>,
+    prefixes: Vec<PrefixWords>,
     groups: Vec<String>,
     reserved_lines: u32,
     weight: u32,
@@ -276,9 +279,9 @@ impl RouteWords {
 
     /// Of a vendor.
     pub fn terms(&self, keys: &Keys<'_>) -> Result<Terms, String> {
-        let prefix = |(prefix, priority, mode, calendar): &(_, _, _, Option<String>)| {
+        let prefix = |(prefix, priority, mode, calendar): &PrefixWords| {
             let calendar = calendar.as_ref().map(|name| keys.calendar(name)).transpose()?;
-            Ok(PrefixTerms { prefix: String::clone(prefix), priority: *priority, mode: *mode, calendar })
+            Ok(PrefixTerms { prefix: prefix.clone(), priority: *priority, mode: *mode, calendar })
         };
         let mut prefixes = self.prefixes.iter().map(prefix).collect::<Result<Vec<_>, String>>()?;
         prefixes.sort_by(|a, b| a.prefix.cmp(&b.prefix));

@@ -500,7 +500,9 @@ fn differences<T: Document>(before: Option<&T>, after: &T) -> Vec<FieldChange> {
         Ok(Value::Object(fields)) => fields,
         _ => Map::new(),
     };
-    let (old, new) = (before.map(object).unwrap_or_default(), object(after));
+    // Of a new document what is nested is told where it differs from what goes without saying.
+    let nested = || object(&T::example()).into_iter().filter(|(_, value)| value.is_object()).collect();
+    let (old, new) = (before.map_or_else(nested, object), object(after));
     let show = |value: Option<&Value>, hidden: bool| match value? {
         Value::Null => None,
         Value::String(text) if text.is_empty() => None,
@@ -513,7 +515,8 @@ fn differences<T: Document>(before: Option<&T>, after: &T) -> Vec<FieldChange> {
     let fields = known_fields::<T>().into_iter().filter(|f| old.get(f) != new.get(f));
     let changes = fields.map(|field| {
         let hidden = HIDDEN.contains(&field.as_str());
-        FieldChange { before: show(old.get(&field), hidden), after: show(new.get(&field), hidden), field }
+        let old = old.get(&field).filter(|_| before.is_some());
+        FieldChange { before: show(old, hidden), after: show(new.get(&field), hidden), field }
     });
     changes.filter(|c| c.before.is_some() || c.after.is_some()).collect()
 }
