@@ -44,5 +44,4 @@ pub use media_plan::StreamState;
 pub use record::{Moment, OpenCall, Record};
 pub use registrar::{Binding, Registered, Registrant};
 pub use snapshot::{Account, MappingGateway, Phone, RoutingGateway, Snapshot};
-pub use snapshot::{Account, MappingGateway, RoutingGateway, Snapshot};
 pub use watch::{Bar, Pattern};
