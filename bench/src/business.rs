@@ -4,10 +4,10 @@
 use billing::ledger::{AccountTerms, PaymentMode};
 use billing::rate::{Rate, RateGroup, RateTable, RateTableBuilder, Validity};
 use billing::{Percent, Zone};
-use routing::{Gateway, Guards, Rewriting};
+use routing::{Gateway, Guards, Rewriting, Terms};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use switch::snapshot::{Authentication, CalledSource, CallerSource, Quotas};
+use switch::snapshot::{Authentication, CalledSource, CallerSource, Calling, Lists, Quotas};
 use switch::{Account, MappingGateway, RoutingGateway};
 use vocab::leg::{ReplyAddress, RequestAddress};
 use vocab::net::Cidr;
@@ -170,6 +170,7 @@ pub fn account(id: AccountId, name: String, group: RateGroupId) -> Arc<Account> 
         quotas: Quotas::default(),
         zone: Arc::new(Zone::utc()),
         tax_rate: Percent::ZERO,
+        lists: Lists::default(),
     })
 }
 
@@ -184,6 +185,7 @@ pub fn gateway(id: u32, prefixes: Vec<String>) -> Gateway {
         max_concurrency: Some(1_000),
         max_cps: Some(1_000),
         guards: Guards { lowest_profit_per_minute: Some(Price(-1_000_000_000_000)), ..Guards::default() },
+        terms: Terms::default(),
     }
 }
 
@@ -203,6 +205,8 @@ pub fn routing_gateway(route: Arc<Gateway>) -> Arc<RoutingGateway> {
         follow_redirects: false,
         rewriting: Rewriting::default(),
         identity: Default::default(),
+        scheduled: Vec::new(),
+        lists: Lists::default(),
         rate_rewritten: false,
         reply_address: ReplyAddress::Socket,
         request_address: RequestAddress::Socket,
@@ -233,6 +237,7 @@ pub fn trunk() -> Arc<MappingGateway> {
         max_cps: Some(1_000_000),
         rate_group: None,
         call_level: None,
+        calling: Calling::default(),
         params: Arc::default(),
     })
 }

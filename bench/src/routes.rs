@@ -12,7 +12,7 @@ use crate::report::{Section, Table, figure, grouped, times};
 use billing::Zone;
 use billing::ledger::Book;
 use billing::rate::RateTable;
-use routing::{Gateway, Load, Market, Offer, Plan, Standing};
+use routing::{Access, Gateway, Load, Market, Offer, Plan, Request, Standing};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -264,7 +264,7 @@ struct Quiet;
 
 impl Load for Quiet {
     fn standing(&self, _: &Gateway) -> Standing {
-        Standing { calls: 0, cps: 0, reachable: true, account_usable: true }
+        Standing { calls: 0, cps: 0, reachable: true, account_usable: true, last_turn: 0, resting_s: 0 }
     }
 }
 
@@ -275,9 +275,14 @@ struct Decks<'a> {
 }
 
 impl Market for Decks<'_> {
+    fn prepare(&self, gateways: &mut dyn Iterator<Item = &Gateway>) {
+        let sellers = gateways.filter_map(|gateway| self.snapshot.seller(gateway.id));
+        let tables = sellers.filter_map(|seller| seller.tables.first()).map(|group| group.table.as_ref());
+        RateTable::warm(tables, self.called);
+    }
+
     fn offer(&self, gateway: &Gateway) -> Offer {
-        let account = self.snapshot.accounts.get(&gateway.account);
-        let group = account.and_then(|a| self.snapshot.rate_groups.get(&a.rate_group?));
+        let group = self.snapshot.seller(gateway.id).and_then(|seller| seller.tables.first());
         let Some((_, rate)) = group.and_then(|g| g.at(self.called, Utc(0))) else {
             return Offer::NoRate;
         };
@@ -286,7 +291,22 @@ impl Market for Decks<'_> {
 }
 
 fn decide(snapshot: &Snapshot, called: &DialString) -> routing::Decision {
-    routing::decide(&snapshot.plan, called, &Quiet, &Decks { snapshot, called: Packed::of(called.digits()) })
+    let access = Access::default();
+    let request = Request {
+        caller: "442070000001",
+        called,
+        from: TRUNK,
+        access: &access,
+        level: None,
+        policies: &[],
+        pick: 0,
+    };
+    routing::decide(
+        &snapshot.plan,
+        &request,
+        &Quiet,
+        &Decks { snapshot, called: Packed::of(called.digits()) },
+    )
 }
 
 fn snapshot(world: &World) -> Outcome<Snapshot> {
@@ -356,9 +376,12 @@ fn decide_among_all() -> Outcome<f64> {
             rate_group(id, Arc::new(deck([Code::of("880"), Code::of("88017")], u64::from(id))?));
         all.rate_groups.insert(group_id, group);
         all.accounts.insert(AccountId(id), account(AccountId(id), format!("vendor-{id}"), group_id));
-        routes.push(Arc::new(gateway(id, vec!["880".to_owned()])));
+        let route = Arc::new(gateway(id, vec!["880".to_owned()]));
+        all.routing_gateways.insert(RoutingGatewayId(id), routing_gateway(route.clone()));
+        routes.push(route);
     }
     all.plan = Arc::new(Plan::build(routes).map_err(|(name, e)| format!("{name}: {e}"))?);
+    let all = all.with_mapping_gateways(Vec::new());
     let called = DialString::parse("8801712345678").map_err(|e| e.to_string())?;
     if decide(&all, &called).ranked.len() != VENDORS {
         return Err("not all vendors match".into());

@@ -32,6 +32,7 @@ const NEW: RoutingGatewayInput = {
   caller_rewrite: [],
   called_rewrite: [],
   rate_rewritten: false,
+  routing: {},
   reply_address: 'socket',
   request_address: 'socket',
   parameters: {},

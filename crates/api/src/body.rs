@@ -42,6 +42,29 @@ impl<S: Send + Sync, T: DeserializeOwned, const MAX: usize> FromRequest<S> for B
     }
 }
 
+/// A file as text, of at most [`LARGE`] bytes, whatever its content type.
+pub(crate) struct TextFile(pub String);
+
+impl<S: Send + Sync> FromRequest<S> for TextFile {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<TextFile, Problem> {
+        let arriving = tokio::time::timeout(ARRIVAL, axum::body::to_bytes(request.into_body(), LARGE)).await;
+        let slow = |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "The file took too long to arrive.");
+        let bytes = arriving.map_err(slow)?.map_err(|_| {
+            let words = format!("The file did not arrive whole, or is larger than {LARGE} bytes.");
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, words)
+        })?;
+        let text = String::from_utf8(bytes.into()).map_err(|e| {
+            let before = e.as_bytes().get(..e.utf8_error().valid_up_to()).unwrap_or_default();
+            let line = before.iter().filter(|b| **b == b'\n').count() + 1;
+            let problem = FieldProblem::new("", "not UTF-8 text");
+            Problem::fields(vec![FieldProblem { line: u32::try_from(line).ok(), ..problem }])
+        })?;
+        Ok(TextFile(text))
+    }
+}
+
 fn is_json(headers: &HeaderMap) -> bool {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let essence = content_type.split(';').next().unwrap_or_default().trim();

@@ -121,7 +121,11 @@ pub(crate) fn needed(method: &Method, path: &str) -> Need {
         ["reratings", ..] => Area::Money,
         ["accounts", ..] => Area::Accounts,
         ["rate-groups", ..] => Area::Rates,
-        ["mapping-gateways" | "routing-gateways", ..] => Area::Routing,
+        [
+            "mapping-gateways" | "routing-gateways" | "gateway-groups" | "calendars" | "number-lists"
+            | "dynamic-black-list",
+            ..,
+        ] => Area::Routing,
         ["phones" | "registrations" | "keep-alive", ..] => Area::Routing,
         ["parameters" | "apply" | "changes", ..] => Area::System,
         ["users" | "roles" | "keys" | "access" | "audit" | "cdr-stream", ..] => Area::Security,

@@ -11,6 +11,7 @@ pub mod ledger;
 pub mod pricing;
 pub mod rate;
 pub mod running;
+pub mod work;
 
 pub use calendar::{Hours, Zone};
 pub use credit::Credit;
@@ -18,3 +19,4 @@ pub use inherit::{Inherited, Making, Percent};
 pub use ledger::{AccountTerms, Book, Ledger, LedgerError, PaymentMode, Posting, PostingKind, ReservationId};
 pub use pricing::{Charge, Rounding, billed_seconds, charge, longest_affordable};
 pub use rate::{PriceChange, Rate, RateGroup, RateTable, Validity};
+pub use work::{Day, DayError, WorkCalendar};

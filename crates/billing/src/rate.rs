@@ -297,6 +297,11 @@ impl RateTable {
         })
     }
 
+    /// Has the number's places in many tables at hand before they are asked one by one.
+    pub fn warm<'a>(tables: impl IntoIterator<Item = &'a RateTable>, number: Packed) {
+        vocab::prefix::warm(tables.into_iter().map(|table| &table.prefixes), number);
+    }
+
     /// All offers that concern this number at any time.
     pub(crate) fn concerning(&self, number: Packed) -> impl Iterator<Item = &Offer> {
         self.prefixes.matches_of(number).flat_map(|(_, offered)| self.offers(*offered))

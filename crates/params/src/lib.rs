@@ -9,8 +9,9 @@ mod table;
 
 pub use kind::{Hours, Kind};
 pub use table::{
-    CodecMode, DisplayFrom, DtmfMethod, DtmfReceive, ForwardDisplay, MediaMove, MediaProxyMode, NoTimerProbe,
-    OverdraftPolicy, Params, RateChoice, SPECS, SessionRefresher, TraceMask, UserAgentPrivacy,
+    BlackListMode, CodecMode, DisplayFrom, DtmfMethod, DtmfReceive, ForwardDisplay, MediaMove,
+    MediaProxyMode, NoTimerProbe, OverdraftPolicy, Params, RateChoice, RoutePolicy, SPECS, SessionRefresher,
+    TraceMask, UserAgentPrivacy,
 };
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::SerializeMap};
@@ -143,6 +144,7 @@ impl Params {
     pub fn validate(&self) -> Result<(), ParamError> {
         self.validate_ports()?;
         self.validate_codecs()?;
+        self.validate_quality()?;
         self.validate_fees()
     }
 
@@ -189,6 +191,20 @@ impl Params {
         Ok(())
     }
 
+    /// The window of a gateway's quality: at most a day in minutes.
+    fn validate_quality(&self) -> Result<(), ParamError> {
+        let (time, step) = (self.gateway_asr_reserve_time_s, self.gateway_asr_reserve_separate_s);
+        if step <= time && time / step.max(1) <= MOST_QUALITY_STEPS {
+            return Ok(());
+        }
+        Err(ParamError::Conflict {
+            name: "SS_GATEWAY_ASR_RESERVE_SEPARATE",
+            why: format!(
+                "{step} s does not divide SS_GATEWAY_ASR_RESERVE_TIME {time} s into 1–{MOST_QUALITY_STEPS} steps"
+            ),
+        })
+    }
+
     /// Fees are multiples of the unit, so a finer unit would give them more decimals than they may have.
     fn validate_fees(&self) -> Result<(), ParamError> {
         let one_step = 10i128.pow(Money::DECIMALS.saturating_sub(self.billing_fee_precision));
@@ -209,6 +225,8 @@ impl Params {
         SPECS.iter().filter_map(|spec| Some((spec.name, self.get(spec.name)?)))
     }
 }
+
+const MOST_QUALITY_STEPS: u32 = 1440;
 
 /// Encoding names as registered (RFC 3551 and others), in capitals.
 const CODECS: &[&str] = &["PCMA", "PCMU", "G729", "G722", "G723", "GSM", "ILBC", "OPUS"];

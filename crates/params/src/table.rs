@@ -113,6 +113,26 @@ choices! {
 }
 
 choices! {
+    /// What gateways of one prefix length and priority are sorted by (`RTE-4`).
+    RoutePolicy {
+        /// Their order in the configuration.
+        Fixed = "Fixed",
+        /// Shares of the traffic.
+        Weight = "Weight",
+        /// The price of the call.
+        Cost = "Cost",
+        /// Answer-seizure ratio and call duration of late.
+        Quality = "Quality",
+        /// One after the other.
+        RoundRobin = "Round Robin",
+        /// The part of their lines that is in use.
+        LeastLoaded = "Least Loaded",
+        /// Free capacity alone.
+        FreeCapacity = "Free Capacity",
+    }
+}
+
+choices! {
     /// Who is shown as the caller when a phone forwards (`SIG-9`).
     ForwardDisplay {
         /// Who called the phone.
@@ -153,6 +173,18 @@ choices! {
         Warning = "WARNING",
         Info = "INFO",
         Debug = "DEBUG",
+    }
+}
+
+choices! {
+    /// Whose numbers the dynamic black list watches (`RTE-10`).
+    BlackListMode {
+        /// Nobody's.
+        Off = "Off",
+        /// Everybody's.
+        Global = "Global",
+        /// Those of mapping gateways that ask for it.
+        Standalone = "Standalone",
     }
 }
 
@@ -426,6 +458,54 @@ parameters! {
     "SS_MAX_CONCURRENCY", Kind::or_zero("no bound", 1, 10_000_000), "", Protection, switch,
     "Calls in progress, for the whole switch.";
 
+    black_list_dynamic_run_mode: BlackListMode = BlackListMode::Standalone;
+    "SS_BLACK_LIST_DYNAMIC_RUN_MODE", Kind::Choice(BlackListMode::TEXTS), "", Protection, switch,
+    "Whose numbers the dynamic black list watches: all, or those of mapping gateways that ask for it.";
+
+    black_list_caller_calls_interval_s: u32 = 600;
+    "SS_BLACK_LIST_CALLER_MALICIOUS_CALL_CHECK_INTERVAL", Kind::whole(1, DAY_S), "s", Protection, switch,
+    "In how much time calls of one caller are counted for the dynamic black list.";
+
+    black_list_caller_calls_limit: u32 = 0;
+    "SS_BLACK_LIST_CALLER_MALICIOUS_CALL_LIMIT", Kind::or_zero("off", 1, 1_000_000), "", Protection, switch,
+    "How many calls of one caller may be in this time; the next bars the number.";
+
+    black_list_caller_calls_expire_s: u32 = 3600;
+    "SS_BLACK_LIST_CALLER_MALICIOUS_CALL_EXPIRE", Kind::whole(1, 30 * DAY_S), "s", Protection, switch,
+    "For how long the number is barred.";
+
+    black_list_callee_calls_interval_s: u32 = 600;
+    "SS_BLACK_LIST_CALLEE_MALICIOUS_CALL_CHECK_INTERVAL", Kind::whole(1, DAY_S), "s", Protection, switch,
+    "In how much time calls to one number are counted for the dynamic black list.";
+
+    black_list_callee_calls_limit: u32 = 0;
+    "SS_BLACK_LIST_CALLEE_MALICIOUS_CALL_LIMIT", Kind::or_zero("off", 1, 1_000_000), "", Protection, switch,
+    "How many calls to one number may be in this time; the next bars the number.";
+
+    black_list_callee_calls_expire_s: u32 = 3600;
+    "SS_BLACK_LIST_CALLEE_MALICIOUS_CALL_EXPIRE", Kind::whole(1, 30 * DAY_S), "s", Protection, switch,
+    "For how long the number is barred.";
+
+    black_list_no_answer_interval_s: u32 = 600;
+    "SS_BLACK_LIST_NO_ANSWER_INTERVAL", Kind::whole(1, DAY_S), "s", Protection, switch,
+    "In how much time unanswered calls to one number, with none answered in between, are counted for the dynamic black list.";
+
+    black_list_no_answer_limit: u32 = 0;
+    "SS_BLACK_LIST_NO_ANSWER_LIMIT", Kind::or_zero("off", 1, 1_000_000), "", Protection, switch,
+    "How many unanswered calls to one number, with none answered in between, may be in this time; the next bars the number.";
+
+    black_list_no_answer_expire_s: u32 = 3600;
+    "SS_BLACK_LIST_NO_ANSWER_EXPIRE", Kind::whole(1, 30 * DAY_S), "s", Protection, switch,
+    "For how long the number is barred.";
+
+    black_list_concurrent_limit: u32 = 0;
+    "SS_BLACK_LIST_CONCURRENT_LIMIT", Kind::or_zero("off", 1, 1_000_000), "", Protection, switch,
+    "In how many calls one number may be at once; the next bars it.";
+
+    black_list_concurrent_expire_s: u32 = 3600;
+    "SS_BLACK_LIST_CONCURRENT_EXPIRE", Kind::whole(1, 30 * DAY_S), "s", Protection, switch,
+    "For how long the number is barred.";
+
     mediaproxymode: MediaProxyMode = MediaProxyMode::Auto;
     "SS_MEDIAPROXYMODE", Kind::Choice(MediaProxyMode::TEXTS), "", Media, gateway,
     "Whether media goes through the switch.";
@@ -509,6 +589,42 @@ parameters! {
     gateway_switch_stop_after_user_busy: bool = true;
     "SS_GATEWAY_SWITCH_STOP_AFTER_USER_BUSY", Kind::Switch, "", Switching, gateway,
     "No other gateway is tried once one has said that the user is busy.";
+
+    try_protect_route_delay_s: u32 = 0;
+    "SS_TRY_PROTECT_ROUTE_DELAY", Kind::whole(0, 180), "s", Switching, gateway,
+    "How old a call must be before a protected gateway may be used for it, of a mapping gateway or of the protected one.";
+
+    gateway_route_policy: RoutePolicy = RoutePolicy::FreeCapacity;
+    "SS_GATEWAY_ROUTE_POLICY", Kind::Choice(RoutePolicy::TEXTS), "", Routing, switch,
+    "What gateways of one prefix length and priority are sorted by, where the mapping gateway does not say; after the two sorts below.";
+
+    gateway_asr_route_sort_config: u32 = 0;
+    "SS_GATEWAY_ASR_ROUTE_SORT_CONFIG", Kind::or_zero("off", 1, 9), "", Routing, switch,
+    "The place of the sort by quality among the sorts that follow prefix and priority.";
+
+    gateway_fee_rate_route_sort_config: u32 = 0;
+    "SS_GATEWAY_FEE_RATE_ROUTE_SORT_CONFIG", Kind::or_zero("off", 1, 9), "", Routing, switch,
+    "The place of the sort by cost among the sorts that follow prefix and priority.";
+
+    gateway_fee_rate_route_before_asr: bool = true;
+    "SS_GATEWAY_FEE_RATE_ROUTE_BEFORE_ASR", Kind::Switch, "", Routing, switch,
+    "Where both stand at one place, cost comes before quality.";
+
+    gateway_fee_rate_call_length_s: u32 = 0;
+    "SS_GATEWAY_FEE_RATE_CALL_LENGTH", Kind::or_zero("by the minute price", 1, 3600), "s", Routing, gateway,
+    "The call length for which costs and margins are compared by what is really charged: first period, cycles, connection fee, minimum.";
+
+    gateway_asr_calculate: bool = true;
+    "SS_GATEWAY_ASR_CALCULATE", Kind::Switch, "", Routing, gateway,
+    "The quality of the gateway is measured; without it, it sorts as if nothing were known.";
+
+    gateway_asr_reserve_time_s: u32 = 3600;
+    "SS_GATEWAY_ASR_RESERVE_TIME", Kind::whole(60, DAY_S), "s", Routing, switch,
+    "The time that the measurement of quality looks back.";
+
+    gateway_asr_reserve_separate_s: u32 = 60;
+    "SS_GATEWAY_ASR_RESERVE_SEPARATE", Kind::whole(1, 3600), "s", Routing, switch,
+    "The steps in which it forgets.";
 
     rewrite_caller: Arc<str> = "".into();
     "SS_REWRITE_CALLER", Kind::Text { min_length: 0, max_length: 4000 }, "", Routing, switch,

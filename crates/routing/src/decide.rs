@@ -1,16 +1,73 @@
 //! One decision: match, filter, sort, explain.
 
-use crate::plan::{Gateway, Plan};
+use crate::order::{self, Policy, Quality, Ranks};
+use crate::plan::{Gateway, Match, Plan, PrefixMode};
 use smallvec::SmallVec;
 use std::cmp::{Ordering, Reverse};
 use std::sync::Arc;
 use vocab::explain::{CandidateNote, Verdict};
 use vocab::prefix::Matched;
-use vocab::{DialString, EndReason, Price};
+use vocab::{
+    CalendarId, CallLevel, DialString, EndReason, GatewayGroupId, MappingGatewayId, Price, RoutingGatewayId,
+};
 
-/// Live load, as the brain counts it.
+/// What is asked: a call, and what its mapping gateway may use.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// Digits of the caller's number.
+    pub caller: &'a str,
+    pub called: &'a DialString,
+    pub from: MappingGatewayId,
+    pub access: &'a Access,
+    /// How far the destination is.
+    pub level: Option<CallLevel>,
+    /// What gateways of one rank are sorted by, in turn.
+    pub policies: &'a [Policy],
+    /// What is drawn follows from it.
+    pub pick: u64,
+}
+
+/// Routing gateways that a mapping gateway may use (`RTE-8`); empty lists allow all and forbid none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Access {
+    pub groups_allowed: Vec<GatewayGroupId>,
+    pub groups_forbidden: Vec<GatewayGroupId>,
+    pub gateways_allowed: Vec<RoutingGatewayId>,
+    pub gateways_forbidden: Vec<RoutingGatewayId>,
+}
+
+impl Access {
+    /// May calls of the mapping gateway go to this gateway, as far as both sides say?
+    pub fn permits(&self, from: MappingGatewayId, gateway: &Gateway) -> bool {
+        let terms = &gateway.terms;
+        let named = |groups: &[GatewayGroupId]| terms.groups.iter().any(|g| groups.contains(g));
+        // Either way of being allowed is enough; being forbidden by any is too much.
+        let unrestricted = self.groups_allowed.is_empty() && self.gateways_allowed.is_empty();
+        let allowed =
+            unrestricted || named(&self.groups_allowed) || self.gateways_allowed.contains(&gateway.id);
+        let forbidden = named(&self.groups_forbidden) || self.gateways_forbidden.contains(&gateway.id);
+        let wanted = terms.callers_allowed.is_empty() || terms.callers_allowed.contains(&from);
+        allowed && !forbidden && wanted && !terms.callers_forbidden.contains(&from)
+    }
+}
+
+/// Live load, as the brain counts it, and what else changes from moment to moment.
 pub trait Load {
     fn standing(&self, gateway: &Gateway) -> Standing;
+
+    fn quality(&self, _: &Gateway) -> Quality {
+        Quality::default()
+    }
+
+    /// The name of the calendar, when this is not one of its times.
+    fn closed(&self, _: CalendarId) -> Option<Arc<str>> {
+        None
+    }
+
+    /// What else speaks against the gateway for this call: its lists, its groups.
+    fn objection(&self, _: &Gateway) -> Option<Verdict> {
+        None
+    }
 }
 
 /// How a gateway stands at the moment.
@@ -23,10 +80,17 @@ pub struct Standing {
     pub reachable: bool,
     /// Is the vendor's account usable (not locked, not expired)?
     pub account_usable: bool,
+    /// When it got its last call, in the count of all.
+    pub last_turn: u64,
+    /// Seconds for which it wants no calls (Retry-After).
+    pub resting_s: u32,
 }
 
 /// Prices of this call.
 pub trait Market {
+    /// These gateways will be asked for.
+    fn prepare(&self, _: &mut dyn Iterator<Item = &Gateway>) {}
+
     /// The clearing price of the gateway's account for the number.
     fn offer(&self, gateway: &Gateway) -> Offer;
 }
@@ -62,8 +126,11 @@ pub struct Decision {
 struct Judged<'a> {
     gateway: &'a Arc<Gateway>,
     prefix: Matched,
+    priority: u32,
+    mode: PrefixMode,
     offer: Offer,
     verdict: Verdict,
+    ranks: Ranks,
     free: u32,
 }
 
@@ -72,11 +139,23 @@ impl Judged<'_> {
         self.verdict == Verdict::Kept
     }
 
-    /// Kept ones first, then by prefix length, priority, free capacity, name (`RTE-4`).
+    /// By prefix length, priority, policies, free capacity, name (`RTE-4`).
     fn compare(&self, other: &Judged<'_>) -> Ordering {
-        let order =
-            |j: &Judged<'_>| (!j.kept(), Reverse(j.prefix.len()), j.gateway.priority, Reverse(j.free));
-        order(self).cmp(&order(other)).then_with(|| self.gateway.name.cmp(&other.gateway.name))
+        let before = |j: &Judged<'_>| (Reverse(j.prefix.len()), j.priority);
+        before(self)
+            .cmp(&before(other))
+            .then_with(|| self.ranks.cmp(&other.ranks))
+            .then_with(|| other.free.cmp(&self.free))
+            .then_with(|| self.gateway.name.cmp(&other.gateway.name))
+    }
+
+    /// Those to try first: ordinary ones, then the reserve, then those left out.
+    fn place(&self) -> u8 {
+        match (self.kept(), self.gateway.terms.protected) {
+            (true, false) => 0,
+            (true, true) => 1,
+            (false, _) => 2,
+        }
     }
 
     fn note(self) -> CandidateNote {
@@ -90,7 +169,7 @@ impl Judged<'_> {
             name: self.gateway.name.clone(),
             account: self.gateway.account,
             prefix: self.prefix,
-            priority: self.gateway.priority,
+            priority: self.priority,
             cost_per_minute: cost,
             margin_per_minute: margin,
             verdict: self.verdict,
@@ -98,23 +177,37 @@ impl Judged<'_> {
     }
 }
 
-/// Ranks the gateways for a number.
-pub fn decide(plan: &Plan, called: &DialString, load: &dyn Load, market: &dyn Market) -> Decision {
-    let matching = plan.matching(called.digits());
+/// Ranks the gateways for a call.
+pub fn decide(plan: &Plan, request: &Request<'_>, load: &dyn Load, market: &dyn Market) -> Decision {
+    let matching = plan.matching(request.called.digits(), |calendar| load.closed(calendar).is_none());
+    let lots = if request.policies.contains(&Policy::Weight) {
+        let gateways: Vec<&Arc<Gateway>> = matching.iter().map(|m| m.gateway).collect();
+        order::lots(&gateways, request.pick)
+    } else {
+        Vec::new()
+    };
+    market.prepare(&mut matching.iter().map(|found| found.gateway.as_ref()));
     let mut judged: SmallVec<[Judged<'_>; 16]> = SmallVec::new();
-    for found in matching {
-        let Some(gateway) = plan.gateways().get(found.index as usize) else { continue };
+    for (place, found) in matching.iter().enumerate() {
+        let gateway = found.gateway;
         let standing = load.standing(gateway);
         let offer = market.offer(gateway);
+        let lot = lots.get(place).copied().unwrap_or(0);
+        let rank = |policy: &Policy| order::rank(*policy, gateway, offer, load, &standing, lot);
         judged.push(Judged {
             gateway,
             prefix: found.prefix,
+            priority: found.terms.and_then(|t| t.priority).unwrap_or(gateway.priority),
+            mode: found.terms.and_then(|t| t.mode).unwrap_or(gateway.terms.mode),
             offer,
-            verdict: judge(gateway, &standing, offer),
+            verdict: judge(request, found, &standing, offer, load),
+            ranks: request.policies.iter().map(rank).collect(),
             free: gateway.max_concurrency.unwrap_or(u32::MAX).saturating_sub(standing.calls),
         });
     }
     judged.sort_unstable_by(Judged::compare);
+    terminate(&mut judged);
+    judged.sort_by_key(Judged::place);
     let failure = failure_of(&judged);
     let ranked = judged
         .iter()
@@ -124,10 +217,59 @@ pub fn decide(plan: &Plan, called: &DialString, load: &dyn Load, market: &dyn Ma
     Decision { ranked, notes: judged.into_iter().map(Judged::note).collect(), failure }
 }
 
+/// The first gateway of a prefix decides whether shorter prefixes follow. One that is off or not meant for the caller
+/// decides nothing; one that is only full does, or calls would leak to where they should not go.
+fn terminate(sorted: &mut [Judged<'_>]) {
+    let decides = |j: &Judged<'_>| {
+        !matches!(
+            j.verdict,
+            Verdict::Disabled
+                | Verdict::AccountUnusable
+                | Verdict::NotForCaller
+                | Verdict::OutOfHours { .. }
+                | Verdict::NumberRefused { .. }
+                | Verdict::LevelTooLow
+        )
+    };
+    let mut length = None;
+    let mut ended_at = None;
+    for one in sorted {
+        let this = one.prefix.len();
+        if ended_at.is_some_and(|end| this < end) {
+            if one.kept() {
+                one.verdict = Verdict::Terminated;
+            }
+        } else if length != Some(this) && decides(one) {
+            length = Some(this);
+            ended_at = (one.mode == PrefixMode::Terminate).then_some(this);
+        }
+    }
+}
+
 /// The first rule that speaks against the gateway.
-fn judge(gateway: &Gateway, standing: &Standing, offer: Offer) -> Verdict {
+fn judge(
+    request: &Request<'_>,
+    found: &Match<'_>,
+    standing: &Standing,
+    offer: Offer,
+    load: &dyn Load,
+) -> Verdict {
+    let gateway = found.gateway;
     if !gateway.enabled {
         return Verdict::Disabled;
+    }
+    if !request.access.permits(request.from, gateway) {
+        return Verdict::NotForCaller;
+    }
+    if gateway.terms.call_level.zip(request.level).is_some_and(|(may, needs)| needs > may) {
+        return Verdict::LevelTooLow;
+    }
+    if let Some((whose, fault)) = gateway.terms.numbers.fault(request.caller, request.called.digits()) {
+        return Verdict::NumberRefused { whose, fault };
+    }
+    let calendars = [gateway.terms.calendar, found.terms.and_then(|t| t.calendar)];
+    if let Some(calendar) = calendars.into_iter().flatten().find_map(|calendar| load.closed(calendar)) {
+        return Verdict::OutOfHours { calendar };
     }
     if !standing.account_usable {
         return Verdict::AccountUnusable;
@@ -138,12 +280,18 @@ fn judge(gateway: &Gateway, standing: &Standing, offer: Offer) -> Verdict {
     if let Some(verdict) = judge_price(gateway, offer) {
         return verdict;
     }
-    judge_load(gateway, standing)
+    match judge_load(gateway, standing) {
+        Verdict::Kept => load.objection(gateway).unwrap_or(Verdict::Kept),
+        verdict => verdict,
+    }
 }
 
 /// Is there room on the gateway at this moment? Asked again just before each attempt.
 pub fn judge_load(gateway: &Gateway, standing: &Standing) -> Verdict {
-    let Standing { calls, cps, .. } = *standing;
+    let Standing { calls, cps, resting_s, .. } = *standing;
+    if resting_s > 0 {
+        return Verdict::Resting { seconds: resting_s };
+    }
     if let Some(limit) = gateway.max_concurrency.filter(|limit| calls >= *limit) {
         return Verdict::ConcurrencyFull { calls, limit };
     }
@@ -170,18 +318,24 @@ fn judge_price(gateway: &Gateway, offer: Offer) -> Option<Verdict> {
     }
 }
 
-/// `RTE-13`: the reasons are distinct. Room beats price beats reach: the most hopeful obstacle is named.
+/// `RTE-13`: the reasons are distinct. Room beats price beats reach: the most hopeful obstacle is named. Where rules
+/// about numbers, callers and levels leave nobody, no gateway matches this call.
 fn failure_of(judged: &[Judged<'_>]) -> Option<EndReason> {
     let any = |f: fn(&Verdict) -> bool| judged.iter().any(|j| f(&j.verdict));
-    if judged.is_empty() {
-        return Some(EndReason::NoAvailableRouter);
-    }
     if any(|v| *v == Verdict::Kept) {
         return None;
     }
-    if any(|v| matches!(v, Verdict::ConcurrencyFull { .. } | Verdict::CpsFull { .. })) {
-        return Some(EndReason::AllGatewaysBusy);
-    }
+    let by_room = |v: &Verdict| {
+        matches!(
+            v,
+            Verdict::ConcurrencyFull { .. }
+                | Verdict::CpsFull { .. }
+                | Verdict::GroupFull { .. }
+                | Verdict::GroupCpsFull { .. }
+                | Verdict::LinesReserved { .. }
+                | Verdict::Resting { .. }
+        )
+    };
     let by_price = |v: &Verdict| {
         matches!(
             v,
@@ -191,175 +345,22 @@ fn failure_of(judged: &[Judged<'_>]) -> Option<EndReason> {
                 | Verdict::CurrencyDiffers
         )
     };
-    Some(if any(by_price) { EndReason::AllGatewaysRefusedByMargin } else { EndReason::AllGatewaysOffline })
+    let by_reach = |v: &Verdict| {
+        matches!(
+            v,
+            Verdict::Disabled | Verdict::Unreachable | Verdict::AccountUnusable | Verdict::OutOfHours { .. }
+        )
+    };
+    Some(if any(by_room) {
+        EndReason::AllGatewaysBusy
+    } else if any(by_price) {
+        EndReason::AllGatewaysRefusedByMargin
+    } else if any(by_reach) {
+        EndReason::AllGatewaysOffline
+    } else {
+        EndReason::NoAvailableRouter
+    })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::plan::Guards;
-    use std::collections::HashMap;
-    use vocab::{AccountId, RoutingGatewayId};
-
-    #[derive(Default)]
-    struct World {
-        calls: HashMap<u32, u32>,
-        cps: HashMap<u32, u32>,
-        down: Vec<u32>,
-        costs: HashMap<u32, &'static str>,
-    }
-
-    impl Load for World {
-        fn standing(&self, g: &Gateway) -> Standing {
-            Standing {
-                calls: *self.calls.get(&g.id.0).unwrap_or(&0),
-                cps: *self.cps.get(&g.id.0).unwrap_or(&0),
-                reachable: !self.down.contains(&g.id.0),
-                account_usable: g.account != AccountId(99),
-            }
-        }
-    }
-
-    impl Market for World {
-        /// The customer always pays 0.03.
-        fn offer(&self, g: &Gateway) -> Offer {
-            let Some(cost) = self.costs.get(&g.id.0) else { return Offer::NoRate };
-            let cost = Price::parse(cost).unwrap();
-            Offer::PerMinute { cost, margin: Price(Price::parse("0.03").unwrap().0 - cost.0) }
-        }
-    }
-
-    fn gateway(id: u32, prefixes: &[&str], priority: u32) -> Gateway {
-        Gateway {
-            id: RoutingGatewayId(id),
-            name: format!("v{id}").into(),
-            account: AccountId(1),
-            enabled: true,
-            prefixes: prefixes.iter().map(|p| p.to_string()).collect(),
-            priority,
-            max_concurrency: None,
-            max_cps: None,
-            guards: Guards::default(),
-        }
-    }
-
-    fn order(world: &World, gateways: Vec<Gateway>, called: &str) -> (String, Option<EndReason>) {
-        let plan = Plan::build(gateways.into_iter().map(Arc::new).collect()).unwrap();
-        let d = decide(&plan, &DialString::parse(called).unwrap(), world, world);
-        let names: Vec<_> = d.ranked.iter().map(|c| c.gateway.name.to_string()).collect();
-        (names.join(" "), d.failure)
-    }
-
-    #[test]
-    fn longest_prefix_then_priority_then_free_capacity_then_name() {
-        let mut world = World::default();
-        let all = || {
-            vec![
-                gateway(1, &["880"], 1),
-                gateway(2, &["88017"], 5),
-                gateway(3, &["880", "88017"], 7),
-                gateway(4, &[""], 0),
-                gateway(5, &["44"], 0),
-            ]
-        };
-        assert_eq!(order(&world, all(), "8801712345678").0, "v2 v3 v1 v4");
-        assert_eq!(order(&world, all(), "+8801712345678").0, "v2 v3 v1 v4");
-        assert_eq!(order(&world, all(), "8802").0, "v1 v3 v4");
-        let mut equal = vec![gateway(1, &["880"], 1), gateway(2, &["880"], 1)];
-        assert_eq!(order(&world, equal.clone(), "8801").0, "v1 v2");
-        world.calls.insert(1, 4);
-        equal.iter_mut().for_each(|g| g.max_concurrency = Some(10));
-        assert_eq!(order(&world, equal, "8801").0, "v2 v1");
-    }
-
-    /// One row per rule of `RTE-5`, `RTE-7`, `RTE-13`.
-    #[test]
-    fn reasons_for_leaving_a_gateway_out() {
-        use EndReason::*;
-        type Change = fn(&mut Gateway, &mut World);
-        let rows: &[(&str, Change, Option<EndReason>)] = &[
-            ("plain", |_, _| (), None),
-            ("disabled", |g, _| g.enabled = false, Some(AllGatewaysOffline)),
-            ("unreachable", |_, w| w.down.push(1), Some(AllGatewaysOffline)),
-            ("vendor locked", |g, _| g.account = AccountId(99), Some(AllGatewaysOffline)),
-            (
-                "below the concurrency limit",
-                |g, w| {
-                    g.max_concurrency = Some(3);
-                    w.calls.insert(1, 2);
-                },
-                None,
-            ),
-            (
-                "at the concurrency limit",
-                |g, w| {
-                    g.max_concurrency = Some(3);
-                    w.calls.insert(1, 3);
-                },
-                Some(AllGatewaysBusy),
-            ),
-            (
-                "at the CPS limit",
-                |g, w| {
-                    g.max_cps = Some(2);
-                    w.cps.insert(1, 2);
-                },
-                Some(AllGatewaysBusy),
-            ),
-            (
-                "no clearing rate, not checked",
-                |_, w| {
-                    w.costs.clear();
-                },
-                None,
-            ),
-            (
-                "no clearing rate, checked",
-                |g, w| {
-                    w.costs.clear();
-                    g.guards.check_rate = true;
-                },
-                Some(AllGatewaysRefusedByMargin),
-            ),
-            (
-                "margin exactly at the floor",
-                |g, _| g.guards.lowest_profit_per_minute = Some(Price::parse("0.01").unwrap()),
-                None,
-            ),
-            (
-                "margin below the floor",
-                |g, _| g.guards.lowest_profit_per_minute = Some(Price::parse("0.0101").unwrap()),
-                Some(AllGatewaysRefusedByMargin),
-            ),
-            (
-                "negative floor allowed",
-                |g, w| {
-                    w.costs.insert(1, "0.031");
-                    g.guards.lowest_profit_per_minute = Some(Price::parse("-0.001").unwrap());
-                },
-                None,
-            ),
-            (
-                "negative margin refused",
-                |g, w| {
-                    w.costs.insert(1, "0.031");
-                    g.guards.lowest_profit_per_minute = Some(Price::ZERO);
-                },
-                Some(AllGatewaysRefusedByMargin),
-            ),
-            (
-                "dearer than allowed",
-                |g, _| g.guards.max_price_per_minute = Some(Price::parse("0.0199").unwrap()),
-                Some(AllGatewaysRefusedByMargin),
-            ),
-        ];
-        for (name, change, want) in rows {
-            let mut world = World { costs: HashMap::from([(1, "0.02")]), ..World::default() };
-            let mut g = gateway(1, &["880"], 1);
-            change(&mut g, &mut world);
-            let (ranked, failure) = order(&world, vec![g], "8801");
-            assert_eq!((failure, ranked.is_empty()), (*want, want.is_some()), "{name}");
-        }
-        assert_eq!(order(&World::default(), vec![gateway(1, &["44"], 1)], "8801").1, Some(NoAvailableRouter));
-    }
-}
+mod tests;

@@ -11,6 +11,7 @@
 //! that is there already replace it, so that a configuration can change while calls run.
 
 use crate::digest;
+use crate::route_words::{Keys, RouteWords, Shared};
 use crate::world::EPOCH;
 use billing::ledger::{AccountTerms, PaymentMode};
 use billing::rate::{PriceChange, Rate, RateGroup, RateTable, RateTableBuilder, Validity};
@@ -59,6 +60,8 @@ pub struct Business {
     callers: BTreeMap<String, CallerWords>,
     vendors: BTreeMap<String, VendorWords>,
     system: Vec<(String, String)>,
+    /// Gateway groups, calendars and number lists.
+    shared: Shared,
     version: u64,
     next_id: u32,
 }
@@ -111,6 +114,8 @@ struct CallerWords {
     caller_source: CallerSource,
     called_source: CalledSource,
     support_privacy: bool,
+    /// `routing` of the caller's trunk, as a document says it.
+    calling: RouteWords,
 }
 
 /// Rules that change numbers.
@@ -190,6 +195,7 @@ struct VendorWords {
     identity: OutgoingIdentity,
     guards: routing::Guards,
     params: Vec<(String, String)>,
+    terms: RouteWords,
 }
 
 impl Business {
@@ -221,12 +227,23 @@ impl Business {
             "agent" => self.agent(name, words),
             "caller" => self.caller(name, words),
             "vendor" => self.vendor(name, words),
+            "group" | "calendar" | "list" => {
+                let number = self.named(&name);
+                self.shared.read(kind, &name, number, words)
+            }
             "stranger" => {
                 self.party(&name, Role::Stranger);
                 words.next().map_or(Ok(()), |word| Err(format!("{word:?} is not known here")))
             }
-            other => Err(format!("{other:?} is none of customer, agent, caller, vendor, stranger, param")),
+            other => Err(format!(
+                "{other:?} is none of customer, agent, caller, vendor, stranger, param, group, calendar, list"
+            )),
         }
+    }
+
+    /// The key of a group, calendar or list; the same when it is changed.
+    fn named(&mut self, name: &str) -> u32 {
+        self.shared.key(name).unwrap_or_else(|| self.id())
     }
 
     fn id(&mut self) -> u32 {
@@ -286,6 +303,7 @@ impl Business {
             caller_source: CallerSource::From,
             called_source: CalledSource::RequestUri,
             support_privacy: false,
+            calling: RouteWords::default(),
         };
         self.party(&name, Role::Caller);
         while let Some(word) = words.next() {
@@ -304,6 +322,7 @@ impl Business {
                 "caller_rewrite" => caller.rewrites.caller = rules(&mut words)?,
                 "called_rewrite" => caller.rewrites.called = rules(&mut words)?,
                 other if other.contains('=') => caller.params.push(setting(other)?),
+                other if caller.calling.word(other, &mut words)? => {}
                 other => self.party_word(&name, Role::Caller, other, &mut words)?,
             }
         }
@@ -332,6 +351,7 @@ impl Business {
             identity: OutgoingIdentity::default(),
             guards: routing::Guards::default(),
             params: Vec::new(),
+            terms: RouteWords::default(),
         };
         let mut account_words = Vec::new();
         let mut words = words;
@@ -367,6 +387,7 @@ impl Business {
                 "currency" => account_words.extend([word, words.next().unwrap_or("")]),
                 other if other.starts_with("SS_") => vendor.params.push(setting(other)?),
                 other if other.contains('=') => account_words.push(other),
+                other if vendor.terms.word(other, &mut words)? => {}
                 other => self.party_word(&name, Role::Vendor, other, &mut words)?,
             }
         }
@@ -448,6 +469,7 @@ impl Business {
         let routes = snapshot.routing_gateways.values().map(|g| g.route.clone()).collect();
         let plan = routing::Plan::build(routes).map_err(|(name, e)| format!("{name}: {e:?}"))?;
         snapshot.plan = Arc::new(plan);
+        self.shared.fill(&mut snapshot);
         for words in self.callers.values() {
             let table = Arc::new(table(&words.own)?);
             let group = RateGroup::new(RateGroupId(words.id + PRIVATE), "own", Currency::USD, table);
@@ -457,6 +479,15 @@ impl Business {
             self.callers.iter().map(|(name, words)| self.mapping(name, words, &params).map(Arc::new));
         let callers = callers.collect::<Result<Vec<_>, _>>()?;
         Ok(Arc::new(snapshot.with_mapping_gateways(callers)))
+    }
+
+    /// Keys of all that routes may name.
+    fn keys(&self) -> Keys<'_> {
+        Keys {
+            shared: &self.shared,
+            callers: self.callers.iter().map(|(name, c)| (name.as_str(), c.id)).collect(),
+            vendors: self.vendors.iter().map(|(name, v)| (name.as_str(), v.id)).collect(),
+        }
     }
 
     fn mapping(&self, name: &str, words: &CallerWords, params: &Params) -> Result<MappingGateway, String> {
@@ -489,6 +520,7 @@ impl Business {
             max_cps: words.max_cps,
             rate_group: (!words.own.is_empty()).then_some(RateGroupId(words.id + PRIVATE)),
             call_level: words.level,
+            calling: words.calling.calling(&self.keys())?,
             params: Arc::new(overridden(params, &words.params, true)?),
         })
     }
@@ -514,6 +546,7 @@ impl Business {
                 max_concurrency: words.max_calls,
                 max_cps: words.max_cps,
                 guards: words.guards,
+                terms: words.terms.terms(&self.keys())?,
             }),
             target: Some(party.address),
             host: None,
@@ -523,6 +556,8 @@ impl Business {
             failover_codes: words.codes.clone(),
             follow_redirects: words.redirects,
             rewriting: rewriting(&words.rewrites)?,
+            scheduled: words.terms.scheduled_at(&self.keys())?,
+            lists: words.terms.lists(&self.keys())?,
             rate_rewritten: words.rate_rewritten,
             identity: words.identity.clone(),
             reply_address: ReplyAddress::Socket,
@@ -618,6 +653,7 @@ impl AccountWords {
             quotas: self.quotas,
             zone: Arc::new(Zone::utc()),
             tax_rate: self.tax_rate,
+            lists: switch::snapshot::Lists::default(),
         }
     }
 
@@ -636,17 +672,17 @@ fn table(rows: &[Row]) -> Result<RateTable, String> {
     Ok(builder.build())
 }
 
-fn level(word: &str) -> Result<CallLevel, String> {
+pub(crate) fn level(word: &str) -> Result<CallLevel, String> {
     let known = CallLevel::ALL.into_iter().find(|level| level.key() == word);
     known.ok_or_else(|| format!("{word:?} is no call level"))
 }
 
-fn value<T: FromStr>(words: &mut SplitWhitespace<'_>) -> Result<T, String> {
+pub(crate) fn value<T: FromStr>(words: &mut SplitWhitespace<'_>) -> Result<T, String> {
     let word = words.next().ok_or("a value is missing")?;
     word.parse().map_err(|_| format!("{word:?} cannot be read"))
 }
 
-fn list<T: FromStr>(words: &mut SplitWhitespace<'_>) -> Result<Vec<T>, String> {
+pub(crate) fn list<T: FromStr>(words: &mut SplitWhitespace<'_>) -> Result<Vec<T>, String> {
     let text: String = value(words)?;
     text.split(',').map(|item| item.parse().map_err(|_| format!("{item:?} cannot be read"))).collect()
 }

@@ -18,5 +18,6 @@ mod media;
 pub mod net;
 pub mod peer;
 mod queue;
+mod route_words;
 pub mod wire;
 pub mod world;

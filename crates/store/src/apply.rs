@@ -5,8 +5,8 @@
 //! field of its document, and a problem of a field is looked up again in the file.
 
 use crate::config::{
-    Account, Document, MappingGateway, Phone, Rate, RateGroup, RoutingGateway, Stored, did_you_mean,
-    from_json, known_fields,
+    Account, Calendar, Document, GatewayGroup, MappingGateway, NumberList, Phone, Rate, RateGroup,
+    RoutingGateway, Stored, did_you_mean, from_json, known_fields,
 };
 use crate::edit::Edit;
 use crate::rates::RateChange;
@@ -64,6 +64,8 @@ pub struct Plan {
     /// False for a dry run.
     pub applied: bool,
     pub changes: Vec<Change>,
+    /// What the change takes away from customers, in words: routes that there are no more (`RTE-18`).
+    pub warnings: Vec<String>,
     /// Payments that the program is now to make through the brain ([`Store::pending_payments`]); none in a dry run.
     pub payments: Vec<PendingPayment>,
 }
@@ -73,8 +75,17 @@ const MAX_PROBLEMS: usize = 1000;
 /// Rates of one group whose difference is shown one by one.
 const MAX_RATES_SHOWN: usize = 1000;
 /// What a file may hold at its top.
-const SECTIONS: [&str; 6] =
-    [Account::KIND, RateGroup::KIND, MappingGateway::KIND, RoutingGateway::KIND, Phone::KIND, "parameters"];
+const SECTIONS: [&str; 9] = [
+    Account::KIND,
+    RateGroup::KIND,
+    MappingGateway::KIND,
+    RoutingGateway::KIND,
+    Phone::KIND,
+    GatewayGroup::KIND,
+    Calendar::KIND,
+    NumberList::KIND,
+    "parameters",
+];
 const RATES: &str = "rates";
 
 impl Store {
@@ -86,9 +97,13 @@ impl Store {
         by: impl Into<crate::Author>,
     ) -> Result<Plan, ChangeError> {
         let parsed = parse(files)?;
-        let changes = self.try_change(by, dry_run, |edit| carry_out(edit, files, &parsed))?;
+        let before = self.config();
+        let (changes, warnings) = self.try_change(by, dry_run, |edit| {
+            let changes = carry_out(edit, files, &parsed)?;
+            Ok((changes, crate::reach::lost(&before, edit.config)))
+        })?;
         let payments = if dry_run { Vec::new() } else { self.pending_payments()? };
-        Ok(Plan { applied: !dry_run, changes, payments })
+        Ok(Plan { applied: !dry_run, changes, warnings, payments })
     }
 }
 
@@ -144,11 +159,17 @@ fn carry_out(
     let items = run.items(parsed);
     run.parameters(parsed)?;
     // In the order of their references, so that changes read well; validity does not depend on it.
+    let calendars = run.stage::<Calendar>(&items)?;
+    let lists = run.stage::<NumberList>(&items)?;
+    let groups = run.stage::<GatewayGroup>(&items)?;
     let rate_groups = run.stage::<RateGroup>(&items)?;
     let accounts = run.stage::<Account>(&items)?;
     let mapping_gateways = run.stage::<MappingGateway>(&items)?;
     let routing_gateways = run.stage::<RoutingGateway>(&items)?;
     let phones = run.stage::<Phone>(&items)?;
+    run.check(&calendars);
+    run.check(&lists);
+    run.check(&groups);
     run.check(&rate_groups);
     run.check(&accounts);
     run.check(&mapping_gateways);
@@ -157,6 +178,9 @@ fn carry_out(
     if !run.problems.is_empty() {
         return Err(run.problems.into());
     }
+    run.write(calendars)?;
+    run.write(lists)?;
+    run.write(groups)?;
     run.write_rate_groups(rate_groups)?;
     run.write(accounts)?;
     run.write(mapping_gateways)?;
@@ -476,7 +500,9 @@ fn differences<T: Document>(before: Option<&T>, after: &T) -> Vec<FieldChange> {
         Ok(Value::Object(fields)) => fields,
         _ => Map::new(),
     };
-    let (old, new) = (before.map(object).unwrap_or_default(), object(after));
+    // Of a new document what is nested is told where it differs from what goes without saying.
+    let nested = || object(&T::example()).into_iter().filter(|(_, value)| value.is_object()).collect();
+    let (old, new) = (before.map_or_else(nested, object), object(after));
     let show = |value: Option<&Value>, hidden: bool| match value? {
         Value::Null => None,
         Value::String(text) if text.is_empty() => None,
@@ -489,7 +515,8 @@ fn differences<T: Document>(before: Option<&T>, after: &T) -> Vec<FieldChange> {
     let fields = known_fields::<T>().into_iter().filter(|f| old.get(f) != new.get(f));
     let changes = fields.map(|field| {
         let hidden = HIDDEN.contains(&field.as_str());
-        FieldChange { before: show(old.get(&field), hidden), after: show(new.get(&field), hidden), field }
+        let old = old.get(&field).filter(|_| before.is_some());
+        FieldChange { before: show(old, hidden), after: show(new.get(&field), hidden), field }
     });
     changes.filter(|c| c.before.is_some() || c.after.is_some()).collect()
 }

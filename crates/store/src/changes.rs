@@ -7,7 +7,7 @@
 
 use crate::audit::{Author, without_secrets};
 use crate::cdrs::Page;
-use crate::config::{Document, Rate, RateGroup, Stored, each_kind};
+use crate::config::{Document, NumberList, Rate, RateGroup, Stored, each_kind};
 use crate::edit::Edit;
 use crate::sql::{Connection, Row, Value, crc};
 use crate::{ChangeError, Problem, Store, StoreError};
@@ -18,6 +18,8 @@ use vocab::Utc;
 /// Kinds of items that are no documents.
 pub(crate) const PARAMETER: &str = "parameter";
 pub(crate) const RATES: &str = "rates";
+/// Numbers of a list: too many to keep.
+pub(crate) const NUMBERS: &str = "number_list_numbers";
 
 /// One thing that is different: a document, a parameter, or rates of a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,6 +157,11 @@ fn take_back(edit: &mut Edit<'_>, items: &[Item]) -> Result<(), ChangeError> {
         match item.kind.as_str() {
             PARAMETER => take_back_parameter(edit, item, &mut problems)?,
             RATES => {}
+            NUMBERS => {
+                let words = "numbers came or went by file; import the file from before instead";
+                let document = format!("numbers of {:?}", item.name);
+                problems.push(Problem { document, ..Problem::new("", words) });
+            }
             kind => each_kind!(T => if T::KIND == kind {
                 restored.stage::<T>(edit, item, &mut problems)?;
             }),
@@ -253,6 +260,9 @@ impl Restored {
                 None => {
                     if T::KIND == RateGroup::KIND {
                         edit.empty_group(id, name)?;
+                    }
+                    if T::KIND == NumberList::KIND {
+                        edit.forget_list(id, name)?;
                     }
                     let version = edit.last_version(T::KIND, id)? + 1;
                     edit.remove_row(T::KIND, id, version, name)?;

@@ -170,6 +170,9 @@ fn documents_are_valid(config: &crate::Config) -> Finding {
     check::<crate::config::MappingGateway>(config, &mut faults, &mut count);
     check::<crate::config::RoutingGateway>(config, &mut faults, &mut count);
     check::<crate::config::Phone>(config, &mut faults, &mut count);
+    check::<crate::config::GatewayGroup>(config, &mut faults, &mut count);
+    check::<crate::config::Calendar>(config, &mut faults, &mut count);
+    check::<crate::config::NumberList>(config, &mut faults, &mut count);
     faults.finding("configuration", format!("{count} documents"))
 }
 

@@ -5,7 +5,8 @@ use crate::audit::{self, Author, Deed};
 use crate::changes;
 use crate::changes::Item;
 use crate::config::{
-    Account, Config, Document, RateGroup, Secrets, Sheet, Stored, check_parameters, each_kind, refers_to,
+    Account, Config, Document, NumberList, RateGroup, Secrets, Sheet, Stored, check_parameters, each_kind,
+    refers_to,
 };
 use crate::sql::{Connection, Value, crc};
 use crate::{ChangeError, Problem, StoreError};
@@ -52,6 +53,11 @@ impl<'a> Edit<'a> {
             config.sheets.insert(row.id(0)?, Sheet { version: row.unsigned(1)?, count: row.unsigned(2)? });
             Ok(())
         })?;
+        db.each("SELECT list_id, version, amount FROM number_list_sheet", &[], |row| {
+            let sheet = Sheet { version: row.unsigned(1)?, count: row.unsigned(2)? };
+            config.list_sheets.insert(row.id(0)?, sheet);
+            Ok(())
+        })?;
         let version =
             db.first("SELECT amount FROM counter WHERE name = 'version'", &[], |row| row.unsigned(0))?;
         config.version = version.unwrap_or(0);
@@ -75,6 +81,11 @@ impl<'a> Edit<'a> {
     /// Notes a difference for the list of changes.
     pub(crate) fn differs(&mut self, item: Item) {
         self.items.push(item);
+    }
+
+    /// Something was changed besides documents.
+    pub(crate) fn changed(&mut self) {
+        self.changed = true;
     }
 
     fn count_up(&self, counter: &str) -> Result<u64, StoreError> {
@@ -303,6 +314,9 @@ impl<'a> Edit<'a> {
         }
         if !by.is_empty() {
             return Err(ChangeError::Referenced { by });
+        }
+        if T::KIND == NumberList::KIND {
+            self.forget_list(id, stored.document.name())?;
         }
         if T::KIND == RateGroup::KIND {
             self.empty_group(id, stored.document.name())?;

@@ -4,7 +4,9 @@
 //! folder with the same realm, and whoever has it can act as that customer. `sealed_password` of a routing gateway
 //! opens with the key file of this data folder only; elsewhere `apply` asks for the password.
 
-use crate::config::{Account, Document, MappingGateway, Phone, Rate, RoutingGateway};
+use crate::config::{
+    Account, Calendar, Document, GatewayGroup, MappingGateway, NumberList, Phone, Rate, RoutingGateway,
+};
 use crate::rates::each_rate;
 use crate::{Config, Store, StoreError};
 use serde::Serialize;
@@ -28,6 +30,9 @@ impl Store {
                 .iter()
                 .for_each(|(name, value)| line(&mut out, name, &Value::from(value.as_str())));
         }
+        documents::<Calendar>(&mut out, &config)?;
+        documents::<NumberList>(&mut out, &config)?;
+        documents::<GatewayGroup>(&mut out, &config)?;
         documents::<Account>(&mut out, &config)?;
         for group in config.rate_groups.iter() {
             document(&mut out, &group.document)?;
@@ -51,7 +56,10 @@ fn documents<T: Document>(out: &mut String, config: &Config) -> Result<(), Store
 
 fn document<T: Document>(out: &mut String, document: &T) -> Result<(), StoreError> {
     out.push_str(&format!("\n[[{}]]\n", T::KIND));
-    fields(document)?.iter().for_each(|(name, value)| line(out, name, value));
+    let default = fields(&T::example())?;
+    // What is nested says a lot by default; it goes without saying.
+    let said = |(name, value): &(&String, &Value)| !value.is_object() || default.get(*name) != Some(value);
+    fields(document)?.iter().filter(said).for_each(|(name, value)| line(out, name, value));
     Ok(())
 }
 
@@ -67,14 +75,24 @@ fn write_rate(out: &mut String, rate: &Rate) -> Result<(), StoreError> {
 /// The fields that say something: no value, no text and no entries are also what is read when they are absent.
 fn fields(document: &impl Serialize) -> Result<Map<String, Value>, StoreError> {
     let Value::Object(mut fields) = serde_json::to_value(document)? else { return Ok(Map::new()) };
+    prune(&mut fields);
+    Ok(fields)
+}
+
+fn prune(fields: &mut Map<String, Value>) {
     fields.retain(|name, value| match value {
         Value::Null => false,
         Value::String(text) => !text.is_empty() || name == "prefix",
-        Value::Array(list) => !list.is_empty(),
-        Value::Object(map) => !map.is_empty(),
+        Value::Array(list) => {
+            list.iter_mut().filter_map(Value::as_object_mut).for_each(prune);
+            !list.is_empty()
+        }
+        Value::Object(map) => {
+            prune(map);
+            !map.is_empty()
+        }
         Value::Bool(_) | Value::Number(_) => true,
     });
-    Ok(fields)
 }
 
 fn line(out: &mut String, name: &str, value: &Value) {

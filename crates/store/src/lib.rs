@@ -11,6 +11,9 @@
 //! | `apply`, `export` | business files in and out |
 //! | `imports` | vendors' rates, and rates made from them: staged, looked at, applied, undone |
 //! | `snapshot` | the configuration as the brain wants it |
+//! | `routes` | what gateways say about routes, for the brain |
+//! | `lists` | numbers of black and white lists, and files of them |
+//! | `reach` | routes that a change takes away, for warnings |
 //! | `rewriting` | rules for numbers, for the brain and for trying out |
 //! | `applier` | journal records into ledger, balances and CDR partitions |
 //! | `rollup` | sums over CDRs and ledger, kept by the applier |
@@ -36,16 +39,19 @@ mod export;
 pub mod imports;
 pub mod journal;
 mod ledger;
+mod lists;
 mod monitor;
 mod outbox;
 mod people;
 mod rates;
+mod reach;
 mod registrations;
-pub mod reratings;
 mod reports;
+pub mod reratings;
 mod restore;
 mod rewriting;
 mod rollup;
+mod routes;
 #[cfg(test)]
 mod samples;
 mod snapshot;
@@ -67,6 +73,7 @@ pub use config::{Config, Document, Stored};
 pub use error::{ChangeError, Problem, StoreError};
 pub use journal::{Journal, JournalError, JournalOptions};
 pub use ledger::{LedgerLine, PendingPayment};
+pub use lists::{ListImport, ListImportMode};
 pub use monitor::{STEPS as MONITOR_STEPS, Sample};
 pub use people::{Role, Token, TokenDetails, TokenKind, User, UserDetails};
 pub use reports::{

@@ -4,6 +4,7 @@
 use crate::config::{self, Authentication, CalledSource, CallerSource, Config, Document, Target};
 use crate::rates::{each_rate, sheet_version};
 use crate::rewriting::{self, rewriting};
+use crate::routes;
 use crate::sql::Connection;
 use crate::store::lock;
 use crate::{Store, StoreError};
@@ -17,7 +18,9 @@ use switch::snapshot as brain;
 use switch::{Account, MappingGateway, RoutingGateway, Snapshot};
 use vocab::leg::{PlainCredentials, StoredSecret};
 use vocab::net::{Cidr, canonical};
-use vocab::{AccountId, MappingGatewayId, RateGroupId, RoutingGatewayId};
+use vocab::{
+    AccountId, CalendarId, GatewayGroupId, MappingGatewayId, NumberListId, RateGroupId, RoutingGatewayId,
+};
 
 impl Store {
     /// Builds the snapshot of the current configuration. `resolved` holds the addresses of host names
@@ -41,9 +44,40 @@ impl Store {
         snapshot.rate_groups = self.rate_groups(&config)?;
         snapshot.routing_gateways = routing_gateways;
         snapshot.plan = Arc::new(plan);
+        let groups = config.gateway_groups.iter();
+        snapshot.groups =
+            groups.map(|g| (GatewayGroupId(g.id), Arc::new(routes::group(&g.document)))).collect();
+        for stored in config.calendars.iter() {
+            let calendar = Arc::new(routes::calendar(&stored.document)?);
+            snapshot.calendars.insert(CalendarId(stored.id), calendar);
+        }
+        snapshot.number_lists = self.number_lists(&config)?;
+        snapshot.lists = routes::system_lists(&config);
         let phones: Result<Vec<_>, StoreError> =
             config.phones.iter().map(|p| phone(&config, p).map(Arc::new)).collect();
         Ok(Arc::new(snapshot.with_mapping_gateways(mapping_gateways?).with_phones(phones?)))
+    }
+
+    /// Lists are built anew only if their numbers have changed.
+    fn number_lists(&self, config: &Config) -> Result<BTreeMap<NumberListId, brain::NamedList>, StoreError> {
+        let known = lock(&self.inner().number_lists).clone();
+        let mut all = BTreeMap::new();
+        for stored in config.number_lists.iter() {
+            let version = config.list_sheets.get(&stored.id).map_or(0, |sheet| sheet.version);
+            let numbers = match known.get(&stored.id).filter(|(v, _)| *v == version) {
+                Some((_, numbers)) => numbers.clone(),
+                None => Arc::new(self.read(|db| crate::lists::numbers_of(db, stored.id))?),
+            };
+            all.insert(stored.id, (version, numbers));
+        }
+        let named = config.number_lists.iter().filter_map(|stored| {
+            let (_, numbers) = all.get(&stored.id)?;
+            let name = stored.document.name.as_str().into();
+            Some((NumberListId(stored.id), brain::NamedList { name, numbers: numbers.clone() }))
+        });
+        let named = named.collect();
+        *lock(&self.inner().number_lists) = all;
+        Ok(named)
     }
 
     fn rate_groups(&self, config: &Config) -> Result<BTreeMap<RateGroupId, Arc<RateGroup>>, StoreError> {
@@ -181,6 +215,7 @@ fn account(
         },
         zone: Arc::new(zone),
         tax_rate: document.tax_rate,
+        lists: routes::lists(config, &document.lists),
     };
     Ok((id, Arc::new(account)))
 }
@@ -243,6 +278,7 @@ fn mapping_gateway(
         max_cps: document.max_cps,
         rate_group: group_id(config, document.rate_group.as_ref()),
         call_level: document.call_level,
+        calling: routes::calling(config, &document.name, &document.routing)?,
         params: params_of(config, title, &document.name, &document.parameters)?,
     })
 }
@@ -308,6 +344,7 @@ fn routing_gateway(
             max_price_per_minute: document.max_price_per_minute,
             check_rate: document.check_rate,
         },
+        terms: routes::terms(config, &document.routing),
     };
     Ok(RoutingGateway {
         route: Arc::new(route),
@@ -319,6 +356,8 @@ fn routing_gateway(
         failover_codes: document.failover_codes.clone(),
         follow_redirects: document.follow_redirects,
         rewriting: rewriting(title, &document.name, &document.caller_rewrite, &document.called_rewrite)?,
+        scheduled: routes::scheduled(config, title, &document.name, &document.routing.scheduled_rewrites)?,
+        lists: routes::lists(config, &document.routing.lists),
         rate_rewritten: document.rate_rewritten,
         identity: outgoing_identity(document)?,
         reply_address: document.reply_address,
@@ -375,6 +414,7 @@ fn phone(config: &Config, phone: &config::Stored<config::Phone>) -> Result<brain
         max_cps: None,
         rate_group: group_id(config, document.rate_group.as_ref()),
         call_level: document.call_level,
+        calling: Default::default(),
         params: params.clone(),
     };
     Ok(brain::Phone {

@@ -32,6 +32,8 @@ pub(crate) struct Inner {
     told: OnceLock<Told>,
     /// Rate tables of the last snapshot, by group, with the version they were built from.
     pub(crate) sheets: Mutex<BTreeMap<u32, (u64, Arc<billing::RateTable>)>>,
+    /// Number lists of the last snapshot, with the version they were built from.
+    pub(crate) number_lists: Mutex<BTreeMap<u32, (u64, Arc<routing::NumberList>)>>,
 }
 
 type Told = Box<dyn Fn(&str) + Send + Sync>;
@@ -80,6 +82,7 @@ impl Store {
             failed: OnceLock::new(),
             told: OnceLock::new(),
             sheets: Mutex::new(BTreeMap::new()),
+            number_lists: Mutex::new(BTreeMap::new()),
         })))
     }
 

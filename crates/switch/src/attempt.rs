@@ -27,6 +27,8 @@ use vocab::{DialString, EndReason, EndedBy, Now, SessionDescription, Transport, 
 const MAX_REDIRECTS: u32 = 3;
 /// RFC 3261 §8.1.1.6: whatever a caller allows, no call goes further.
 const MOST_HOPS: u8 = 70;
+/// A gateway that asks for a longer rest is tried again after this.
+const LONGEST_REST_S: u32 = 3600;
 /// How long a gateway may take to give a final response to CANCEL (RFC 3261 §9.1: 64×T1).
 const CANCEL_TIMEOUT_MS: u32 = 32_000;
 
@@ -89,6 +91,12 @@ impl Switch {
     /// Places the call at the next candidate that has room, or ends it.
     pub(crate) fn next_attempt(&mut self, now: Now, call: &mut Call) {
         while let Some(candidate) = call.candidates.pop_front() {
+            if let Some(until) = self.protected_until(now, call, &candidate) {
+                call.candidates.push_front(candidate);
+                // What the gateway before still sends concerns nobody.
+                call.current = None;
+                return self.set_deadline(call, Deadline::Protect, Some(until));
+            }
             let verdict = self.has_room(now, &candidate.gateway);
             if verdict != Verdict::Kept {
                 call.explanation.step("skipped", false, format!("{}: {verdict:?}", candidate.gateway.name));
@@ -115,9 +123,30 @@ impl Switch {
         self.end_call(now, call, end);
     }
 
+    /// `RTE-8`: a protected gateway waits until the call is old enough, and until every other one was tried.
+    fn protected_until(&self, now: Now, call: &mut Call, candidate: &Candidate) -> Option<vocab::Tick> {
+        if !candidate.gateway.terms.protected {
+            return None;
+        }
+        let own = call.snapshot.routing_gateways.get(&candidate.gateway.id);
+        let own = own.map_or(0, |g| g.params.try_protect_route_delay_s);
+        // Whoever of the two sides asks for the longer wait gets it.
+        let delay_s = own.max(mapping_params(call).try_protect_route_delay_s);
+        let until = call.start.tick + Duration::from_secs(delay_s.into());
+        if until <= now.tick {
+            return None;
+        }
+        let words = format!("{} waits until the call is {delay_s} s old", candidate.gateway.name);
+        call.explanation.step("protected gateway", true, words);
+        Some(until)
+    }
+
     /// Nobody is left to try.
     fn exhausted(&self, now: Now, call: &mut Call) -> Ending {
         let Some((reason, refusal)) = call.last_failure.take() else {
+            if call.without_number > 0 {
+                return self.ending(now, EndReason::NoNumberLeft, EndedBy::Switch);
+            }
             return self.ending(now, EndReason::AllGatewaysBusy, EndedBy::Switch);
         };
         // What the called party or its network said stands; where the gateways themselves failed, and several did,
@@ -173,9 +202,13 @@ impl Switch {
         let numbers = Parties { caller: call.caller.clone(), called };
         let name = gateway.route.name.clone();
         let tell = |step, words| call.explanation.step(step, true, format!("for {name}: {words}"));
-        let mut sent = match rewriting::outgoing(&gateway, &numbers, call.pick, tell) {
+        let at = (call.pick, call.start.utc);
+        let mut sent = match rewriting::outgoing(&snapshot, &gateway, &numbers, at, tell) {
             Ok(sent) => sent,
-            Err(error) => return Err(NotPlaced::Skipped(error.to_string())),
+            Err(error) => {
+                call.without_number += 1;
+                return Err(NotPlaced::Skipped(error.to_string()));
+            }
         };
         let sides = parties(call, &gateway, target);
         call.relayed = relayed(call, &gateway, sides);
@@ -194,7 +227,7 @@ impl Switch {
         // A phone of ours costs nothing: its account's rates are what it pays, not what it is paid.
         let cost = match gateway.phone {
             Some(_) => None,
-            None => tariff::cost_of(&snapshot, &gateway, vendor, priced, call.start.utc),
+            None => tariff::cost_of(&snapshot, &gateway, priced, call.start.utc),
         };
         let Some(first) = places.first() else { return Err(NotPlaced::Skipped("no place".into())) };
         let pooled = self.pooled_caller(call, &gateway)?;
@@ -206,7 +239,7 @@ impl Switch {
         let forks = self.ring_forks(now, call, &gateway, rest, &sent, offered.as_ref());
         let record = self.attempt_record(now, &gateway, &vendor.name, leg, target, sent);
         self.tell_attempt(call.id, &record);
-        self.meters.enter_routing(gateway.route.id, now.tick);
+        self.meters.enter_routing(&gateway.route, now.tick);
         let wait = Duration::from_secs(gateway.params.sip_timeout_invite_s.into());
         call.current = Some(Current {
             leg,
@@ -478,8 +511,20 @@ impl Switch {
         if refusal.status < 600 && self.promote_fork(call) {
             return;
         }
+        if let Some((gateway, seconds)) = self.wants_rest(call, &refusal) {
+            let rest = Duration::from_secs(seconds.into());
+            self.meters.routing.entry(gateway).or_default().rest(now.tick, rest);
+            let words = format!("{} wants no calls for {seconds} s", refusal.status);
+            call.explanation.step("gateway rests", true, words);
+        }
         let reason = EndReason::from_sip(refusal.status);
         self.attempt_failed(now, call, reason, refusal);
+    }
+
+    /// RFC 3261 §21.5.4: a 503 with Retry-After speaks for the whole gateway. Of other statuses it concerns the user.
+    fn wants_rest(&self, call: &Call, refusal: &Refusal) -> Option<(vocab::RoutingGatewayId, u32)> {
+        let seconds = refusal.retry_after_s.filter(|s| *s > 0 && refusal.status == 503)?;
+        Some((call.current.as_ref()?.gateway.route.id, seconds.min(LONGEST_REST_S)))
     }
 
     /// 3xx: the same gateway may name another number or place, when its owner allows it (`SIG-4`). Only contacts at
@@ -522,7 +567,7 @@ impl Switch {
             current.redirects = redirects;
             current.heard = false;
             // The vendor bills the number that it is sent.
-            current.cost = tariff::cost_of(&snapshot, &gateway, &current.vendor, &number, call.start.utc);
+            current.cost = tariff::cost_of(&snapshot, &gateway, &number, call.start.utc);
             current.record.called = number.as_str().to_owned();
             current.record.call_id = call_id;
             current.record.remote = Some(place);
@@ -625,6 +670,7 @@ impl Switch {
         refusal: &Refusal,
     ) {
         self.cancel_forks(now, call, None);
+        let destination = call.sale().map(|sale| sale.prefix);
         let Some(current) = &mut call.current else { return };
         if !std::mem::replace(&mut current.slot_held, false) {
             return;
@@ -646,6 +692,14 @@ impl Switch {
         call.attempts.push(record.clone());
         let answered = result == AttemptResult::Answered;
         let talk_ms = call.answered.map_or(0, |at| settle::millis(now.tick.since(at.tick)));
-        self.meters.leave_routing(current.gateway.route.id, answered, if answered { talk_ms } else { 0 });
+        let talk_ms = if answered { talk_ms } else { 0 };
+        self.meters.leave_routing(&current.gateway.route, answered, talk_ms);
+        // A call that the caller took back says nothing about the gateway.
+        let counts = result != AttemptResult::Failed(EndReason::CallerCancelled);
+        if current.gateway.params.gateway_asr_calculate && counts {
+            let outcome = (answered, Duration::from_millis(talk_ms));
+            let (id, params) = (current.gateway.route.id, &call.snapshot.params);
+            self.qualities.add(now.tick, params, id, destination, outcome);
+        }
     }
 }

@@ -6,12 +6,14 @@ use crate::identity::PoolUse;
 use crate::interface::{ControlId, Input, Output, Restore, SwitchConfig};
 use crate::keep_alive::KeepAlive;
 use crate::load::Meters;
+use crate::quality::Qualities;
 use crate::quota::Usage;
 use crate::record::Record;
 use crate::registrar::Registrar;
 use crate::show::News;
 use crate::snapshot::Snapshot;
 use crate::vendors::Vendors;
+use crate::watch::Watch;
 use billing::ledger::Ledger;
 use diagnosis::Event;
 use media::{MediaCommand, MediaEvent, PortPool};
@@ -71,6 +73,10 @@ pub struct Switch {
     pub(crate) keep_alive: KeepAlive,
     pub(crate) vendors: Vendors,
     pub(crate) pools: PoolUse,
+    /// How gateways have done of late.
+    pub(crate) qualities: Qualities,
+    /// Numbers in use, and those barred for a time.
+    pub(crate) watch: Watch,
     /// For what rules draw.
     pub(crate) random: Random,
     /// The last message was not dropped unread.
@@ -115,6 +121,8 @@ impl Switch {
             usage: HashMap::new(),
             last_call_id: CallId(0),
             next_media_session: 0,
+            qualities: Qualities::default(),
+            watch: Watch::default(),
             guard: Guard::new(random.next_u64()),
             registrar: Registrar::default(),
             keep_alive: KeepAlive::default(),

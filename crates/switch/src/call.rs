@@ -123,9 +123,11 @@ pub(crate) enum Deadline {
     Doubt,
     /// The media doctor looks at the call.
     Doctor,
+    /// The call is old enough for protected gateways (`RTE-8`).
+    Protect,
 }
 
-pub(crate) const DEADLINES: usize = 6;
+pub(crate) const DEADLINES: usize = 7;
 
 /// Of a call of the process before this one: is it still there? Its end may have fallen into the gap.
 #[derive(Clone, Copy, Debug)]
@@ -156,6 +158,10 @@ pub(crate) struct Call {
     pub received: Option<Parties>,
     pub caller: String,
     pub called: Option<DialString>,
+    /// Digits of both after the rules of the way in, by which they are counted.
+    pub numbers: Option<[Box<str>; 2]>,
+    /// They count against their limits.
+    pub numbers_held: bool,
     /// What is drawn for this call follows from it.
     pub pick: u64,
     /// The customer, then its agents from the nearest to the topmost; empty until their rates are known.
@@ -171,6 +177,8 @@ pub(crate) struct Call {
     pub forwards: Vec<u32>,
     pub current: Option<Current>,
     pub attempts: Vec<Attempt>,
+    /// Gateways whose rules left no number.
+    pub without_number: u32,
     /// The refusal of the last failed attempt, for the caller.
     pub last_failure: Option<(EndReason, Refusal)>,
     pub media: Option<MediaPlan>,
@@ -217,6 +225,8 @@ impl Call {
             received: None,
             caller: String::new(),
             called: None,
+            numbers: None,
+            numbers_held: false,
             pick: 0,
             payers: Vec::new(),
             rounding: Rounding::default(),
@@ -227,6 +237,7 @@ impl Call {
             forwards: Vec::new(),
             current: None,
             attempts: Vec::new(),
+            without_number: 0,
             last_failure: None,
             media: None,
             relayed: false,

@@ -31,6 +31,12 @@ impl Switch {
                 mapping: listed(&mut self.meters.mapping, now.tick),
                 routing: listed(&mut self.meters.routing, now.tick),
                 vendors: self.vendors.states(now),
+                groups: listed(&mut self.meters.groups, now.tick),
+            },
+            ControlRequest::BlackList => ControlReply::BlackList(self.watch.bars(now.tick)),
+            ControlRequest::Unbar { whose, number } => match self.watch.unbar(now.tick, whose, &number) {
+                true => ControlReply::Done,
+                false => ControlReply::NotBarred,
             },
             ControlRequest::Registrations => ControlReply::Registrations {
                 list: self.registrations(now),

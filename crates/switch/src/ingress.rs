@@ -6,21 +6,21 @@ use crate::attempt::session_terms;
 use crate::brain::Switch;
 use crate::call::{Applied, Call, Ending};
 use crate::interface::Simulation;
+use crate::market::{LiveLoad, LiveMarket};
 use crate::phones;
 use crate::rewriting::{self, Parties};
+use crate::screen;
 use crate::settle;
-use crate::snapshot::{
-    Account, Authentication, CalledSource, CallerSource, MappingGateway, Phone, RoutingGateway, Snapshot,
-};
+use crate::snapshot::{Account, Authentication, CalledSource, CallerSource, MappingGateway, Phone, Snapshot};
 use crate::tariff;
-use routing::{Candidate, Gateway, Load, Market, Offer, Standing};
+use routing::{Candidate, Request};
 use std::sync::Arc;
 use std::time::Duration;
-use vocab::explain::{Detail, RouteExplanation, Verdict};
+use vocab::explain::{Detail, RouteExplanation};
 use vocab::leg::{CredentialsVerdict, LegCommand, Setup};
 use vocab::number::NumberError;
 use vocab::prefix::Packed;
-use vocab::{AccountId, Currency, DialString, EndReason, EndedBy, MappingGatewayId, Now, Price, Utc};
+use vocab::{AccountId, DialString, EndReason, EndedBy, MappingGatewayId, Now, Utc};
 
 /// A call that is not let in: the reason, the status where it differs from the table's, and words.
 pub(crate) struct Rejection {
@@ -51,9 +51,19 @@ enum Identity {
 pub(crate) struct Route {
     /// The customer and its agents upward, with what each pays.
     pub payers: Vec<(Arc<Account>, Applied)>,
+    /// The called number by which the way was chosen.
+    pub called: DialString,
     pub ranked: Vec<Candidate>,
     /// The number is a phone's of ours.
     pub phone: Option<Arc<Phone>>,
+}
+
+/// A call as it is evaluated: its numbers as received and after the rules of the way in.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub received: &'a Parties,
+    pub parties: &'a Parties,
+    pub pick: u64,
 }
 
 impl Switch {
@@ -181,16 +191,22 @@ impl Switch {
         }
         let snapshot = call.snapshot.clone();
         let parties = Parties { caller: std::mem::take(&mut call.caller), called: number };
-        let parties = rewritten(&snapshot, gateway, parties, call.pick, &mut call.explanation)?;
+        let received = parties.clone();
+        screen::check_gateway(now, &snapshot, gateway, &received, &mut call.explanation)?;
+        let parties = rewritten(now, &snapshot, gateway, parties, call.pick, &mut call.explanation)?;
         call.caller.clone_from(&parties.caller);
         call.called = Some(parties.called.clone());
-        let route =
-            self.evaluate(now, &snapshot, gateway, &parties.called, call.pick, &mut call.explanation)?;
+        self.count_numbers(now, call, gateway);
+        let call_of = Asked { received: &received, parties: &parties, pick: call.pick };
+        let route = self.evaluate(now, &snapshot, gateway, call_of, &mut call.explanation)?;
         call.candidates = route.ranked.into();
         call.phone = route.phone;
         self.reserve_first(call, route.payers)?;
         call.slots_held = true;
         self.meters.enter(gateway.id, &call.payers);
+        self.hold_numbers(call);
+        // With a proportional prefix before it, which priced nothing.
+        call.called = Some(route.called);
         Ok(())
     }
 
@@ -200,52 +216,60 @@ impl Switch {
         now: Now,
         snapshot: &Snapshot,
         gateway: &MappingGateway,
-        called: &DialString,
-        pick: u64,
+        Asked { received, parties, pick }: Asked<'_>,
         why: &mut RouteExplanation,
     ) -> Result<Route, Rejection> {
         self.check_limits(now, snapshot, gateway, why)?;
         let account = usable_account(now, snapshot, gateway.account, why)?;
         self.check_account_limits(now, &account, why)?;
         let agents = self.usable_agents(now, snapshot, &account, why)?;
-        let number = Packed::of(called.digits());
-        let sale = tariff::sale(snapshot, gateway, &account, number, now.utc);
-        let passed = sale.as_ref().is_some_and(|s| !s.rate.locked);
-        let found = sale.as_ref().map(|s| Detail::Rate {
-            group: s.group.name.clone(),
-            prefix: s.prefix,
-            per_minute: s.rate.price_per_minute,
-            locked: s.rate.locked,
-        });
-        why.step("customer rate", passed, found.unwrap_or("the account has no rate for this number".into()));
-        let Some(sale) = sale.filter(|s| !s.rate.locked) else {
-            return Err(EndReason::NoMatchingRate.into());
-        };
-        if gateway.call_level.zip(sale.rate.level).is_some_and(|(may, needs)| needs > may) {
-            why.step("call level", false, "the destination is beyond the gateway's call level");
-            return Err(EndReason::CallLevelTooLow.into());
-        }
-        if let Some(barred) = snapshot.phone_of_trunk(gateway.id).filter(|p| !p.may_call(called.digits())) {
-            let words = format!("phone {} may not call there", barred.number);
-            why.step("allowed destinations", false, words);
-            return Err(EndReason::CalleeBarred.into());
-        }
+        self.check_numbers(now, snapshot, gateway, (received, parties), why)?;
+        let sale = priced(now, snapshot, gateway, &account, &parties.called, why)?;
+        let (destination, level) = (sale.prefix, sale.rate.level);
+        let own_phone = own_phone(snapshot, gateway, &parties.called, why)?;
         let mut payers = vec![(account, sale)];
         for agent in agents {
+            let number = Packed::of(parties.called.digits());
             let price = agent_price(snapshot, &agent, number, now.utc, why)?;
             payers.push((agent, price));
         }
-        if let Some(phone) = snapshot.phone_by_number(called.digits()) {
-            why.step("phone", true, format!("{} is a phone of this switch", phone.number));
+        if let Some(phone) = own_phone {
+            let called = parties.called.clone();
             let prefix_length = u32::try_from(called.digits().len()).unwrap_or(0);
             let line = Candidate { gateway: phone.line.route.clone(), prefix_length };
-            return Ok(Route { payers, ranked: vec![line], phone: Some(phone.clone()) });
+            return Ok(Route { payers, called, ranked: vec![line], phone: Some(phone) });
         }
         let Some((topmost, revenue)) = payers.last() else { return Err(EndReason::InternalError.into()) };
-        let currency = topmost.terms.currency;
-        let market = LiveMarket { snapshot, sale: revenue, currency, called, number, at: now.utc, pick };
-        let load = LiveLoad { switch: self, snapshot, now };
-        let decision = routing::decide(&snapshot.plan, called, &load, &market);
+        let added = screen::proportional(gateway, &parties.called, pick, why)?;
+        let called = added.unwrap_or_else(|| parties.called.clone());
+        let caller = screen::digits_of(&parties.caller);
+        let market = LiveMarket {
+            snapshot,
+            sale: revenue,
+            currency: topmost.terms.currency,
+            called: &called,
+            number: Packed::of(called.digits()),
+            at: now.utc,
+            pick,
+        };
+        let load = LiveLoad {
+            switch: self,
+            snapshot,
+            now,
+            destination: Some(destination),
+            caller: &caller,
+            called: called.digits(),
+        };
+        let request = Request {
+            caller: &caller,
+            called: &called,
+            from: gateway.id,
+            access: &gateway.calling.access,
+            level,
+            policies: &snapshot.policies(gateway),
+            pick,
+        };
+        let decision = routing::decide(&snapshot.plan, &request, &load, &market);
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let gateways =
             Detail::Gateways { kept: count(decision.ranked.len()), matched: count(decision.notes.len()) };
@@ -253,7 +277,7 @@ impl Switch {
         why.candidates = decision.notes;
         match decision.failure {
             Some(reason) => Err(reason.into()),
-            None => Ok(Route { payers, ranked: decision.ranked, phone: None }),
+            None => Ok(Route { payers, called, ranked: decision.ranked, phone: None }),
         }
     }
 
@@ -347,11 +371,7 @@ impl Switch {
         let pick = now.tick.0;
         let outcome = if gateway.enabled {
             let parties = Parties { caller: caller.to_owned(), called: number };
-            rewritten(&snapshot, gateway, parties, pick, &mut explanation).and_then(|parties| {
-                let route =
-                    self.evaluate(now, &snapshot, gateway, &parties.called, pick, &mut explanation)?;
-                Ok((route, parties))
-            })
+            self.weigh(now, &snapshot, gateway, (parties, pick), &mut explanation)
         } else {
             Err(EndReason::UnknownSource.into())
         };
@@ -380,7 +400,8 @@ impl Switch {
             let tell = |step, words| {
                 explanation.step(step, true, format!("for {}: {words}", candidate.gateway.name))
             };
-            if let Err(error) = rewriting::outgoing(vendor, &parties, pick, tell) {
+            let draw = (pick, now.utc);
+            if let Err(error) = rewriting::outgoing(&snapshot, vendor, &parties, draw, tell) {
                 explanation.step("skipped", false, format!("{}: {error}", candidate.gateway.name));
             }
         }
@@ -390,6 +411,23 @@ impl Switch {
             rate: route.payers.first().map(|(_, sale)| settle::priced_nothing(sale)),
             plan: route.ranked.iter().map(|c| c.gateway.name.clone()).collect(),
         })
+    }
+
+    /// What [`Switch::admit`] does to the numbers and to find a route, for a call that is not placed.
+    fn weigh(
+        &self,
+        now: Now,
+        snapshot: &Snapshot,
+        gateway: &MappingGateway,
+        (received, pick): (Parties, u64),
+        why: &mut RouteExplanation,
+    ) -> Result<(Route, Parties), Rejection> {
+        screen::check_gateway(now, snapshot, gateway, &received, why)?;
+        let mut parties = rewritten(now, snapshot, gateway, received.clone(), pick, why)?;
+        let asked = Asked { received: &received, parties: &parties, pick };
+        let route = self.evaluate(now, snapshot, gateway, asked, why)?;
+        parties.called = route.called.clone();
+        Ok((route, parties))
     }
 
     /// Refuses a call that was not let in.
@@ -407,20 +445,21 @@ fn no_number(error: NumberError) -> Rejection {
 
 /// The numbers after the rules of the way in.
 fn rewritten(
+    now: Now,
     snapshot: &Snapshot,
     gateway: &MappingGateway,
     parties: Parties,
     pick: u64,
     why: &mut RouteExplanation,
 ) -> Result<Parties, Rejection> {
-    rewriting::incoming(snapshot, gateway, parties, pick, why).map_err(|error| {
+    rewriting::incoming(snapshot, gateway, parties, (pick, now.utc), why).map_err(|error| {
         why.step("rewritten number", false, error.to_string());
         no_number(error)
     })
 }
 
 /// One limit, with its explanation. `counted`: the call itself is already in `used`.
-fn within(
+pub(crate) fn within(
     why: &mut RouteExplanation,
     name: &'static str,
     used: u32,
@@ -431,6 +470,50 @@ fn within(
     let passed = if counted { used <= limit } else { used < limit };
     why.step(name, passed, Detail::Use { used, limit });
     passed.then_some(())
+}
+
+/// The phone of this switch that is called; an error: the calling phone may not call there.
+fn own_phone(
+    snapshot: &Snapshot,
+    gateway: &MappingGateway,
+    called: &DialString,
+    why: &mut RouteExplanation,
+) -> Result<Option<Arc<Phone>>, Rejection> {
+    if let Some(barred) = snapshot.phone_of_trunk(gateway.id).filter(|p| !p.may_call(called.digits())) {
+        why.step("allowed destinations", false, format!("phone {} may not call there", barred.number));
+        return Err(EndReason::CalleeBarred.into());
+    }
+    let Some(phone) = snapshot.phone_by_number(called.digits()) else { return Ok(None) };
+    why.step("phone", true, format!("{} is a phone of this switch", phone.number));
+    Ok(Some(phone.clone()))
+}
+
+/// The customer's rate, unless it is locked or too far for the gateway.
+fn priced(
+    now: Now,
+    snapshot: &Snapshot,
+    gateway: &MappingGateway,
+    account: &Account,
+    called: &DialString,
+    why: &mut RouteExplanation,
+) -> Result<Applied, Rejection> {
+    let sale = tariff::sale(snapshot, gateway, account, Packed::of(called.digits()), now.utc);
+    let passed = sale.as_ref().is_some_and(|s| !s.rate.locked);
+    let found = sale.as_ref().map(|s| Detail::Rate {
+        group: s.group.name.clone(),
+        prefix: s.prefix,
+        per_minute: s.rate.price_per_minute,
+        locked: s.rate.locked,
+    });
+    why.step("customer rate", passed, found.unwrap_or("the account has no rate for this number".into()));
+    let Some(sale) = sale.filter(|s| !s.rate.locked) else {
+        return Err(EndReason::NoMatchingRate.into());
+    };
+    if gateway.call_level.zip(sale.rate.level).is_some_and(|(may, needs)| needs > may) {
+        why.step("call level", false, "the destination is beyond the gateway's call level");
+        return Err(EndReason::CallLevelTooLow.into());
+    }
+    Ok(sale)
 }
 
 fn usable_account(
@@ -513,80 +596,5 @@ fn called_of<'a>(gateway: &MappingGateway, setup: &'a Setup) -> &'a str {
         CalledSource::RequestUri => &setup.numbers.requested,
         CalledSource::To => &setup.numbers.to,
         CalledSource::Diversion => setup.numbers.diverted_from.as_ref().unwrap_or(&setup.numbers.requested),
-    }
-}
-
-/// Prices of one call.
-struct LiveMarket<'a> {
-    snapshot: &'a Snapshot,
-    /// What we are paid: the price of the topmost agent, or of the customer without one.
-    sale: &'a Applied,
-    currency: Currency,
-    called: &'a DialString,
-    /// The same, packed once.
-    number: Packed,
-    at: Utc,
-    pick: u64,
-}
-
-impl Market for LiveMarket<'_> {
-    fn offer(&self, gateway: &Gateway) -> Offer {
-        let account = self.snapshot.accounts.get(&gateway.account);
-        let parties = self.snapshot.routing_gateways.get(&gateway.id).zip(account);
-        let found = parties.and_then(|(gateway, vendor)| {
-            let number = self.billed_number(gateway);
-            tariff::cost(self.snapshot, gateway, vendor, number, self.at)
-        });
-        let Some(found) = found else { return Offer::NoRate };
-        let cost = found.rate.price_per_minute;
-        if found.group.currency != self.currency {
-            return Offer::OtherCurrency { cost };
-        }
-        let margin = Price(self.sale.rate.price_per_minute.0.saturating_sub(cost.0));
-        Offer::PerMinute { cost, margin }
-    }
-}
-
-impl LiveMarket<'_> {
-    /// The number that the vendor charges for.
-    fn billed_number(&self, gateway: &RoutingGateway) -> Packed {
-        if gateway.rate_rewritten
-            && let Ok(sent) = rewriting::outgoing_called(gateway, self.called, self.pick, |_| ())
-        {
-            return tariff::billed_number(self.snapshot, gateway, &sent, Packed::of(sent.digits()));
-        }
-        tariff::billed_number(self.snapshot, gateway, self.called, self.number)
-    }
-}
-
-/// The brain's counters as routing sees them.
-struct LiveLoad<'a> {
-    switch: &'a Switch,
-    snapshot: &'a Snapshot,
-    now: Now,
-}
-
-impl Load for LiveLoad<'_> {
-    fn standing(&self, gateway: &Gateway) -> Standing {
-        let meter = self.switch.meters.routing(gateway.id);
-        let account = self.snapshot.accounts.get(&gateway.account);
-        Standing {
-            calls: meter.calls,
-            cps: meter.in_second(self.now.tick),
-            reachable: self
-                .snapshot
-                .routing_gateways
-                .get(&gateway.id)
-                .is_some_and(|g| self.switch.is_reachable(self.now, g)),
-            account_usable: account.is_some_and(|a| !a.locked && !a.expired(self.now.utc)),
-        }
-    }
-}
-
-impl Switch {
-    /// Is there still room on a gateway that was kept when the call was routed?
-    pub(crate) fn has_room(&self, now: Now, gateway: &Gateway) -> Verdict {
-        let load = LiveLoad { switch: self, snapshot: &self.snapshot, now };
-        routing::judge_load(gateway, &load.standing(gateway))
     }
 }

@@ -5,13 +5,16 @@ use crate::record::{Moment, OpenCall, Record};
 use crate::registrar::{Binding, Registered, Registrant};
 use crate::snapshot::Snapshot;
 use crate::vendors::{OnlineState, OutboundState};
+use crate::watch::Bar;
 use billing::ledger::{Book, Posting, PostingKind};
 use media::{MediaCommand, MediaEvent};
 use std::net::IpAddr;
 use std::sync::Arc;
-use vocab::explain::RouteExplanation;
+use vocab::explain::{RouteExplanation, Whose};
 use vocab::net::LocalAddresses;
-use vocab::{AccountId, CallId, EndReason, Flow, MappingGatewayId, Money, RoutingGatewayId, Seq, Utc};
+use vocab::{
+    AccountId, CallId, EndReason, Flow, GatewayGroupId, MappingGatewayId, Money, RoutingGatewayId, Seq, Utc,
+};
 
 /// What the brain must know at its start and cannot learn later.
 #[derive(Clone, Debug)]
@@ -159,6 +162,13 @@ pub enum ControlRequest {
     Describe(CallId),
     /// Have all calls in progress among the next [`crate::Switch::take_news`].
     ResendLive,
+    /// The numbers that the dynamic black list bars.
+    BlackList,
+    /// Take a number off the dynamic black list.
+    Unbar {
+        whose: Whose,
+        number: String,
+    },
     /// Take no new calls; reply when the last one has ended.
     Drain,
     /// End all calls now, with their CDRs; reply when all are on disk.
@@ -183,11 +193,14 @@ pub enum ControlReply {
         mapping: Vec<(MappingGatewayId, Load)>,
         routing: Vec<(RoutingGatewayId, Load)>,
         vendors: Vec<(RoutingGatewayId, VendorState)>,
+        groups: Vec<(GatewayGroupId, Load)>,
     },
     Registrations {
         list: Vec<RegistrationState>,
         keep_alive: KeepAliveCounters,
     },
+    BlackList(Vec<Bar>),
+    NotBarred,
     Done,
 }
 
@@ -211,6 +224,8 @@ pub struct Load {
     pub attempts: u64,
     pub answered: u64,
     pub talk_ms: u64,
+    /// Seconds for which it wants no calls (Retry-After).
+    pub resting_s: u32,
 }
 
 /// A registrant with its contacts.

@@ -2,9 +2,10 @@
 
 use crate::call::Payer;
 use crate::interface::Load;
-use std::collections::HashMap;
+use routing::Gateway;
 use std::hash::Hash;
-use vocab::{AccountId, MappingGatewayId, RoutingGatewayId, Tick};
+use std::time::Duration;
+use vocab::{AccountId, GatewayGroupId, IdMap, MappingGatewayId, RoutingGatewayId, Tick};
 
 /// Counts of one thing that has limits. Calls a second are counted in whole seconds of the monotonic clock, so a
 /// limit of n lets exactly n calls pass in each second (`SEC-6`).
@@ -17,9 +18,25 @@ pub(crate) struct Meter {
     pub attempts: u64,
     pub answered: u64,
     pub talk_ms: u64,
+    /// When it got its last call, in the count of all attempts.
+    pub last_turn: u64,
+    /// It wants no calls before this moment (Retry-After).
+    rests_until: Option<Tick>,
 }
 
 impl Meter {
+    /// No calls for this long, or longer if that was said before.
+    pub fn rest(&mut self, now: Tick, time: Duration) {
+        self.rests_until = self.rests_until.max(Some(now + time));
+    }
+
+    /// How long no calls are wanted, in whole seconds, a started one counting.
+    pub fn resting_s(&self, now: Tick) -> u32 {
+        let left =
+            self.rests_until.filter(|until| *until > now).map_or(Duration::ZERO, |until| until.since(now));
+        u32::try_from(left.as_millis().div_ceil(1000)).unwrap_or(u32::MAX)
+    }
+
     fn turn(&mut self, now: Tick) {
         let second = now.0 / 1_000_000;
         if second != self.second {
@@ -54,6 +71,7 @@ impl Meter {
             attempts: self.attempts,
             answered: self.answered,
             talk_ms: self.talk_ms,
+            resting_s: self.resting_s(now),
         }
     }
 
@@ -68,9 +86,12 @@ impl Meter {
 #[derive(Debug, Default)]
 pub(crate) struct Meters {
     pub system: Meter,
-    pub mapping: HashMap<MappingGatewayId, Meter>,
-    pub routing: HashMap<RoutingGatewayId, Meter>,
-    pub accounts: HashMap<AccountId, Meter>,
+    pub mapping: IdMap<MappingGatewayId, Meter>,
+    pub routing: IdMap<RoutingGatewayId, Meter>,
+    pub accounts: IdMap<AccountId, Meter>,
+    pub groups: IdMap<GatewayGroupId, Meter>,
+    /// All attempts so far.
+    turns: u64,
 }
 
 impl Meters {
@@ -115,25 +136,39 @@ impl Meters {
         }
     }
 
+    pub fn group(&self, id: GatewayGroupId) -> Meter {
+        self.groups.get(&id).copied().unwrap_or_default()
+    }
+
     /// An attempt takes its slot on the vendor's side.
-    pub fn enter_routing(&mut self, id: RoutingGatewayId, now: Tick) {
-        let meter = self.routing.entry(id).or_default();
-        meter.calls += 1;
-        meter.count(now);
+    pub fn enter_routing(&mut self, gateway: &Gateway, now: Tick) {
+        self.turns += 1;
+        let turn = self.turns;
+        self.each_routing(gateway, |meter| {
+            meter.calls += 1;
+            meter.last_turn = turn;
+            meter.count(now);
+        });
     }
 
     /// A call of the process before this one has its slot again; it was counted as an attempt there.
-    pub fn resume_routing(&mut self, id: RoutingGatewayId) {
-        self.routing.entry(id).or_default().calls += 1;
+    pub fn resume_routing(&mut self, gateway: &Gateway) {
+        self.each_routing(gateway, |meter| meter.calls += 1);
     }
 
-    pub fn leave_routing(&mut self, id: RoutingGatewayId, answered: bool, talk_ms: u64) {
-        self.routing.entry(id).or_default().ended(answered, talk_ms);
+    pub fn leave_routing(&mut self, gateway: &Gateway, answered: bool, talk_ms: u64) {
+        self.each_routing(gateway, |meter| meter.ended(answered, talk_ms));
+    }
+
+    /// The meters of a gateway and of its groups.
+    fn each_routing(&mut self, gateway: &Gateway, mut change: impl FnMut(&mut Meter)) {
+        change(self.routing.entry(gateway.id).or_default());
+        gateway.terms.groups.iter().for_each(|group| change(self.groups.entry(*group).or_default()));
     }
 }
 
 /// Loads of a map of meters, in the order of their ids.
-pub(crate) fn listed<I: Copy + Eq + Hash + Ord>(map: &mut HashMap<I, Meter>, now: Tick) -> Vec<(I, Load)> {
+pub(crate) fn listed<I: Copy + Eq + Hash + Ord>(map: &mut IdMap<I, Meter>, now: Tick) -> Vec<(I, Load)> {
     let mut all: Vec<_> = map.iter_mut().map(|(id, meter)| (*id, meter.load(now))).collect();
     all.sort_by_key(|(id, _)| *id);
     all

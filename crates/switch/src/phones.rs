@@ -2,7 +2,7 @@
 
 use crate::brain::Switch;
 use crate::call::{Call, Fork};
-use crate::ingress::Rejection;
+use crate::ingress::{Asked, Rejection};
 use crate::registrar::Registrant;
 use crate::rewriting::Parties;
 use crate::snapshot::{Phone, RoutingGateway, Snapshot, phone_of};
@@ -163,9 +163,11 @@ impl Switch {
         if snapshot.params.call_forward_display == ForwardDisplay::Own {
             call.caller = phone.display.to_string();
         }
-        let route = self.evaluate(now, &snapshot, &phone.trunk, &number, call.pick, &mut call.explanation)?;
+        let parties = Parties { caller: call.caller.clone(), called: number };
+        let asked = Asked { received: &parties, parties: &parties, pick: call.pick };
+        let route = self.evaluate(now, &snapshot, &phone.trunk, asked, &mut call.explanation)?;
         call.account = route.payers.first().map(|(account, _)| account.clone());
-        call.called = Some(number);
+        call.called = Some(route.called);
         call.candidates = route.ranked.into();
         call.phone = route.phone;
         self.reserve_first(call, route.payers)?;

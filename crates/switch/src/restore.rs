@@ -277,7 +277,8 @@ impl Switch {
         });
         call.slots_held = true;
         self.meters.enter(parties.gateway.id, &call.payers);
-        self.meters.resume_routing(parties.routing.route.id);
+        self.hold_numbers(&mut call);
+        self.meters.resume_routing(&parties.routing.route);
         call
     }
 

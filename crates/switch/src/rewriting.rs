@@ -5,7 +5,7 @@ use crate::snapshot::{MappingGateway, RoutingGateway, Snapshot};
 use routing::Rules;
 use vocab::explain::RouteExplanation;
 use vocab::number::NumberError;
-use vocab::{DialString, Random, RoutingGatewayId};
+use vocab::{DialString, Random, RoutingGatewayId, Utc};
 
 /// Both numbers of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,13 +19,12 @@ pub(crate) fn incoming(
     snapshot: &Snapshot,
     gateway: &MappingGateway,
     mut parties: Parties,
-    pick: u64,
+    (pick, at): (u64, Utc),
     why: &mut RouteExplanation,
 ) -> Result<Parties, NumberError> {
     let mut draw = Random::from_number(pick);
-    for (whose, rewriting) in
-        [("the mapping gateway", &gateway.rewriting), ("the switch", snapshot.rewriting.as_ref())]
-    {
+    let own = snapshot.rules_at(&gateway.rewriting, &gateway.calling.scheduled, at);
+    for (whose, rewriting) in [("the mapping gateway", own), ("the switch", snapshot.rewriting.as_ref())] {
         if let Some(number) = applied(&rewriting.caller, &parties.caller, &mut draw, |words| {
             why.step("caller rewritten", true, format!("by {whose}: {words}"));
         }) {
@@ -43,27 +42,31 @@ pub(crate) fn incoming(
 /// The numbers as a routing gateway gets them. What is drawn depends on the call and the gateway alone, so that a
 /// number is priced and sent alike.
 pub(crate) fn outgoing(
+    snapshot: &Snapshot,
     gateway: &RoutingGateway,
     parties: &Parties,
-    pick: u64,
+    (pick, at): (u64, Utc),
     mut tell: impl FnMut(&'static str, String),
 ) -> Result<Parties, NumberError> {
-    let rewriting = &gateway.rewriting;
+    let rewriting = snapshot.rules_at(&gateway.rewriting, &gateway.scheduled, at);
     let mut draw = draw_of(pick, gateway.route.id, 0);
     let caller = applied(&rewriting.caller, &parties.caller, &mut draw, |w| tell("caller rewritten", w));
-    let called = outgoing_called(gateway, &parties.called, pick, |w| tell("called rewritten", w))?;
+    let called =
+        outgoing_called(snapshot, gateway, &parties.called, (pick, at), |w| tell("called rewritten", w))?;
     Ok(Parties { caller: caller.unwrap_or_else(|| parties.caller.clone()), called })
 }
 
 /// The called number as a routing gateway gets it.
 pub(crate) fn outgoing_called(
+    snapshot: &Snapshot,
     gateway: &RoutingGateway,
     called: &DialString,
-    pick: u64,
+    (pick, at): (u64, Utc),
     tell: impl FnMut(String),
 ) -> Result<DialString, NumberError> {
+    let rewriting = snapshot.rules_at(&gateway.rewriting, &gateway.scheduled, at);
     let mut draw = draw_of(pick, gateway.route.id, 1);
-    match applied(&gateway.rewriting.called, called.as_str(), &mut draw, tell) {
+    match applied(&rewriting.called, called.as_str(), &mut draw, tell) {
         Some(number) => DialString::parse(&number),
         None => Ok(called.clone()),
     }

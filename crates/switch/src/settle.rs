@@ -49,9 +49,8 @@ impl Switch {
         let result = if answered { AttemptResult::Answered } else { AttemptResult::Failed(end.reason) };
         self.close_attempt(now, call, result, &Refusal::default());
         self.tell(call.id, Event::Ended { reason: end.reason, answered });
-        for deadline in
-            [Deadline::Progress, Deadline::Credit, Deadline::Length, Deadline::Doubt, Deadline::Doctor]
-        {
+        use Deadline::{Credit, Doctor, Doubt, Length, Progress, Protect};
+        for deadline in [Progress, Credit, Length, Doubt, Doctor, Protect] {
             self.set_deadline(call, deadline, None);
         }
         call.phase = Phase::Closing(Box::new(end));
@@ -133,6 +132,7 @@ impl Switch {
             bill.write(call, &mut cdr);
             self.count_usage(&cdr);
         }
+        self.note_outcome(now, call);
         self.free_slots(call, talk);
         if self.is_recorded(call, &end) {
             let record = Record::Ended { cdr: Box::new(cdr), postings };
@@ -163,6 +163,7 @@ impl Switch {
     }
 
     fn free_slots(&mut self, call: &mut Call, talk: Duration) {
+        self.release_numbers(call);
         let Some(gateway) = &call.gateway else { return };
         if std::mem::replace(&mut call.slots_held, false) {
             self.meters.leave(gateway.id, &call.payers, call.answered.is_some(), millis(talk));
@@ -416,6 +417,7 @@ fn is_limit(reason: EndReason) -> bool {
         EndReason::GatewayCpsLimit
             | EndReason::GatewayConcurrencyLimit
             | EndReason::AccountLimit
+            | EndReason::NumberLimit
             | EndReason::SystemLimit
             | EndReason::AllGatewaysBusy
     )

@@ -2,18 +2,23 @@
 //! Unchanged parts (a rate group of a million prefixes) are shared between versions.
 
 use crate::registrar::Registrant;
+use billing::WorkCalendar;
 use billing::ledger::AccountTerms;
 use billing::rate::RateGroup;
 use billing::{Percent, Zone};
-use params::Params;
-use routing::{Plan, Rewriting, Rules};
+use params::{Params, RoutePolicy};
+use routing::{Access, NumberList, NumberRules, Plan, Policy, Rewriting, Rules};
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use vocab::explain::Whose;
 use vocab::identity::{ClaimMode, PoolOrder, PrivacyMode};
 use vocab::leg::{PlainCredentials, ReplyAddress, RequestAddress, StoredSecret};
 use vocab::net::Cidr;
-use vocab::{AccountId, CallLevel, MappingGatewayId, Money, RateGroupId, RoutingGatewayId, Transport, Utc};
+use vocab::{
+    AccountId, CalendarId, CallLevel, GatewayGroupId, IdMap, MappingGatewayId, Money, NumberListId,
+    RateGroupId, RoutingGatewayId, Transport, Utc,
+};
 
 /// Who is billed (`BIL-1`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +43,7 @@ pub struct Account {
     /// Where its days begin.
     pub zone: Arc<Zone>,
     pub tax_rate: Percent,
+    pub lists: Lists,
 }
 
 /// Most minutes and most money in a local day and in a local month (`RTE-5`).
@@ -45,6 +51,69 @@ pub struct Account {
 pub struct Quotas {
     pub minutes: [Option<u32>; 2],
     pub money: [Option<Money>; 2],
+}
+
+/// Black and white lists of a gateway, an account or the switch (`RTE-10`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lists {
+    /// Numbers in any of these are refused.
+    pub caller_black: Vec<NumberListId>,
+    pub called_black: Vec<NumberListId>,
+    /// Numbers that are in none of these are refused, where there are some.
+    pub caller_white: Vec<NumberListId>,
+    pub called_white: Vec<NumberListId>,
+}
+
+impl Lists {
+    pub fn is_empty(&self) -> bool {
+        [&self.caller_black, &self.called_black, &self.caller_white, &self.called_white]
+            .iter()
+            .all(|list| list.is_empty())
+    }
+}
+
+/// A black or white list with its name.
+#[derive(Clone, Debug)]
+pub struct NamedList {
+    pub name: Arc<str>,
+    pub numbers: Arc<NumberList>,
+}
+
+/// Routing gateways with lines in common.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GatewayGroup {
+    pub name: Arc<str>,
+    pub max_concurrency: Option<u32>,
+    pub max_cps: Option<u32>,
+}
+
+/// How the calls of a mapping gateway are routed and held in bounds. The default restricts nothing.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Calling {
+    /// When it may call; `None`: always.
+    pub calendar: Option<CalendarId>,
+    /// Numbers that it may call from and to, as received.
+    pub numbers: NumberRules,
+    pub lists: Lists,
+    pub number_limits: NumberLimits,
+    pub access: Access,
+    /// What gateways are sorted by; empty: as the switch does.
+    pub policies: Vec<Policy>,
+    /// Prefixes that are put before called numbers, and their shares of the calls.
+    pub proportional: Vec<(String, u32)>,
+    /// Rules for the numbers that stand in the place of the ordinary ones while their calendar is open.
+    pub scheduled: Vec<(CalendarId, Rewriting)>,
+    /// The dynamic black list watches its numbers also in the mode Standalone.
+    pub dynamic_black_list: bool,
+}
+
+/// Bounds for one number, whatever gateways its calls come by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NumberLimits {
+    pub caller_calls: Option<u32>,
+    pub caller_cps: Option<u32>,
+    pub called_calls: Option<u32>,
+    pub called_cps: Option<u32>,
 }
 
 impl Account {
@@ -139,6 +208,7 @@ pub struct MappingGateway {
     pub rate_group: Option<RateGroupId>,
     /// The farthest destinations that it may call.
     pub call_level: Option<CallLevel>,
+    pub calling: Calling,
     /// System parameters with this gateway's overrides.
     pub params: Arc<Params>,
 }
@@ -161,6 +231,9 @@ pub struct RoutingGateway {
     pub follow_redirects: bool,
     /// Changes both numbers as they are sent to this gateway.
     pub rewriting: Rewriting,
+    /// Rules that stand in the place of those while their calendar is open.
+    pub scheduled: Vec<(CalendarId, Rewriting)>,
+    pub lists: Lists,
     /// The vendor charges for the number after these rules, not for the one before.
     pub rate_rewritten: bool,
     pub identity: OutgoingIdentity,
@@ -259,6 +332,7 @@ pub fn line_of_phone(
         max_concurrency: None,
         max_cps: None,
         guards: routing::Guards::default(),
+        terms: routing::Terms::default(),
     };
     RoutingGateway {
         route: Arc::new(route),
@@ -270,6 +344,8 @@ pub fn line_of_phone(
         failover_codes: None,
         follow_redirects: false,
         rewriting: Rewriting::default(),
+        scheduled: Vec::new(),
+        lists: Lists::default(),
         rate_rewritten: false,
         identity: OutgoingIdentity::default(),
         reply_address: ReplyAddress::Socket,
@@ -308,8 +384,25 @@ pub struct Snapshot {
     pub(crate) vendor_gateways: BTreeMap<RoutingGatewayId, Arc<RoutingGateway>>,
     phones: HashMap<u32, Arc<Phone>>,
     phones_by_number: HashMap<Arc<str>, u32>,
+    pub groups: BTreeMap<GatewayGroupId, Arc<GatewayGroup>>,
+    pub calendars: BTreeMap<CalendarId, Arc<WorkCalendar>>,
+    pub number_lists: BTreeMap<NumberListId, NamedList>,
+    /// Lists that every call is held against.
+    pub lists: Lists,
     mapping_gateways: Vec<Arc<MappingGateway>>,
     sources: Sources,
+    /// Somewhere single numbers have bounds.
+    counts_numbers: bool,
+    sellers: IdMap<RoutingGatewayId, Seller>,
+}
+
+/// A routing gateway with all that pricing and judging it needs, found at once.
+#[derive(Clone, Debug)]
+pub struct Seller {
+    pub gateway: Arc<RoutingGateway>,
+    pub account: Arc<Account>,
+    /// The vendor's rates from the nearest to the farthest.
+    pub tables: Vec<Arc<RateGroup>>,
 }
 
 /// Mapping and routing gateways by where their messages come from.
@@ -327,7 +420,7 @@ struct Sources {
 }
 
 impl Snapshot {
-    /// Puts the mapping gateways in place and indexes all gateways by source. Call after `routing_gateways` is set.
+    /// Puts the mapping gateways in place and indexes all gateways. Call after all else is set.
     pub fn with_mapping_gateways(mut self, gateways: Vec<Arc<MappingGateway>>) -> Snapshot {
         let mut sources = Sources::default();
         for (index, gateway) in gateways.iter().enumerate() {
@@ -349,6 +442,10 @@ impl Snapshot {
                 sources.vendors.entry(target.ip().to_canonical()).or_default().push(*id);
             }
         }
+        self.counts_numbers = self.params.black_list_concurrent_limit != 0
+            || gateways.iter().any(|g| g.calling.number_limits != NumberLimits::default());
+        self.sellers =
+            self.routing_gateways.iter().filter_map(|(id, g)| Some((*id, self.seller_of(g)?))).collect();
         self.mapping_gateways = gateways;
         self.sources = sources;
         self.vendor_gateways = self.routing_gateways.clone();
@@ -359,6 +456,7 @@ impl Snapshot {
     pub fn with_phones(mut self, phones: Vec<Arc<Phone>>) -> Snapshot {
         for phone in phones {
             self.routing_gateways.insert(phone.line.route.id, phone.line.clone());
+            self.sellers.extend(self.seller_of(&phone.line).map(|seller| (phone.line.route.id, seller)));
             self.phones_by_number.insert(phone.number.clone(), phone.id);
             self.sources.phones_by_username.insert(phone.username.clone(), phone.id);
             self.phones.insert(phone.id, phone);
@@ -429,6 +527,78 @@ impl Snapshot {
         .take(self.accounts.len())
     }
 
+    fn seller_of(&self, gateway: &Arc<RoutingGateway>) -> Option<Seller> {
+        let account = self.accounts.get(&gateway.route.account)?.clone();
+        let groups = [gateway.rate_group, account.private_rates, account.rate_group];
+        let tables = groups.into_iter().flatten().filter_map(|group| self.rate_groups.get(&group).cloned());
+        Some(Seller { gateway: gateway.clone(), tables: tables.collect(), account })
+    }
+
+    /// `None` where the gateway or its account is gone.
+    pub fn seller(&self, gateway: RoutingGatewayId) -> Option<&Seller> {
+        self.sellers.get(&gateway)
+    }
+
+    /// Are calls counted by their numbers? Not where nothing asks for it.
+    pub fn counts_numbers(&self) -> bool {
+        self.counts_numbers
+    }
+
+    /// Is this a time of the calendar? One that is gone restricts nothing.
+    pub fn is_open(&self, calendar: CalendarId, at: Utc) -> bool {
+        self.calendars.get(&calendar).is_none_or(|calendar| calendar.is_open(at))
+    }
+
+    /// Of ordinary rules and those bound to calendars, the ones that hold now.
+    pub fn rules_at<'a>(
+        &self,
+        ordinary: &'a Rewriting,
+        scheduled: &'a [(CalendarId, Rewriting)],
+        at: Utc,
+    ) -> &'a Rewriting {
+        let open = scheduled.iter().find(|(calendar, _)| self.is_open(*calendar, at));
+        open.map_or(ordinary, |(_, rules)| rules)
+    }
+
+    /// The list that speaks against a call with these numbers. A number is given in all its forms, as received and
+    /// after rules: a black list holds against any of them, a white list is satisfied by any.
+    pub fn listed(&self, lists: &Lists, caller: &[&str], called: &[&str]) -> Option<(Whose, Arc<str>)> {
+        if lists.is_empty() {
+            return None;
+        }
+        let has = |id: &NumberListId, forms: &[&str]| {
+            let list = self.number_lists.get(id)?;
+            forms.iter().any(|number| list.numbers.contains(number)).then(|| list.name.clone())
+        };
+        let sides = [
+            (Whose::Caller, caller, &lists.caller_black, &lists.caller_white),
+            (Whose::Called, called, &lists.called_black, &lists.called_white),
+        ];
+        sides.into_iter().find_map(|(whose, forms, black, white)| {
+            if let Some(name) = black.iter().find_map(|id| has(id, forms)) {
+                return Some((whose, name));
+            }
+            let first = white.first().and_then(|id| self.number_lists.get(id))?;
+            let passed = white.iter().any(|id| has(id, forms).is_some());
+            (!passed).then(|| (whose, first.name.clone()))
+        })
+    }
+
+    /// What the gateways for a call of this mapping gateway are sorted by.
+    pub fn policies(&self, gateway: &MappingGateway) -> Vec<Policy> {
+        if !gateway.calling.policies.is_empty() {
+            return gateway.calling.policies.clone();
+        }
+        let params = &self.params;
+        let (cost, quality) =
+            (params.gateway_fee_rate_route_sort_config, params.gateway_asr_route_sort_config);
+        let cost_first = params.gateway_fee_rate_route_before_asr;
+        let mut sorts = [(cost, !cost_first, Policy::Cost), (quality, cost_first, Policy::Quality)];
+        sorts.sort_by_key(|(place, later, _)| (*place, *later));
+        let placed = sorts.into_iter().filter(|(place, ..)| *place > 0).map(|(.., policy)| policy);
+        placed.chain(policy_of(params.gateway_route_policy)).collect()
+    }
+
     pub fn mapping_gateways(&self) -> &[Arc<MappingGateway>] {
         &self.mapping_gateways
     }
@@ -485,6 +655,18 @@ impl Snapshot {
         }
         self.mapping_gateways.iter().find(|g| g.id == id)
     }
+}
+
+fn policy_of(policy: RoutePolicy) -> Option<Policy> {
+    Some(match policy {
+        RoutePolicy::Fixed => Policy::Fixed,
+        RoutePolicy::Weight => Policy::Weight,
+        RoutePolicy::Cost => Policy::Cost,
+        RoutePolicy::Quality => Policy::Quality,
+        RoutePolicy::RoundRobin => Policy::RoundRobin,
+        RoutePolicy::LeastLoaded => Policy::LeastLoaded,
+        RoutePolicy::FreeCapacity => return None,
+    })
 }
 
 impl Sources {

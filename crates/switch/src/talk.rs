@@ -33,6 +33,7 @@ impl Switch {
             Deadline::Length => self.on_length_deadline(now, call),
             Deadline::Figures => self.settle(now, call),
             Deadline::Doubt => self.on_doubt_deadline(now, call),
+            Deadline::Protect => self.next_attempt(now, call),
         }
     }
 

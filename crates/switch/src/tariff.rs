@@ -1,7 +1,7 @@
 //! Which rate a call is charged by, and which one the vendor charges (`BIL-5`).
 
 use crate::call::{Applied, Call};
-use crate::snapshot::{Account, MappingGateway, RoutingGateway, Snapshot};
+use crate::snapshot::{Account, MappingGateway, RoutingGateway, Seller, Snapshot};
 use billing::rate::{Rate, RateGroup};
 use params::RateChoice;
 use std::borrow::Cow;
@@ -74,15 +74,8 @@ pub(crate) fn nearest(
 
 /// What the vendor charges for a number: the nearest of its tables that has a rate, because a vendor does not bill
 /// the cheapest. `None` also where that rate is locked.
-pub(crate) fn cost<'a>(
-    snapshot: &'a Snapshot,
-    gateway: &RoutingGateway,
-    vendor: &Account,
-    number: Packed,
-    at: Utc,
-) -> Option<Found<'a>> {
-    let tables = [gateway.rate_group, vendor.private_rates, vendor.rate_group];
-    let found = tables.into_iter().find_map(|group| find(snapshot, group, number, at));
+pub(crate) fn cost<'a>(seller: &'a Seller, number: Packed, at: Utc) -> Option<Found<'a>> {
+    let found = seller.tables.iter().find_map(|group| found(group, number, at));
     found.filter(|found| !found.rate.locked)
 }
 
@@ -98,7 +91,7 @@ pub(crate) fn billed_number(
         return packed;
     }
     let digits = called.digits();
-    let stripped = gateway.route.prefixes.iter().filter_map(|prefix| digits.strip_prefix(prefix.as_str()));
+    let stripped = gateway.route.all_prefixes().filter_map(|prefix| digits.strip_prefix(prefix.as_str()));
     stripped.min_by_key(|rest| rest.len()).map_or(packed, Packed::of)
 }
 
@@ -106,16 +99,18 @@ pub(crate) fn billed_number(
 pub(crate) fn cost_of(
     snapshot: &Snapshot,
     gateway: &RoutingGateway,
-    vendor: &Account,
     called: &DialString,
     at: Utc,
 ) -> Option<Applied> {
     let number = billed_number(snapshot, gateway, called, Packed::of(called.digits()));
-    cost(snapshot, gateway, vendor, number, at).map(Found::applied)
+    cost(snapshot.seller(gateway.route.id)?, number, at).map(Found::applied)
 }
 
 fn find(snapshot: &Snapshot, group: Option<RateGroupId>, number: Packed, at: Utc) -> Option<Found<'_>> {
-    let group = snapshot.rate_groups.get(&group?)?;
+    found(snapshot.rate_groups.get(&group?)?, number, at)
+}
+
+fn found(group: &Arc<RateGroup>, number: Packed, at: Utc) -> Option<Found<'_>> {
     let (prefix, rate) = group.at(number, at)?;
     Some(Found { group, prefix, number, rate })
 }

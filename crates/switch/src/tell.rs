@@ -60,6 +60,7 @@ impl Switch {
             Deadline::Progress => "the gateway's time to answer is over",
             Deadline::Credit => "the held money must be extended",
             Deadline::Length => "the longest call length is reached",
+            Deadline::Protect => "protected gateways may be tried now",
             Deadline::Figures => "figures of the media are waited for no longer",
             Deadline::Doubt => "after a restart: is the call still there?",
             // Every few seconds, and of no interest when it finds nothing.

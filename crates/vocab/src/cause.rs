@@ -89,6 +89,7 @@ end_reasons! {
     AllGatewaysOffline "all_gateways_offline" Switch 503 38 No "All matching gateways are off or unreachable";
     AllGatewaysRefusedByMargin "all_gateways_refused_by_margin" Switch 503 38 No "No gateway within the margin guards";
     AllGatewaysFailed "all_gateways_failed" Switch 0 0 No "Every gateway was tried and failed";
+    NoNumberLeft "no_number_left" Switch 404 3 No "The rules of the gateways leave no number to send";
     CalleeNotOnline "callee_not_online" Switch 480 20 No "Called phone not registered";
     CodecMismatch "codec_mismatch" Switch 488 65 Yes "No codec in common";
     NoMediaPorts "no_media_ports" Switch 503 47 No "No media ports left";

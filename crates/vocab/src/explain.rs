@@ -157,4 +157,81 @@ pub enum Verdict {
     /// Cost and price stand in different currencies, so a margin guard cannot be kept.
     CurrencyDiffers,
     AccountUnusable,
+    GroupFull {
+        group: Arc<str>,
+        calls: u32,
+        limit: u32,
+    },
+    GroupCpsFull {
+        group: Arc<str>,
+        cps: u32,
+        limit: u32,
+    },
+    /// So few lines of the group are free that they are kept for its other gateways.
+    LinesReserved {
+        group: Arc<str>,
+        free: u32,
+        reserved: u32,
+    },
+    /// The mapping gateway may not use it, or it does not take calls of the mapping gateway.
+    NotForCaller,
+    LevelTooLow,
+    NumberRefused {
+        whose: Whose,
+        fault: NumberFault,
+    },
+    /// A black list has the number, or no white list.
+    Listed {
+        whose: Whose,
+        list: Arc<str>,
+    },
+    OutOfHours {
+        calendar: Arc<str>,
+    },
+    /// Another gateway, by a longer prefix, ends the search.
+    Terminated,
+    /// It has asked to be left alone (Retry-After).
+    Resting {
+        seconds: u32,
+    },
+}
+
+/// One of the two numbers of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Whose {
+    Caller,
+    Called,
+}
+
+impl fmt::Display for Whose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Whose::Caller => "the caller's number",
+            Whose::Called => "the called number",
+        })
+    }
+}
+
+/// What speaks against a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NumberFault {
+    TooShort,
+    TooLong,
+    /// It begins with none of the allowed prefixes.
+    NotAllowed,
+    /// It begins with a denied prefix.
+    Denied,
+}
+
+impl fmt::Display for NumberFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            NumberFault::TooShort => "is too short",
+            NumberFault::TooLong => "is too long",
+            NumberFault::NotAllowed => "begins with no allowed prefix",
+            NumberFault::Denied => "begins with a denied prefix",
+        })
+    }
 }

@@ -26,6 +26,12 @@ ids! {
     RoutingGatewayId(u32);
     /// A named table of prefixes and prices.
     RateGroupId(u32);
+    /// Routing gateways with lines in common.
+    GatewayGroupId(u32);
+    /// Working hours and holidays.
+    CalendarId(u32);
+    /// A black or white list.
+    NumberListId(u32);
     /// One call through the switch, unique for the life of the data folder: start in µs since 2020 shifted
     /// by 10 bits, plus a counter. Fits a positive 64-bit integer; APIs carry it as text.
     CallId(u64);

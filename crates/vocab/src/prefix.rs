@@ -205,6 +205,14 @@ pub fn pack_prefix(prefix: &str) -> Result<u128, PrefixError> {
     if prefix.len() > MAX_PREFIX { Err(PrefixError::TooLong) } else { Ok(pack_number(prefix)) }
 }
 
+/// The packed beginnings of a number, from none of it on, with their lengths.
+pub fn prefixes_of(digits: &str) -> impl Iterator<Item = (u32, u128)> {
+    let key = pack_number(digits);
+    let longest = packed_len(key).min(u32::try_from(MAX_PREFIX).unwrap_or(u32::MAX));
+    (0..=longest)
+        .map(move |length| (length, if length == 0 { 0 } else { key & (u128::MAX << (128 - 4 * length)) }))
+}
+
 /// Length in characters of a packed prefix.
 fn packed_len(key: u128) -> u32 {
     (128 - key.trailing_zeros()).div_ceil(4)
@@ -273,6 +281,36 @@ impl<V> PrefixTable<V> {
     }
 }
 
+/// Looks a number up in many tables side by side and forgets what it finds: the waits for memory of one table pass while
+/// the next ones are asked, so that looking it up again in each of them does not wait. Prefixes of up to 16 characters.
+pub fn warm<'a, V: 'a>(tables: impl IntoIterator<Item = &'a PrefixTable<V>>, number: Packed) {
+    let key = u64::of(number.0);
+    let mut places: SmallVec<[(&Tier<u64, V>, usize); 32]> =
+        tables.into_iter().map(|table| (&table.short, 0)).collect();
+    let deepest = places.iter().map(|(tier, _)| tier.levels.len()).max().unwrap_or(0);
+    for level in 1..deepest {
+        for (tier, at) in &mut places {
+            let (Some(from), Some(to)) = (tier.levels.get(level - 1), tier.levels.get(level)) else {
+                continue;
+            };
+            let keys = tier.index.get(*from as usize..*to as usize).unwrap_or_default();
+            *at = last_not_above::<KEYS, _>(keys, *at, |k| *k <= key);
+        }
+    }
+    for (tier, at) in &mut places {
+        *at = last_not_above::<ENTRIES, _>(&tier.entries, *at, |e| e.key <= key);
+    }
+    // Two ancestors are what a number needs as a rule.
+    for _ in 0..2 {
+        for (tier, at) in &mut places {
+            if let Some(entry) = tier.entries.get(*at).filter(|e| !is_prefix(e.key.packed(), number.0)) {
+                *at = entry.parent as usize;
+            }
+        }
+    }
+    std::hint::black_box(places.iter().fold(0usize, |sum, (_, at)| sum.wrapping_add(*at)));
+}
+
 /// A number in the form that tables search by: its leading characters.
 #[derive(Clone, Copy, Debug)]
 pub struct Packed(u128);
@@ -289,7 +327,7 @@ fn index_or_none(i: Option<usize>) -> u32 {
 }
 
 /// A prefix that matched.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Matched(u128);
 
 impl Matched {
@@ -305,7 +343,7 @@ impl Matched {
 
 impl Matched {
     /// Gives the text to `f` without allocating it.
-    fn with_text<R>(self, f: impl FnOnce(&str) -> R) -> R {
+    pub fn with_text<R>(self, f: impl FnOnce(&str) -> R) -> R {
         let mut text = [0; MAX_PREFIX + 1];
         let mut length = 0;
         for (place, i) in text.iter_mut().zip(0..self.len()) {

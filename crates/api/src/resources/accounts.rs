@@ -133,6 +133,9 @@ pub struct AccountInput {
     /// Whom to call or write to, one in each line.
     #[serde(default)]
     pub contacts: String,
+    /// Black and white lists of its customers' calls.
+    #[serde(default)]
+    pub lists: config::ListRules,
     #[serde(default)]
     pub notes: String,
     /// Paid in once, when the account is created.
@@ -173,6 +176,7 @@ pub struct Account {
     #[schema(value_type = Option<String>)]
     pub low_balance: Option<Money>,
     pub contacts: String,
+    pub lists: config::ListRules,
     pub notes: String,
     pub version: String,
     #[schema(value_type = String)]
@@ -414,6 +418,7 @@ fn view(
         tax_rate: document.tax_rate,
         low_balance: document.low_balance,
         contacts: document.contacts.clone(),
+        lists: document.lists.clone(),
         notes: document.notes.clone(),
         version: stored.version.to_string(),
         balance: money.balance,
@@ -467,6 +472,7 @@ impl From<AccountInput> for config::Account {
             tax_rate: input.tax_rate,
             low_balance: input.low_balance,
             contacts: input.contacts,
+            lists: input.lists,
             opening_balance: input.opening_balance,
             notes: input.notes,
         }

@@ -41,6 +41,8 @@ pub struct ApplyResult {
     pub applied: bool,
     /// Empty when everything stood like this already.
     pub changes: Vec<Change>,
+    /// Routes that customers had and have no more, in words.
+    pub warnings: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -87,7 +89,11 @@ pub(crate) async fn apply_files(
         name: c.name,
         fields: c.fields.into_iter().map(field).collect(),
     };
-    Ok(Json(ApplyResult { applied: plan.applied, changes: plan.changes.into_iter().map(change).collect() }))
+    Ok(Json(ApplyResult {
+        applied: plan.applied,
+        changes: plan.changes.into_iter().map(change).collect(),
+        warnings: plan.warnings,
+    }))
 }
 
 /// Writes the whole configuration as a business file.

@@ -131,6 +131,9 @@ pub struct MappingGatewayInput {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     pub call_level: Option<CallLevel>,
+    /// Who may be called, when, and by which routing gateways.
+    #[serde(default)]
+    pub routing: config::CallerRouting,
     /// System parameters with a value of this gateway's own.
     #[serde(default, deserialize_with = "unique_keys")]
     pub parameters: BTreeMap<String, String>,
@@ -162,6 +165,7 @@ pub struct MappingGateway {
     pub rate_group: Option<String>,
     #[schema(value_type = Option<String>)]
     pub call_level: Option<CallLevel>,
+    pub routing: config::CallerRouting,
     pub parameters: BTreeMap<String, String>,
     pub notes: String,
     pub version: String,
@@ -308,6 +312,7 @@ fn view(stored: &Stored<config::MappingGateway>, load: &BTreeMap<u32, Load>) -> 
         max_concurrency: document.max_concurrency,
         rate_group: document.rate_group.clone(),
         call_level: document.call_level,
+        routing: document.routing,
         parameters: document.parameters,
         notes: document.notes,
         version: stored.version.to_string(),
@@ -341,6 +346,7 @@ impl From<MappingGatewayInput> for config::MappingGateway {
             max_concurrency: input.max_concurrency,
             rate_group: input.rate_group,
             call_level: input.call_level,
+            routing: input.routing,
             parameters: input.parameters,
             notes: input.notes,
         }

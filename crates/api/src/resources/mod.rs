@@ -5,19 +5,23 @@ pub(crate) mod accounts;
 pub(crate) mod analysis;
 pub(crate) mod apply;
 pub(crate) mod audit;
+pub(crate) mod calendars;
 pub(crate) mod calls;
 pub(crate) mod cdr_stream;
 pub(crate) mod cdrs;
 pub(crate) mod changes;
 pub(crate) mod check;
+pub(crate) mod dynamic_black_list;
 pub(crate) mod end_reasons;
 pub(crate) mod exports;
+pub(crate) mod gateway_groups;
 pub(crate) mod held;
 pub(crate) mod keys;
 pub(crate) mod ledger;
 pub(crate) mod live;
 pub(crate) mod mapping_gateways;
 pub(crate) mod monitor;
+pub(crate) mod number_lists;
 pub(crate) mod overview;
 pub(crate) mod parameters;
 pub(crate) mod phones;
@@ -25,8 +29,8 @@ pub(crate) mod rate_groups;
 pub(crate) mod rate_imports;
 pub(crate) mod rates;
 pub(crate) mod registrations;
-pub(crate) mod reratings;
 pub(crate) mod reports;
+pub(crate) mod reratings;
 pub(crate) mod rewrite;
 pub(crate) mod roles;
 pub(crate) mod routing_gateways;
@@ -100,6 +104,24 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(registrations::list_registrations))
         .routes(routes!(registrations::get_registration, registrations::delete_registration))
         .routes(routes!(registrations::get_keep_alive))
+        .routes(routes!(gateway_groups::list_gateway_groups, gateway_groups::create_gateway_group))
+        .routes(routes!(
+            gateway_groups::get_gateway_group,
+            gateway_groups::update_gateway_group,
+            gateway_groups::delete_gateway_group
+        ))
+        .routes(routes!(calendars::list_calendars, calendars::create_calendar))
+        .routes(routes!(calendars::get_calendar, calendars::update_calendar, calendars::delete_calendar))
+        .routes(routes!(number_lists::list_number_lists, number_lists::create_number_list))
+        .routes(routes!(
+            number_lists::get_number_list,
+            number_lists::update_number_list,
+            number_lists::delete_number_list
+        ))
+        .routes(routes!(number_lists::list_numbers, number_lists::import_numbers))
+        .routes(routes!(number_lists::delete_number))
+        .routes(routes!(dynamic_black_list::list_dynamic_black_list))
+        .routes(routes!(dynamic_black_list::delete_dynamic_black_list_number))
         .routes(routes!(calls::list_calls))
         .routes(routes!(calls::get_call))
         .routes(routes!(calls::disconnect_call))

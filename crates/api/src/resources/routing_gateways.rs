@@ -109,6 +109,7 @@ pub struct RoutingGatewayInput {
     #[serde(default)]
     pub check_interval: Option<u32>,
     /// Called prefixes that it takes; the empty prefix takes everything.
+    #[serde(default)]
     pub prefixes: Vec<String>,
     /// Lower is tried first.
     #[serde(default = "super::one")]
@@ -173,6 +174,9 @@ pub struct RoutingGatewayInput {
     /// Calls that may use one number of the pool at once; `null`: any number of calls.
     #[serde(default)]
     pub caller_pool_multiplexes: Option<u32>,
+    /// What it takes, from whom and when, and how it stands among others.
+    #[serde(default)]
+    pub routing: config::GatewayRouting,
     #[serde(default)]
     pub reply_address: ReplyAddress,
     #[serde(default)]
@@ -226,6 +230,7 @@ pub struct RoutingGateway {
     pub caller_pool: Vec<String>,
     pub caller_pool_order: PoolOrder,
     pub caller_pool_multiplexes: Option<u32>,
+    pub routing: config::GatewayRouting,
     pub reply_address: ReplyAddress,
     pub request_address: RequestAddress,
     pub parameters: BTreeMap<String, String>,
@@ -247,6 +252,8 @@ pub struct RoutingGateway {
     pub registration_answer: Option<String>,
     pub registration_expires_in_s: Option<u32>,
     pub registration_retry_in_s: Option<u32>,
+    /// Seconds for which it has asked to be left alone (Retry-After); 0: none.
+    pub resting_s: u32,
 }
 
 list_query! {
@@ -440,6 +447,7 @@ fn view(stored: &Stored<config::RoutingGateway>, states: &States) -> RoutingGate
         caller_pool: document.caller_pool,
         caller_pool_order: document.caller_pool_order.into(),
         caller_pool_multiplexes: document.caller_pool_multiplexes,
+        routing: document.routing,
         reply_address: document.reply_address.into(),
         request_address: document.request_address.into(),
         parameters: document.parameters,
@@ -455,6 +463,7 @@ fn view(stored: &Stored<config::RoutingGateway>, states: &States) -> RoutingGate
         registration_answer: answer_of(&state),
         registration_expires_in_s: state.expires_in_s,
         registration_retry_in_s: state.retry_in_s,
+        resting_s: load.resting_s,
     }
 }
 
@@ -499,6 +508,7 @@ impl From<RoutingGatewayInput> for config::RoutingGateway {
             caller_pool: input.caller_pool,
             caller_pool_order: input.caller_pool_order.into(),
             caller_pool_multiplexes: input.caller_pool_multiplexes,
+            routing: input.routing,
             reply_address: input.reply_address.into(),
             request_address: input.request_address.into(),
             parameters: input.parameters,

@@ -47,6 +47,16 @@ pub enum CandidateVerdict {
     PriceTooHigh,
     CurrencyDiffers,
     AccountUnusable,
+    GroupFull,
+    GroupCpsFull,
+    LinesReserved,
+    NotForCaller,
+    LevelTooLow,
+    NumberRefused,
+    Listed,
+    OutOfHours,
+    Terminated,
+    Resting,
 }
 
 /// One routing gateway that matched, in the order of trying, then those left out.
@@ -176,5 +186,32 @@ fn in_words(verdict: &Verdict) -> (CandidateVerdict, Option<String>) {
         Verdict::AccountUnusable => {
             (CandidateVerdict::AccountUnusable, Some("its account is locked or expired".into()))
         }
+        other => by_rule(other),
     }
+}
+
+/// Rules about groups, callers, numbers and times.
+fn by_rule(verdict: &Verdict) -> (CandidateVerdict, Option<String>) {
+    use CandidateVerdict as V;
+    let (verdict, words) = match verdict {
+        Verdict::GroupFull { group, calls, limit } => {
+            (V::GroupFull, format!("{calls} of {limit} calls of group {group}"))
+        }
+        Verdict::GroupCpsFull { group, cps, limit } => {
+            (V::GroupCpsFull, format!("{cps} of {limit} calls of group {group} in this second"))
+        }
+        Verdict::LinesReserved { group, free, reserved } => (
+            V::LinesReserved,
+            format!("{free} lines of group {group} are free; it leaves {reserved} to others"),
+        ),
+        Verdict::NotForCaller => (V::NotForCaller, "is not for calls of this mapping gateway".to_owned()),
+        Verdict::LevelTooLow => (V::LevelTooLow, "the destination is beyond its call level".to_owned()),
+        Verdict::NumberRefused { whose, fault } => (V::NumberRefused, format!("{whose} {fault}")),
+        Verdict::Listed { whose, list } => (V::Listed, format!("{whose} by list {list}")),
+        Verdict::OutOfHours { calendar } => (V::OutOfHours, format!("{calendar} is closed")),
+        Verdict::Terminated => (V::Terminated, "a gateway of a longer prefix ends the search".to_owned()),
+        Verdict::Resting { seconds } => (V::Resting, format!("wants no calls for {seconds} s")),
+        other => return in_words(other),
+    };
+    (verdict, Some(words))
 }

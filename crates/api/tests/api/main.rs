@@ -14,6 +14,7 @@ mod payments;
 mod people;
 mod rates;
 mod reratings;
+mod routes;
 mod sign_in;
 mod support;
 mod wire;

@@ -19,10 +19,10 @@ use switch::interface::{AccountState, Load, Simulation};
 use switch::live::{CallState, LiveCall, LiveLeg};
 use switch::{ControlReply, ControlRequest, Record};
 use tower::ServiceExt;
-use vocab::explain::{CandidateNote, RouteExplanation, Verdict};
+use vocab::explain::{CandidateNote, RouteExplanation, Verdict, Whose};
 use vocab::{
-    AccountId, CallId, Currency, EndReason, EndedBy, MappingGatewayId, Money, Price, RateGroupId,
-    RoutingGatewayId, Seq, Utc,
+    AccountId, CallId, Currency, EndReason, EndedBy, GatewayGroupId, MappingGatewayId, Money, Price,
+    RateGroupId, RoutingGatewayId, Seq, Utc,
 };
 
 /// 2026-11-22T16:04:33Z, a Sunday afternoon.
@@ -367,7 +367,8 @@ impl StandIn {
                 ControlReply::Balances(ids.into_iter().map(state).collect())
             }
             ControlRequest::GatewayLoad => {
-                let load = Load { calls: 3, cps: 2, attempts: 40, answered: 25, talk_ms: 250_600 };
+                let load =
+                    Load { calls: 3, cps: 2, attempts: 40, answered: 25, talk_ms: 250_600, resting_s: 0 };
                 ControlReply::GatewayLoad {
                     mapping: vec![(MappingGatewayId(1), load)],
                     routing: vec![(RoutingGatewayId(1), load)],
@@ -379,7 +380,13 @@ impl StandIn {
                             ..Default::default()
                         },
                     )],
+                    groups: vec![(GatewayGroupId(1), load)],
                 }
+            }
+            ControlRequest::BlackList => ControlReply::BlackList(vec![bar()]),
+            ControlRequest::Unbar { whose, number } => {
+                let found = (whose, number) == (bar().whose, bar().number);
+                if found { ControlReply::Done } else { ControlReply::NotBarred }
             }
             ControlRequest::Registrations => {
                 ControlReply::Registrations { list: Vec::new(), keep_alive: Default::default() }
@@ -390,6 +397,19 @@ impl StandIn {
             | ControlRequest::Unregister(_)
             | ControlRequest::UnregisterEverywhere => ControlReply::Done,
         }
+    }
+}
+
+fn bar() -> switch::Bar {
+    switch::Bar {
+        whose: Whose::Caller,
+        number: "442070000001".into(),
+        pattern: switch::Pattern::CallerCalls,
+        since: Utc(NOW),
+        left_s: 3600,
+        count: 11,
+        limit: 10,
+        interval_s: 600,
     }
 }
 

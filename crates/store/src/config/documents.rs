@@ -1,5 +1,6 @@
 //! The fields of each kind of document. Names and forms are those of the API and of the files.
 
+use super::routes::{CallerRouting, GatewayRouting, ListRules};
 use super::{Config, Document, GatewaySecret, Password, Reference, Secrets, Table, validate};
 use crate::Problem;
 use billing::{Hours, PaymentMode, Percent, PriceChange};
@@ -83,6 +84,9 @@ pub struct Account {
     /// Whom to call or write to, one in each line.
     #[serde(default)]
     pub contacts: String,
+    /// Black and white lists of its customers' calls.
+    #[serde(default)]
+    pub lists: ListRules,
     /// Paid in once, when the account is created.
     #[serde(default)]
     pub opening_balance: Option<Money>,
@@ -231,6 +235,9 @@ pub struct MappingGateway {
     /// The farthest destinations that it may call.
     #[serde(default)]
     pub call_level: Option<CallLevel>,
+    /// Who may be called, when, and by which routing gateways.
+    #[serde(default)]
+    pub routing: CallerRouting,
     #[serde(default, deserialize_with = "texts")]
     pub parameters: BTreeMap<String, String>,
     #[serde(default)]
@@ -279,6 +286,7 @@ pub struct RoutingGateway {
     /// Seconds between two OPTIONS that ask whether it is there (`SIG-11`); not set: none are sent.
     #[serde(default)]
     pub check_interval: Option<u32>,
+    #[serde(default)]
     pub prefixes: Vec<String>,
     #[serde(default = "one")]
     pub priority: u32,
@@ -334,6 +342,9 @@ pub struct RoutingGateway {
     /// Calls that may use one number of the pool at once.
     #[serde(default)]
     pub caller_pool_multiplexes: Option<u32>,
+    /// What it takes, from whom and when, and how it stands among others.
+    #[serde(default)]
+    pub routing: GatewayRouting,
     #[serde(default)]
     pub reply_address: ReplyAddress,
     #[serde(default)]
@@ -437,6 +448,7 @@ impl Document for Account {
             tax_rate: Percent::ZERO,
             low_balance: None,
             contacts: String::new(),
+            lists: ListRules::default(),
             opening_balance: None,
             notes: String::new(),
         }
@@ -449,6 +461,7 @@ impl Document for Account {
     fn references(&mut self) -> Vec<Reference<'_>> {
         let mut all = rate_groups([&mut self.rate_group, &mut self.private_rates]);
         all.extend(self.agent.as_mut().map(|name| Reference { kind: Account::KIND, name }));
+        all.extend(self.lists.references());
         all
     }
 
@@ -553,6 +566,7 @@ impl Document for MappingGateway {
             max_concurrency: None,
             rate_group: None,
             call_level: None,
+            routing: CallerRouting::default(),
             parameters: BTreeMap::new(),
             notes: String::new(),
         }
@@ -565,6 +579,7 @@ impl Document for MappingGateway {
     fn references(&mut self) -> Vec<Reference<'_>> {
         let mut all = rate_groups([&mut self.rate_group]);
         all.push(Reference { kind: Account::KIND, name: &mut self.account });
+        all.extend(self.routing.references());
         all
     }
 
@@ -604,7 +619,7 @@ impl Document for MappingGateway {
 impl Document for RoutingGateway {
     const KIND: &'static str = "routing_gateway";
     const TITLE: &'static str = "routing gateway";
-    const REQUIRED: &'static [&'static str] = &["name", "account", "prefixes"];
+    const REQUIRED: &'static [&'static str] = &["name", "account"];
     const INPUT_ONLY: &'static [&'static str] = &["password"];
 
     fn example() -> RoutingGateway {
@@ -647,6 +662,7 @@ impl Document for RoutingGateway {
             caller_pool: Vec::new(),
             caller_pool_order: PoolOrder::Random,
             caller_pool_multiplexes: None,
+            routing: GatewayRouting::default(),
             reply_address: ReplyAddress::Socket,
             request_address: RequestAddress::Socket,
             parameters: BTreeMap::new(),
@@ -661,6 +677,7 @@ impl Document for RoutingGateway {
     fn references(&mut self) -> Vec<Reference<'_>> {
         let mut all = rate_groups([&mut self.rate_group]);
         all.push(Reference { kind: Account::KIND, name: &mut self.account });
+        all.extend(self.routing.references());
         all
     }
 

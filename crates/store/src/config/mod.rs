@@ -6,6 +6,8 @@
 mod documents;
 mod phone;
 mod read;
+mod route_checks;
+mod routes;
 mod secrets;
 mod validate;
 
@@ -17,6 +19,11 @@ pub use documents::{
 pub use phone::Phone;
 pub use read::from_json;
 pub(crate) use read::{did_you_mean, known_fields};
+pub use routes::{
+    Calendar, CallerRouting, GatewayGroup, GatewayRouting, ListRules, NumberLimits, NumberList, NumberRule,
+    NumberRules, PrefixMode, PrefixRule, ProportionalPrefix, RoutePolicy, ScheduledRewrite, SpecialDay,
+    SystemUse,
+};
 pub(crate) use secrets::Secrets;
 pub use secrets::{GatewaySecret, Password};
 pub(crate) use validate::{check_parameters, check_rate};
@@ -131,7 +138,7 @@ impl<T: Document> Table<T> {
     }
 }
 
-/// Version and size of a group's rates.
+/// Version and size of a group's rates, or of a list's numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sheet {
     pub version: u64,
@@ -150,12 +157,17 @@ pub struct Config {
     pub mapping_gateways: Table<MappingGateway>,
     pub routing_gateways: Table<RoutingGateway>,
     pub phones: Table<Phone>,
+    pub gateway_groups: Table<GatewayGroup>,
+    pub calendars: Table<Calendar>,
+    pub number_lists: Table<NumberList>,
     /// Parameters that are set, by their own names.
     pub parameters: BTreeMap<String, String>,
     /// All parameters with their defaults.
     pub params: Arc<Params>,
     /// Rates by group id.
     pub sheets: BTreeMap<u32, Sheet>,
+    /// Entries by number list.
+    pub list_sheets: BTreeMap<u32, Sheet>,
 }
 
 impl Config {
@@ -196,6 +208,18 @@ impl Config {
 /// Does the same for every kind of document, in the order of their references: the one list of kinds.
 macro_rules! each_kind {
     ($kind:ident => $do:expr) => {{
+        {
+            type $kind = $crate::config::Calendar;
+            $do
+        }
+        {
+            type $kind = $crate::config::NumberList;
+            $do
+        }
+        {
+            type $kind = $crate::config::GatewayGroup;
+            $do
+        }
         {
             type $kind = $crate::config::RateGroup;
             $do

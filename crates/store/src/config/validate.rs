@@ -1,5 +1,6 @@
 //! Checks of what was entered that a type alone cannot make.
 
+use super::route_checks;
 use super::{
     Account, AccountKind, Authentication, Config, Document, MappingGateway, Phone, Rate, RateGroup,
     RoutingGateway,
@@ -18,7 +19,7 @@ use vocab::{Currency, Money, Price};
 
 /// Longest name of a document, username or area, in characters.
 const MAX_NAME: usize = 64;
-const MAX_NOTES: usize = 4000;
+pub(super) const MAX_NOTES: usize = 4000;
 /// Addresses, prefixes or codes of one gateway.
 const MAX_LIST: usize = 10_000;
 
@@ -51,6 +52,7 @@ pub(super) fn account(account: &Account, config: &Config) -> Problems {
     known_zone(&account.time_zone, &mut problems);
     problems.extend(agents(account, config));
     let (name, currency) = (&account.name, account.currency);
+    problems.extend(route_checks::lists("lists", &account.lists, config));
     for (field, group) in [("rate_group", &account.rate_group), ("private_rates", &account.private_rates)] {
         usable_group(field, group.as_ref(), (name, currency), config, &mut problems);
     }
@@ -237,6 +239,7 @@ pub(super) fn mapping_gateway(gateway: &MappingGateway, id: u32, config: &Config
         stored_secret(secret, &config.realm, &mut problems);
     }
     group_of_gateway(gateway.rate_group.as_ref(), &gateway.account, config, &mut problems);
+    problems.extend(route_checks::caller(&gateway.routing, config));
     prefixes("called_prefixes", &gateway.called_prefixes, &mut problems);
     rules("caller_rewrite", &gateway.caller_rewrite, &mut problems);
     rules("called_rewrite", &gateway.called_rewrite, &mut problems);
@@ -314,7 +317,8 @@ pub(super) fn routing_gateway(gateway: &RoutingGateway, id: u32, config: &Config
     if let Some(username) = &gateway.username {
         text("username", username, MAX_NAME, &mut problems);
     }
-    if gateway.prefixes.is_empty() {
+    problems.extend(route_checks::gateway(&gateway.routing, &gateway.prefixes, config));
+    if gateway.prefixes.is_empty() && gateway.routing.prefixes.is_empty() {
         problems.push(Problem::new("prefixes", "at least one is needed; \"\" takes every number"));
     }
     group_of_gateway(gateway.rate_group.as_ref(), &gateway.account, config, &mut problems);
@@ -485,11 +489,11 @@ fn known_account(account: &str, config: &Config, problems: &mut Problems) {
     }
 }
 
-fn unknown(field: &str, title: &str, name: &str) -> Problem {
+pub(super) fn unknown(field: &str, title: &str, name: &str) -> Problem {
     Problem::new(field, format!("there is no {title} {name:?}"))
 }
 
-fn name(name: &str, problems: &mut Problems) {
+pub(super) fn name(name: &str, problems: &mut Problems) {
     if name.trim().is_empty() {
         problems.push(Problem::new("name", "is empty"));
     } else if name.trim() != name {
@@ -501,7 +505,7 @@ fn name(name: &str, problems: &mut Problems) {
     }
 }
 
-fn text(field: &str, text: &str, longest: usize, problems: &mut Problems) {
+pub(super) fn text(field: &str, text: &str, longest: usize, problems: &mut Problems) {
     if text.chars().count() > longest {
         problems.push(Problem::new(field, format!("is longer than {longest} characters")));
     }
@@ -510,13 +514,13 @@ fn text(field: &str, text: &str, longest: usize, problems: &mut Problems) {
     }
 }
 
-fn bounded(field: &str, length: usize, problems: &mut Problems) {
+pub(super) fn bounded(field: &str, length: usize, problems: &mut Problems) {
     if length > MAX_LIST {
         problems.push(Problem::new(field, format!("{length} entries; at most {MAX_LIST} are allowed")));
     }
 }
 
-fn prefixes(field: &str, list: &[String], problems: &mut Problems) {
+pub(super) fn prefixes(field: &str, list: &[String], problems: &mut Problems) {
     bounded(field, list.len(), problems);
     let mut seen = HashSet::new();
     for (i, prefix) in list.iter().enumerate() {
@@ -528,7 +532,7 @@ fn prefixes(field: &str, list: &[String], problems: &mut Problems) {
     }
 }
 
-fn rules(field: &str, list: &[String], problems: &mut Problems) {
+pub(super) fn rules(field: &str, list: &[String], problems: &mut Problems) {
     if let Err(errors) = Rules::parse(list) {
         let problem = |e: RuleError| Problem::new(format!("{field}[{}]", e.rule), e.to_string());
         problems.extend(errors.into_iter().map(problem));

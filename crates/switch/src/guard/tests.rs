@@ -26,6 +26,7 @@ fn gateway(id: u32, authentication: Authentication) -> Arc<MappingGateway> {
         max_cps: None,
         rate_group: None,
         call_level: None,
+        calling: Default::default(),
         params: Arc::default(),
     })
 }

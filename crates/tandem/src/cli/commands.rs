@@ -31,6 +31,7 @@ pub fn remote(command: Command) -> Result<(), Failure> {
         Command::Trace { command } => seeing::trace(command),
         Command::Report(args) => super::reports::report(args),
         Command::Rates { command } => super::rates::rates(command),
+        Command::List { command } => super::lists::lists(&command),
         Command::Rewrite { command } => rewrite(&command),
         Command::Phones { command } => super::phones::phones(command),
         Command::Registrations { command } => super::phones::registrations(command),
@@ -186,6 +187,9 @@ fn changes(answer: &Value, dry_run: bool) -> String {
             let (before, after) = (cell(&field["before"]), cell(&field["after"]));
             text += &format!("        {}: {before} → {after}\n", cell(&field["field"]));
         }
+    }
+    for warning in answer["warnings"].as_array().into_iter().flatten() {
+        text += &format!("warning: {}\n", cell(warning));
     }
     let count = counted(changes.len(), "change", "changes");
     text += &match (changes.is_empty(), dry_run) {

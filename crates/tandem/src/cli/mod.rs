@@ -4,6 +4,7 @@ mod changes;
 mod client;
 mod commands;
 mod folders;
+mod lists;
 mod phones;
 mod rates;
 mod reports;
@@ -107,6 +108,11 @@ enum Command {
     Registrations {
         #[command(subcommand)]
         command: RegistrationsCommand,
+    },
+    /// Black and white lists of numbers, and the numbers that are barred for a time
+    List {
+        #[command(subcommand)]
+        command: ListCommand,
     },
     /// Rules that change numbers
     Rewrite {
@@ -722,6 +728,52 @@ enum RouteCommand {
         caller: String,
         #[arg(long)]
         called: String,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum ListCommand {
+    /// Read a file of numbers into a list: one a line, with `*` at the end for all that begin so
+    Import {
+        /// Name of the list
+        list: String,
+        file: PathBuf,
+        /// Numbers that are not in the file leave the list
+        #[arg(long)]
+        replace: bool,
+        /// Leave out the lines that are wrong; otherwise nothing is taken when one is
+        #[arg(long)]
+        good_only: bool,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Show numbers of a list
+    Show {
+        list: String,
+        /// Only those that begin so
+        begin: Option<String>,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Take a number out of a list
+    Remove {
+        list: String,
+        number: String,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Show the numbers that the dynamic black list bars, and why
+    Barred {
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Take a number off the dynamic black list
+    Unbar {
+        /// `caller` or `called`
+        whose: String,
+        number: String,
         #[command(flatten)]
         client: ClientArgs,
     },

@@ -27,6 +27,7 @@ mod media;
 mod money;
 mod phones;
 mod records;
+mod routes;
 mod seeing;
 mod stop;
 mod torture;
