@@ -1,6 +1,7 @@
 /** An invented carrier, the same on each start but for the clock: for developing and testing without a switch. */
 import type { Account, MappingGateway, Parameter, Rate, RateGroup, RoutingGateway } from '../src/api/resources';
 import { decimal, round, toText, trim } from '../src/lib/decimal';
+import { callerRouting, gatewayRouting, noLists } from './fake-routing';
 
 /** Small and repeatable (mulberry32). */
 export function seeded(seed: number): () => number {
@@ -48,6 +49,7 @@ const account = (
   time_zone: 'UTC',
   tax_rate: '0',
   low_balance: null,
+  lists: noLists,
   contacts: '',
   low: false,
   owed: '0',
@@ -152,6 +154,8 @@ const mapping = (
   called_rewrite: [],
   caller_source: 'from',
   called_source: 'request_uri',
+  support_privacy: false,
+  routing: callerRouting,
   reply_address: 'socket',
   request_address: 'socket',
   max_cps: 50,
@@ -196,6 +200,17 @@ const routing = (
   caller_rewrite: [],
   called_rewrite: [],
   rate_rewritten: false,
+  asserted_identity: 'none',
+  preferred_identity: 'none',
+  remote_party_id: 'none',
+  privacy: 'none',
+  asserted_rewrite: [],
+  local_domain: false,
+  extra_headers: [],
+  caller_pool: [],
+  caller_pool_order: 'random',
+  caller_pool_multiplexes: null,
+  routing: gatewayRouting,
   reply_address: 'socket',
   request_address: 'socket',
   dynamic: false,
@@ -210,6 +225,7 @@ const routing = (
   registration_answer: null,
   registration_expires_in_s: null,
   registration_retry_in_s: null,
+  resting_s: 0,
   parameters: {},
   notes: '',
   ...figures,

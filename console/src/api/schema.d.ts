@@ -93,6 +93,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/accounts/{id}/transfers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Moves money from one account to another, both or neither. The same Idempotency-Key with the same body is carried out once. */
+        post: operations["transfer"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/apply": {
         parameters: {
             query?: never;
@@ -122,6 +139,43 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/calendars": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists calendars. */
+        get: operations["list_calendars"];
+        put?: never;
+        /** Creates a calendar. */
+        post: operations["create_calendar"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/calendars/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Reads a calendar, by id or name. */
+        get: operations["get_calendar"];
+        /** Replaces a calendar. */
+        put: operations["update_calendar"];
+        post?: never;
+        /** Deletes a calendar that nothing refers to. */
+        delete: operations["delete_calendar"];
         options?: never;
         head?: never;
         patch?: never;
@@ -297,6 +351,94 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/cdr-exports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the exports since the start of the program. */
+        get: operations["list_exports"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/cdr-exports/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How far an export is. */
+        get: operations["get_export"];
+        put?: never;
+        /** Begins to write the records of a query to a file, as CSV or XLSX. */
+        post: operations["begin_export"];
+        /** Cancels an export, or deletes its file. */
+        delete: operations["drop_export"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/cdr-exports/{id}/file": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The file of an export that is done. */
+        get: operations["get_export_file"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/cdr-stream": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Says where the stream of records stands. */
+        get: operations["get_cdr_stream"];
+        /** Sets the place of the stream: what comes after it is sent, whether it was sent before or not. */
+        put: operations["set_cdr_stream"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/cdr-totals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What the records of a query add up to. */
+        get: operations["total_cdrs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/cdrs": {
         parameters: {
             query?: never;
@@ -433,6 +575,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/dynamic-black-list": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the numbers that are barred now, the latest first. */
+        get: operations["list_dynamic_black_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/dynamic-black-list/{whose}/{number}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Takes a number off the dynamic black list. */
+        delete: operations["delete_dynamic_black_list_number"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/end-reasons": {
         parameters: {
             query?: never;
@@ -462,6 +638,43 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/gateway-groups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists gateway groups. */
+        get: operations["list_gateway_groups"];
+        put?: never;
+        /** Creates a gateway group. */
+        post: operations["create_gateway_group"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/gateway-groups/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Reads a gateway group, by id or name. */
+        get: operations["get_gateway_group"];
+        /** Replaces a gateway group. */
+        put: operations["update_gateway_group"];
+        post?: never;
+        /** Deletes a gateway group that nothing refers to. */
+        delete: operations["delete_gateway_group"];
         options?: never;
         head?: never;
         patch?: never;
@@ -637,6 +850,78 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/number-lists": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists number lists. */
+        get: operations["list_number_lists"];
+        put?: never;
+        /** Creates a number list. */
+        post: operations["create_number_list"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/number-lists/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Reads a number list, by id or name. */
+        get: operations["get_number_list"];
+        /** Replaces a number list. */
+        put: operations["update_number_list"];
+        post?: never;
+        /** Deletes a number list that nothing refers to. */
+        delete: operations["delete_number_list"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/number-lists/{id}/numbers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists numbers of a list, in order. */
+        get: operations["list_numbers"];
+        put?: never;
+        /** Reads a file of numbers into a list: one a line, `8801712345678`, or `88017*` for all that begin so. */
+        post: operations["import_numbers"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/number-lists/{id}/numbers/{number}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Takes one number, or beginning of numbers with `*`, out of a list. */
+        delete: operations["delete_number"];
         options?: never;
         head?: never;
         patch?: never;
@@ -919,6 +1204,109 @@ export interface paths {
         post?: never;
         /** Takes a registration away. The device may register again. */
         delete: operations["delete_registration"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/reports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the reports. */
+        get: operations["list_reports"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/reports/rebuild": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Makes the sums of all reports anew from the records, while calls go on. */
+        post: operations["rebuild_reports"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/reports/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Makes a report. */
+        get: operations["make_report"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/reratings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the runs that were applied, the newest first. */
+        get: operations["list_reratings"];
+        put?: never;
+        /** Prices past calls again: without a name as a trial, with one as correction entries in the ledger. Records of calls stay as they were; the corrections stand beside them. */
+        post: operations["rerate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/reratings/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Reads a run with what it changed. */
+        get: operations["get_rerating"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/reratings/{name}/undo": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Takes a run back by entries of the opposite sign. */
+        post: operations["undo_rerating"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1229,6 +1617,7 @@ export interface components {
         };
         /** @description An account with its money of this moment. */
         Account: {
+            agent?: string | null;
             anti_overdraft: boolean;
             /** @description What may still be spent; `null`: no bound. */
             available?: string | null;
@@ -1238,32 +1627,56 @@ export interface components {
              * @description Calls in progress.
              */
             calls: number;
+            contacts: string;
             credit_limit?: string | null;
             currency: string;
             id: string;
+            /** @description What the accounts directly below an agent were charged for their calls; of other accounts nothing. */
+            income: string;
             kind: components["schemas"]["AccountKind"];
+            lists: components["schemas"]["ListRules"];
+            /** @description The balance alarm: the balance (of a vendor: what is prepaid) is below `low_balance`, or a money limit is reached. */
+            low: boolean;
+            low_balance?: string | null;
             /** Format: int32 */
             max_call_duration?: number | null;
             /** Format: int32 */
             max_concurrency?: number | null;
             /** Format: int32 */
             max_cps?: number | null;
+            /** Format: int32 */
+            max_minutes_per_day?: number | null;
+            /** Format: int32 */
+            max_minutes_per_month?: number | null;
+            max_money_per_day?: string | null;
+            max_money_per_month?: string | null;
             name: string;
             notes: string;
+            number: string;
+            /** @description What a vendor is owed for its calls; of other accounts nothing. */
+            owed: string;
             payment: components["schemas"]["PaymentTerms"];
+            /** @description What a vendor has been paid ahead of its calls; of other accounts nothing. */
+            prepaid_left: string;
             private_rates?: string | null;
             rate_group?: string | null;
             /** @description Held for calls in progress. */
             reserved: string;
             state: components["schemas"]["AccountState"];
             status: components["schemas"]["AccountStatus"];
+            tax_rate: string;
+            time_zone: string;
             valid_until?: null | components["schemas"]["Timestamp"];
             version: string;
         };
         /** @description What an operator decides about an account. */
         AccountInput: {
+            /** @description The agent that it is a customer of. */
+            agent?: string | null;
             /** @description Money is reserved and calls end when it ends. Off: the balance may go below. */
             anti_overdraft?: boolean;
+            /** @description Whom to call or write to, one in each line. */
+            contacts?: string;
             /**
              * @description How far the balance may go below zero; `null`: no credit for prepaid accounts, no bound for post-paid ones.
              * @example 0.00
@@ -1275,6 +1688,10 @@ export interface components {
              */
             currency: string;
             kind: components["schemas"]["AccountKind"];
+            /** @description Black and white lists of its customers' calls. */
+            lists?: components["schemas"]["ListRules"];
+            /** @description Below this balance (of a vendor: of what is prepaid) the account is told as low. */
+            low_balance?: string | null;
             /**
              * Format: int32
              * @description The longest conversation, in seconds.
@@ -1284,8 +1701,20 @@ export interface components {
             max_concurrency?: number | null;
             /** Format: int32 */
             max_cps?: number | null;
+            /**
+             * Format: int32
+             * @description Most minutes of talk in a day of its time zone.
+             */
+            max_minutes_per_day?: number | null;
+            /** Format: int32 */
+            max_minutes_per_month?: number | null;
+            /** @description Most money for calls in a day of its time zone. */
+            max_money_per_day?: string | null;
+            max_money_per_month?: string | null;
             name: string;
             notes?: string;
+            /** @description The customer number of the operator's books. */
+            number?: string;
             /**
              * @description Paid in once, when the account is created.
              * @example 10.00
@@ -1297,6 +1726,13 @@ export interface components {
             /** @description What the account pays, or for a vendor, is paid. */
             rate_group?: string | null;
             status?: components["schemas"]["AccountStatus"];
+            /**
+             * @description On its calls, in per cent; written down with each, not taken from the balance.
+             * @example 19
+             */
+            tax_rate?: string;
+            /** @description Where its days begin, as in the tz database. */
+            time_zone?: string;
             valid_until?: null | components["schemas"]["Timestamp"];
         };
         /** @enum {string} */
@@ -1308,6 +1744,16 @@ export interface components {
         AccountState: "normal" | "locked" | "expired" | "no_money";
         /** @enum {string} */
         AccountStatus: "normal" | "locked";
+        /** @description An agent's part in a call of an account below it. */
+        AgentShare: {
+            account: string;
+            /** @description What the account directly below it pays, less its own fee. */
+            commission: string;
+            /** @description What the agent pays. */
+            fee: string;
+            id: string;
+            rate: components["schemas"]["CdrRate"];
+        };
         /** @description An API key. The key itself is shown once, when it is made. */
         ApiKey: {
             created_at: components["schemas"]["Timestamp"];
@@ -1350,6 +1796,8 @@ export interface components {
             applied: boolean;
             /** @description Empty when everything stood like this already. */
             changes: components["schemas"]["Change"][];
+            /** @description Routes that customers had and have no more, in words. */
+            warnings: string[];
         };
         /** @description One try at one routing gateway. */
         Attempt: {
@@ -1392,6 +1840,55 @@ export interface components {
         };
         /** @enum {string} */
         Authentication: "ip" | "ip-port" | "password";
+        /** @description A barred number, with what was seen of it. */
+        BarredNumber: {
+            /**
+             * Format: int32
+             * @description Calls that were counted, and how many would have been allowed.
+             */
+            count: number;
+            /**
+             * Format: int32
+             * @description The time in which they were counted, in seconds; 0: at once.
+             */
+            interval_s: number;
+            /**
+             * Format: int64
+             * @description Seconds for which it is barred from now on.
+             */
+            left_s: number;
+            /** Format: int32 */
+            limit: number;
+            number: string;
+            /** @description `caller_calls`, `called_calls`, `no_answer` or `concurrent`. */
+            pattern: string;
+            since: components["schemas"]["Timestamp"];
+            whose: components["schemas"]["Whose"];
+            words: string;
+        };
+        /** @description A calendar as it stands. */
+        Calendar: components["schemas"]["CalendarInput"] & {
+            id: string;
+            /** @description Is this one of its times? */
+            open: boolean;
+            version: string;
+        };
+        /** @description When something holds: hours of the week in a time zone, with holidays. */
+        CalendarInput: {
+            /** @description Days on which nothing holds: `2026-12-25`, or `12-25` for every year. */
+            holidays?: string[];
+            /** @description Hours of ordinary days, like `Mon-Fri 08:00-18:00, Sat 22:00-06:00`; empty: always. */
+            hours?: string;
+            name: string;
+            notes?: string;
+            /** @description Days with hours of their own, which stand before the others. */
+            special_days?: components["schemas"]["SpecialDay"][];
+            /**
+             * @description As in the tz database.
+             * @example Europe/Berlin
+             */
+            time_zone?: string;
+        };
         /** @description A call in progress. */
         Call: {
             a: components["schemas"]["CallLeg"];
@@ -1521,6 +2018,79 @@ export interface components {
          * @enum {string}
          */
         CalledSource: "request_uri" | "to" | "diversion";
+        /** @description How the calls of a mapping gateway are routed and held in bounds. */
+        CallerRouting: {
+            /**
+             * @description Routing gateways, by themselves or by their groups; empty: all are allowed, none is forbidden.
+             * @default []
+             */
+            allowed_gateways: string[];
+            /** @default [] */
+            allowed_groups: string[];
+            /**
+             * @description When it may call.
+             * @default null
+             */
+            calendar: string | null;
+            /**
+             * @description The dynamic black list watches its numbers (in the mode Standalone).
+             * @default false
+             */
+            dynamic_black_list: boolean;
+            /** @default null */
+            first_policy: null | components["schemas"]["RoutePolicy"];
+            /** @default [] */
+            forbidden_gateways: string[];
+            /** @default [] */
+            forbidden_groups: string[];
+            /**
+             * @default {
+             *       "called_black": [],
+             *       "called_white": [],
+             *       "caller_black": [],
+             *       "caller_white": []
+             *     }
+             */
+            lists: components["schemas"]["ListRules"];
+            /**
+             * @default {
+             *       "called_max_concurrency": null,
+             *       "called_max_cps": null,
+             *       "caller_max_concurrency": null,
+             *       "caller_max_cps": null
+             *     }
+             */
+            number_limits: components["schemas"]["NumberLimits"];
+            /**
+             * @default {
+             *       "called": {
+             *         "allowed_prefixes": [],
+             *         "denied_prefixes": [],
+             *         "max_length": null,
+             *         "min_length": null
+             *       },
+             *       "caller": {
+             *         "allowed_prefixes": [],
+             *         "denied_prefixes": [],
+             *         "max_length": null,
+             *         "min_length": null
+             *       }
+             *     }
+             */
+            numbers: components["schemas"]["NumberRules"];
+            /**
+             * @description Prefixes put before called numbers, each for its share of the calls.
+             * @default []
+             */
+            proportional_prefixes: components["schemas"]["ProportionalPrefix"][];
+            /**
+             * @description Rules for numbers that stand in the place of the ordinary ones at times.
+             * @default []
+             */
+            scheduled_rewrites: components["schemas"]["ScheduledRewrite"][];
+            /** @default null */
+            second_policy: null | components["schemas"]["RoutePolicy"];
+        };
         /**
          * @description Where the caller's number is read.
          * @enum {string}
@@ -1539,16 +2109,20 @@ export interface components {
             verdict: components["schemas"]["CandidateVerdict"];
         };
         /** @enum {string} */
-        CandidateVerdict: "kept" | "disabled" | "unreachable" | "concurrency_full" | "cps_full" | "no_clearing_rate" | "margin_too_low" | "price_too_high" | "currency_differs" | "account_unusable";
+        CandidateVerdict: "kept" | "disabled" | "unreachable" | "concurrency_full" | "cps_full" | "no_clearing_rate" | "margin_too_low" | "price_too_high" | "currency_differs" | "account_unusable" | "group_full" | "group_cps_full" | "lines_reserved" | "not_for_caller" | "level_too_low" | "number_refused" | "listed" | "out_of_hours" | "terminated" | "resting";
         /** @description A call detail record. */
         Cdr: {
             account?: string | null;
+            /** @description The agents above the customer, from the nearest to the topmost. */
+            agents: components["schemas"]["AgentShare"][];
             answer?: null | components["schemas"]["Timestamp"];
             /**
              * Format: int32
              * @description How many gateways were tried.
              */
             attempts_count: number;
+            /** @description The call was sold for less than it cost. */
+            below_cost: boolean;
             /**
              * Format: int64
              * @description Seconds charged to the customer.
@@ -1598,16 +2172,50 @@ export interface components {
              */
             sip_code: number;
             start: components["schemas"]["Timestamp"];
+            /** @description Tax on the fee, by the account's tax rate; not part of it. */
+            tax?: string | null;
             user_agent_a?: string | null;
             user_agent_b?: string | null;
             vendor?: string | null;
         };
+        /** @description A price of the call that was put right later. */
+        CdrCorrection: {
+            account: string;
+            after: string;
+            before: string;
+            rerating: string;
+        };
         /** @description A call detail record with its attempts and the explanation of its route. */
         CdrDetail: components["schemas"]["Cdr"] & {
             attempts: components["schemas"]["Attempt"][];
+            /** @description What reratings have changed of its prices since. */
+            corrections: components["schemas"]["CdrCorrection"][];
             route: components["schemas"]["RouteExplanation"];
             /** @description Sides that were not heard, or not well, and why. */
             silent: components["schemas"]["SilentSide"][];
+        };
+        /** @description Records that are being written to a file, or were. */
+        CdrExport: {
+            by: string;
+            error?: string | null;
+            format: string;
+            id: string;
+            started: components["schemas"]["Timestamp"];
+            state: components["schemas"]["ExportState"];
+            /** Format: int64 */
+            total: number;
+            /**
+             * Format: int64
+             * @description How many records are written, and how many there are.
+             */
+            written: number;
+        };
+        /** @description Sums in one currency. */
+        CdrMoney: {
+            cost?: string | null;
+            currency: string;
+            /** @description `null` for those who are not shown it. */
+            fee?: string | null;
         };
         /** @description The terms by which one side of a call was priced. */
         CdrRate: {
@@ -1640,6 +2248,43 @@ export interface components {
             rate_group: string;
             /** @description Prices of later parts of the call. */
             sections: components["schemas"]["RateSection"][];
+        };
+        /**
+         * @description Where the stream of records stands. It is switched on by EXTERNAL_SEND_CDR and goes to
+         *     SERVER_CDR_REAL_TIME_REPORT_SERVER.
+         */
+        CdrStream: {
+            /** @description Number of the last record that was taken. */
+            after: string;
+            /** Format: int64 */
+            delivered: number;
+            enabled: boolean;
+            error?: string | null;
+            /**
+             * Format: int64
+             * @description Tries in a row that failed, and why the last one did.
+             */
+            failures: number;
+            /** @description Each delivery bears `X-Tandem-Signature`: HMAC-SHA256 with this secret of `X-Tandem-Time`, a point and the body. */
+            secret: string;
+            url: string;
+            /** @description Does a record wait? */
+            waiting: boolean;
+        };
+        /** @description From where the records are to be sent again. */
+        CdrStreamPlace: {
+            /** @description Number of the last record that is not to be sent; "0" is everything. */
+            after: string;
+        };
+        /** @description What the records of a query add up to. */
+        CdrTotals: {
+            /** Format: int64 */
+            answered: number;
+            /** Format: int64 */
+            calls: number;
+            /** Format: int64 */
+            duration_ms: number;
+            money: components["schemas"]["CdrMoney"][];
         };
         Change: {
             action: components["schemas"]["ChangeAction"];
@@ -1718,6 +2363,9 @@ export interface components {
             /** @description Stands in the CDR. */
             reason: string;
         };
+        DynamicBlackList: {
+            items: components["schemas"]["BarredNumber"][];
+        };
         /** @description One row of the table of end reasons. */
         EndReason: {
             /** @description Who ends a call for this reason. */
@@ -1739,6 +2387,8 @@ export interface components {
         };
         /** @enum {string} */
         EndedBy: "caller" | "callee" | "switch";
+        /** @enum {string} */
+        ExportState: "running" | "done" | "cancelled" | "failed";
         /**
          * @description May routing go on to the next gateway after this?
          * @enum {string}
@@ -1775,6 +2425,107 @@ export interface components {
             /** Format: int64 */
             attempts: number;
             gateway: string;
+        };
+        /** @description A gateway group as it stands. */
+        GatewayGroup: components["schemas"]["GatewayGroupInput"] & {
+            /**
+             * Format: int32
+             * @description Calls in progress on its gateways.
+             */
+            calls: number;
+            /** Format: int32 */
+            cps: number;
+            id: string;
+            version: string;
+        };
+        /** @description Routing gateways with lines in common. */
+        GatewayGroupInput: {
+            /**
+             * Format: int32
+             * @description Calls in progress on all gateways of the group.
+             */
+            max_concurrency?: number | null;
+            /** Format: int32 */
+            max_cps?: number | null;
+            name: string;
+            notes?: string;
+        };
+        /** @description What a routing gateway takes, from whom and when, and how it stands among others. */
+        GatewayRouting: {
+            /**
+             * @description Mapping gateways whose calls it takes; empty: all.
+             * @default []
+             */
+            allowed_mapping_gateways: string[];
+            /**
+             * @description When it is used.
+             * @default null
+             */
+            calendar: string | null;
+            /**
+             * @description The farthest destinations that it is used for.
+             * @default null
+             */
+            call_level: string | null;
+            /** @default [] */
+            forbidden_mapping_gateways: string[];
+            /** @default [] */
+            groups: string[];
+            /**
+             * @default {
+             *       "called_black": [],
+             *       "called_white": [],
+             *       "caller_black": [],
+             *       "caller_white": []
+             *     }
+             */
+            lists: components["schemas"]["ListRules"];
+            /** @default continue */
+            mode: components["schemas"]["PrefixMode"];
+            /**
+             * @default {
+             *       "called": {
+             *         "allowed_prefixes": [],
+             *         "denied_prefixes": [],
+             *         "max_length": null,
+             *         "min_length": null
+             *       },
+             *       "caller": {
+             *         "allowed_prefixes": [],
+             *         "denied_prefixes": [],
+             *         "max_length": null,
+             *         "min_length": null
+             *       }
+             *     }
+             */
+            numbers: components["schemas"]["NumberRules"];
+            /**
+             * @description Prefixes with settings of their own, besides the plain ones.
+             * @default []
+             */
+            prefixes: components["schemas"]["PrefixRule"][];
+            /**
+             * @description A reserve, used when the others are exhausted and `SS_TRY_PROTECT_ROUTE_DELAY` has passed.
+             * @default false
+             */
+            protected: boolean;
+            /**
+             * Format: int32
+             * @description So many free lines of a group are left for its other gateways.
+             * @default 0
+             */
+            reserved_lines: number;
+            /**
+             * @description Rules for numbers that stand in the place of the ordinary ones at times.
+             * @default []
+             */
+            scheduled_rewrites: components["schemas"]["ScheduledRewrite"][];
+            /**
+             * Format: int32
+             * @description Its share of the traffic among others of its rank, with the policy `weight`.
+             * @default 1
+             */
+            weight: number;
         };
         /** @description What is wrong with a row. */
         ImportFault: {
@@ -1846,6 +2597,7 @@ export interface components {
             amount: string;
             at: components["schemas"]["Timestamp"];
             balance_after: string;
+            balance_before: string;
             by: string;
             call_id?: string | null;
             /** @description The Idempotency-Key it was sent with. */
@@ -1855,7 +2607,18 @@ export interface components {
             seq: string;
         };
         /** @enum {string} */
-        LedgerKind: "opening" | "payment" | "refund" | "correction" | "call_charge" | "call_cost";
+        LedgerKind: "opening" | "payment" | "refund" | "correction" | "call_charge" | "call_cost" | "agent_charge" | "credit" | "payout" | "transfer";
+        /** @description Names of number lists. Numbers in a black list are refused, and numbers in no white list where there are some. */
+        ListRules: {
+            /** @default [] */
+            called_black: string[];
+            /** @default [] */
+            called_white: string[];
+            /** @default [] */
+            caller_black: string[];
+            /** @default [] */
+            caller_white: string[];
+        };
         ListenerStatus: {
             address: string;
             /** @description The address that stands in our messages, where it differs. */
@@ -2021,6 +2784,7 @@ export interface components {
             rate_group?: string | null;
             reply_address: components["schemas"]["ReplyAddress"];
             request_address: components["schemas"]["RequestAddress"];
+            routing: components["schemas"]["CallerRouting"];
             support_privacy: boolean;
             username?: string | null;
             version: string;
@@ -2057,6 +2821,8 @@ export interface components {
             rate_group?: string | null;
             reply_address?: components["schemas"]["ReplyAddress"];
             request_address?: components["schemas"]["RequestAddress"];
+            /** @description Who may be called, when, and by which routing gateways. */
+            routing?: components["schemas"]["CallerRouting"];
             /** @description What the caller wishes of privacy is kept for the way out. */
             support_privacy?: boolean;
             username?: string | null;
@@ -2180,6 +2946,107 @@ export interface components {
             password: string;
             role: string;
         };
+        /** @description Bounds for each single number. */
+        NumberLimits: {
+            /**
+             * Format: int32
+             * @default null
+             */
+            called_max_concurrency: number | null;
+            /**
+             * Format: int32
+             * @default null
+             */
+            called_max_cps: number | null;
+            /**
+             * Format: int32
+             * @default null
+             */
+            caller_max_concurrency: number | null;
+            /**
+             * Format: int32
+             * @default null
+             */
+            caller_max_cps: number | null;
+        };
+        /** @description A number list as it stands. */
+        NumberList: components["schemas"]["NumberListInput"] & {
+            id: string;
+            /**
+             * Format: int64
+             * @description How many numbers and beginnings of numbers it has.
+             */
+            numbers_count: number;
+            version: string;
+        };
+        /** @description A black or white list. Its numbers are kept apart: there may be millions. */
+        NumberListInput: {
+            name: string;
+            notes?: string;
+            /** @description How every call is held against it; others name it in their own `lists`. */
+            system?: components["schemas"]["SystemUse"];
+        };
+        NumberRule: {
+            /**
+             * @description Empty: all.
+             * @default []
+             */
+            allowed_prefixes: string[];
+            /** @default [] */
+            denied_prefixes: string[];
+            /**
+             * Format: int32
+             * @default null
+             */
+            max_length: number | null;
+            /**
+             * Format: int32
+             * @default null
+             */
+            min_length: number | null;
+        };
+        /** @description Allowed and denied beginnings, and lengths, of both numbers. */
+        NumberRules: {
+            /**
+             * @default {
+             *       "allowed_prefixes": [],
+             *       "denied_prefixes": [],
+             *       "max_length": null,
+             *       "min_length": null
+             *     }
+             */
+            called: components["schemas"]["NumberRule"];
+            /**
+             * @default {
+             *       "allowed_prefixes": [],
+             *       "denied_prefixes": [],
+             *       "max_length": null,
+             *       "min_length": null
+             *     }
+             */
+            caller: components["schemas"]["NumberRule"];
+        };
+        /** @description A part of a list. */
+        Numbers: {
+            /** @description Numbers, and with `*` at the end beginnings of numbers. */
+            items: string[];
+            /** @description For `after`, when there are more. */
+            next?: string | null;
+        };
+        /** @description What reading a file has done. */
+        NumbersImport: {
+            /** Format: int64 */
+            added: number;
+            /**
+             * Format: int64
+             * @description In the list already, or twice in the file.
+             */
+            known: number;
+            /** @description Bad lines that were left out. */
+            left_out: components["schemas"]["FieldProblem"][];
+            /** Format: int64 */
+            removed: number;
+        };
         /** @enum {string} */
         Outcome: "passed" | "failed";
         Overview: {
@@ -2199,6 +3066,7 @@ export interface components {
         /** @description One page of a list. */
         Page_Account: {
             items: {
+                agent?: string | null;
                 anti_overdraft: boolean;
                 /** @description What may still be spent; `null`: no bound. */
                 available?: string | null;
@@ -2208,25 +3076,45 @@ export interface components {
                  * @description Calls in progress.
                  */
                 calls: number;
+                contacts: string;
                 credit_limit?: string | null;
                 currency: string;
                 id: string;
+                /** @description What the accounts directly below an agent were charged for their calls; of other accounts nothing. */
+                income: string;
                 kind: components["schemas"]["AccountKind"];
+                lists: components["schemas"]["ListRules"];
+                /** @description The balance alarm: the balance (of a vendor: what is prepaid) is below `low_balance`, or a money limit is reached. */
+                low: boolean;
+                low_balance?: string | null;
                 /** Format: int32 */
                 max_call_duration?: number | null;
                 /** Format: int32 */
                 max_concurrency?: number | null;
                 /** Format: int32 */
                 max_cps?: number | null;
+                /** Format: int32 */
+                max_minutes_per_day?: number | null;
+                /** Format: int32 */
+                max_minutes_per_month?: number | null;
+                max_money_per_day?: string | null;
+                max_money_per_month?: string | null;
                 name: string;
                 notes: string;
+                number: string;
+                /** @description What a vendor is owed for its calls; of other accounts nothing. */
+                owed: string;
                 payment: components["schemas"]["PaymentTerms"];
+                /** @description What a vendor has been paid ahead of its calls; of other accounts nothing. */
+                prepaid_left: string;
                 private_rates?: string | null;
                 rate_group?: string | null;
                 /** @description Held for calls in progress. */
                 reserved: string;
                 state: components["schemas"]["AccountState"];
                 status: components["schemas"]["AccountStatus"];
+                tax_rate: string;
+                time_zone: string;
                 valid_until?: null | components["schemas"]["Timestamp"];
                 version: string;
             }[];
@@ -2256,6 +3144,22 @@ export interface components {
                 /** @description Address that the request came from; empty: the switch itself. */
                 source: string;
             }[];
+            /** @description Ask with it for the next page; `null` on the last. */
+            next_cursor?: string | null;
+            /**
+             * Format: int64
+             * @description Rows on all pages; `null` where counting would cost too much.
+             */
+            total?: number | null;
+        };
+        /** @description One page of a list. */
+        Page_Calendar: {
+            items: (components["schemas"]["CalendarInput"] & {
+                id: string;
+                /** @description Is this one of its times? */
+                open: boolean;
+                version: string;
+            })[];
             /** @description Ask with it for the next page; `null` on the last. */
             next_cursor?: string | null;
             /**
@@ -2319,12 +3223,16 @@ export interface components {
         Page_Cdr: {
             items: {
                 account?: string | null;
+                /** @description The agents above the customer, from the nearest to the topmost. */
+                agents: components["schemas"]["AgentShare"][];
                 answer?: null | components["schemas"]["Timestamp"];
                 /**
                  * Format: int32
                  * @description How many gateways were tried.
                  */
                 attempts_count: number;
+                /** @description The call was sold for less than it cost. */
+                below_cost: boolean;
                 /**
                  * Format: int64
                  * @description Seconds charged to the customer.
@@ -2374,6 +3282,8 @@ export interface components {
                  */
                 sip_code: number;
                 start: components["schemas"]["Timestamp"];
+                /** @description Tax on the fee, by the account's tax rate; not part of it. */
+                tax?: string | null;
                 user_agent_a?: string | null;
                 user_agent_b?: string | null;
                 vendor?: string | null;
@@ -2407,11 +3317,33 @@ export interface components {
             total?: number | null;
         };
         /** @description One page of a list. */
+        Page_GatewayGroup: {
+            items: (components["schemas"]["GatewayGroupInput"] & {
+                /**
+                 * Format: int32
+                 * @description Calls in progress on its gateways.
+                 */
+                calls: number;
+                /** Format: int32 */
+                cps: number;
+                id: string;
+                version: string;
+            })[];
+            /** @description Ask with it for the next page; `null` on the last. */
+            next_cursor?: string | null;
+            /**
+             * Format: int64
+             * @description Rows on all pages; `null` where counting would cost too much.
+             */
+            total?: number | null;
+        };
+        /** @description One page of a list. */
         Page_LedgerEntry: {
             items: {
                 amount: string;
                 at: components["schemas"]["Timestamp"];
                 balance_after: string;
+                balance_before: string;
                 by: string;
                 call_id?: string | null;
                 /** @description The Idempotency-Key it was sent with. */
@@ -2469,10 +3401,30 @@ export interface components {
                 rate_group?: string | null;
                 reply_address: components["schemas"]["ReplyAddress"];
                 request_address: components["schemas"]["RequestAddress"];
+                routing: components["schemas"]["CallerRouting"];
                 support_privacy: boolean;
                 username?: string | null;
                 version: string;
             }[];
+            /** @description Ask with it for the next page; `null` on the last. */
+            next_cursor?: string | null;
+            /**
+             * Format: int64
+             * @description Rows on all pages; `null` where counting would cost too much.
+             */
+            total?: number | null;
+        };
+        /** @description One page of a list. */
+        Page_NumberList: {
+            items: (components["schemas"]["NumberListInput"] & {
+                id: string;
+                /**
+                 * Format: int64
+                 * @description How many numbers and beginnings of numbers it has.
+                 */
+                numbers_count: number;
+                version: string;
+            })[];
             /** @description Ask with it for the next page; `null` on the last. */
             next_cursor?: string | null;
             /**
@@ -2701,6 +3653,12 @@ export interface components {
                 remote_party_id: components["schemas"]["ClaimMode"];
                 reply_address: components["schemas"]["ReplyAddress"];
                 request_address: components["schemas"]["RequestAddress"];
+                /**
+                 * Format: int32
+                 * @description Seconds for which it has asked to be left alone (Retry-After); 0: none.
+                 */
+                resting_s: number;
+                routing: components["schemas"]["GatewayRouting"];
                 transport: components["schemas"]["Transport"];
                 username?: string | null;
                 version: string;
@@ -2742,7 +3700,7 @@ export interface components {
         ParameterType: "whole" | "switch" | "choice" | "text" | "amount" | "intervals" | "dscp";
         PaymentInput: {
             /**
-             * @description Above zero for payments and refunds; a correction may have either sign.
+             * @description Above zero; a correction may have either sign.
              * @example 12.50
              */
             amount: string;
@@ -2753,7 +3711,7 @@ export interface components {
          * @description Why an operator moves money.
          * @enum {string}
          */
-        PaymentKind: "payment" | "refund" | "correction";
+        PaymentKind: "payment" | "refund" | "correction" | "credit" | "payout";
         /** @description The payment as it stands in the ledger, and the balance after it. */
         PaymentResult: {
             balance: string;
@@ -2847,6 +3805,20 @@ export interface components {
          * @enum {string}
          */
         PoolOrder: "random" | "round_robin";
+        /**
+         * @description Whether shorter prefixes are tried after the gateways of the longest have failed.
+         * @enum {string}
+         */
+        PrefixMode: "continue" | "terminate";
+        /** @description A prefix with settings of its own; `null`: those of the gateway. */
+        PrefixRule: {
+            /** @description When it is used; outside of it shorter prefixes of the gateway hold. */
+            calendar?: string | null;
+            mode?: null | components["schemas"]["PrefixMode"];
+            prefix: string;
+            /** Format: int32 */
+            priority?: number | null;
+        };
         /** @description A customer's price below what this group would charge. */
         PriceBelowCost: {
             cost: string;
@@ -2875,6 +3847,12 @@ export interface components {
             title: string;
             /** @description Always "about:blank": the status says what kind of problem it is. */
             type: string;
+        };
+        ProportionalPrefix: {
+            /** @description Empty: the number as it is. */
+            prefix: string;
+            /** Format: int32 */
+            share?: number;
         };
         /** @description Messages of unknown sources since the start of the process. Figures that grow fast tell of a flood. */
         ProtectionStatus: {
@@ -3098,6 +4076,11 @@ export interface components {
             line: number;
             rule: string;
         };
+        /** @description How many records the sums were made anew from. */
+        Rebuilt: {
+            /** Format: int64 */
+            cdrs: number;
+        };
         /** @description A registrant with its contacts. */
         Registration: {
             /**
@@ -3145,11 +4128,116 @@ export interface components {
          * @enum {string}
          */
         ReplyAddress: "socket" | "via_port" | "via";
+        /** @description What a report is made of. */
+        Report: {
+            /** @description The measure to draw. */
+            chart: string;
+            /** @description What they can be grouped by. */
+            dimensions: string[];
+            /** @description What can be asked for by value. */
+            filters: string[];
+            /** @description What its rows are grouped by unless asked otherwise. */
+            group: string[];
+            measures: components["schemas"]["ReportMeasure"][];
+            name: string;
+            title: string;
+        };
+        /** @description A figure of a report. */
+        ReportMeasure: {
+            help: string;
+            name: string;
+            /** @description count, seconds, milliseconds, minutes, percent, money or price (money for a minute). */
+            unit: string;
+        };
+        /** @description A row of a report. */
+        ReportRow: {
+            /** @description Query of `/cdrs` that lists the calls of this row; `null` where calls cannot be told apart like that. */
+            cdrs?: string | null;
+            /** @description Dimensions, then measures, as texts; amounts and ratios are exact decimals. `null`: there is none. */
+            cells: (string | null)[];
+        };
+        /** @description A report that was made. */
+        ReportTable: {
+            chart: string;
+            from: components["schemas"]["Timestamp"];
+            /** @description The first columns. */
+            group: string[];
+            /** @description The columns after them. */
+            measures: components["schemas"]["ReportMeasure"][];
+            name: string;
+            rows: components["schemas"]["ReportRow"][];
+            time_zone: string;
+            title: string;
+            /** @description Excluded. */
+            to: components["schemas"]["Timestamp"];
+            /** @description One for each currency, or one. */
+            totals: components["schemas"]["ReportRow"][];
+        };
         /**
          * @description Where our requests within a call go.
          * @enum {string}
          */
         RequestAddress: "socket" | "contact_port" | "contact";
+        ReratedAccount: {
+            account: string;
+            after: string;
+            /** @description Sum over the calls whose price changes. */
+            before: string;
+            /** Format: int64 */
+            calls: number;
+            difference: string;
+        };
+        /** @description One account's price of one call, before and after. */
+        ReratedCall: {
+            account: string;
+            after: string;
+            before: string;
+            call_id: string;
+            difference: string;
+        };
+        /** @description Which calls, by which rates. */
+        ReratingInput: {
+            /** @description Only what this account (a customer, an agent, a vendor) pays or is owed, by name or id. */
+            account?: string | null;
+            /** @description Calls that began at this time or later. */
+            from: components["schemas"]["Timestamp"];
+            /** @description Names the run, and applies it; the same name again changes nothing more. Absent: it is only worked out. */
+            name?: string | null;
+            /** @description By the rates of this group; by the present ones of each account when absent. Needs `account`. */
+            rate_group?: string | null;
+            /** @description Calls that began before this time. */
+            to: components["schemas"]["Timestamp"];
+        };
+        /** @description What was worked out, or applied. */
+        ReratingResult: {
+            accounts: components["schemas"]["ReratedAccount"][];
+            /**
+             * Format: int64
+             * @description Calls looked at.
+             */
+            calls: number;
+            /** @description The first thousand prices that change. */
+            differences: components["schemas"]["ReratedCall"][];
+            made_at?: null | components["schemas"]["Timestamp"];
+            made_by?: string | null;
+            /** @description `null`: nothing was changed. */
+            name?: string | null;
+            /** @description `tried`, `posting`, `applied`, `undoing` or `undone`. */
+            state: string;
+            /** @description Prices that could not be worked out again, by the reason. */
+            unpriced: {
+                [key: string]: number;
+            };
+        };
+        /** @description Runs that were applied. */
+        ReratingSummary: {
+            made_at: components["schemas"]["Timestamp"];
+            made_by: string;
+            name: string;
+            /** @description What was asked for. */
+            request: components["schemas"]["ReratingInput"];
+            state: string;
+        };
         Rewrite: {
             results: components["schemas"]["RewriteResult"][];
             rules: components["schemas"]["ReadRule"][];
@@ -3196,6 +4284,11 @@ export interface components {
             candidates: components["schemas"]["Candidate"][];
             steps: components["schemas"]["RouteStep"][];
         };
+        /**
+         * @description What gateways of one prefix length and priority are sorted by.
+         * @enum {string}
+         */
+        RoutePolicy: "fixed" | "weight" | "cost" | "quality" | "round_robin" | "least_loaded";
         /** @description One rule: its name, whether the call passed it, and what was seen. */
         RouteStep: {
             detail: string;
@@ -3276,6 +4369,12 @@ export interface components {
             remote_party_id: components["schemas"]["ClaimMode"];
             reply_address: components["schemas"]["ReplyAddress"];
             request_address: components["schemas"]["RequestAddress"];
+            /**
+             * Format: int32
+             * @description Seconds for which it has asked to be left alone (Retry-After); 0: none.
+             */
+            resting_s: number;
+            routing: components["schemas"]["GatewayRouting"];
             transport: components["schemas"]["Transport"];
             username?: string | null;
             version: string;
@@ -3340,7 +4439,7 @@ export interface components {
             /** @description What stands in P-Preferred-Identity. */
             preferred_identity?: components["schemas"]["ClaimMode"];
             /** @description Called prefixes that it takes; the empty prefix takes everything. */
-            prefixes: string[];
+            prefixes?: string[];
             /**
              * Format: int32
              * @description Lower is tried first.
@@ -3365,8 +4464,16 @@ export interface components {
             remote_party_id?: components["schemas"]["ClaimMode"];
             reply_address?: components["schemas"]["ReplyAddress"];
             request_address?: components["schemas"]["RequestAddress"];
+            /** @description What it takes, from whom and when, and how it stands among others. */
+            routing?: components["schemas"]["GatewayRouting"];
             transport?: components["schemas"]["Transport"];
             username?: string | null;
+        };
+        /** @description Rules for numbers that hold while a calendar is open. */
+        ScheduledRewrite: {
+            calendar: string;
+            called_rewrite?: string[];
+            caller_rewrite?: string[];
         };
         /** @description A second factor that was proposed: nothing holds until a code of it was sent. */
         SecondFactor: {
@@ -3481,6 +4588,12 @@ export interface components {
             rate?: null | components["schemas"]["CdrRate"];
             steps: components["schemas"]["RouteStep"][];
         };
+        /** @description A day with hours of its own. */
+        SpecialDay: {
+            day: string;
+            /** @description Like `08:00-12:00`; empty: the whole day. */
+            hours?: string;
+        };
         /** @description The program and its surroundings. */
         Status: {
             /** @description Simulated customers and vendors are placing calls. */
@@ -3493,6 +4606,11 @@ export interface components {
             started_at: components["schemas"]["Timestamp"];
             version: string;
         };
+        /**
+         * @description What a list is to all calls.
+         * @enum {string}
+         */
+        SystemUse: "none" | "caller_black" | "called_black" | "caller_white" | "called_white";
         /**
          * Format: date-time
          * @description A time: RFC 3339, UTC, with milliseconds.
@@ -3581,6 +4699,22 @@ export interface components {
         };
         /** @enum {string} */
         TraceKind: "calls" | "registers";
+        /** @description Money from one account to another. */
+        TransferInput: {
+            /**
+             * @description Above zero.
+             * @example 12.50
+             */
+            amount: string;
+            note?: string;
+            /** @description The account that gets it, by name or id. */
+            to: string;
+        };
+        /** @description A transfer as it stands in the ledger of both accounts. */
+        TransferResult: {
+            from: components["schemas"]["LedgerEntry"];
+            to: components["schemas"]["LedgerEntry"];
+        };
         /** @enum {string} */
         Transport: "udp" | "tcp";
         UndoInput: {
@@ -3612,6 +4746,11 @@ export interface components {
             reset_second_factor?: boolean;
             role: string;
         };
+        /**
+         * @description Which number of a call.
+         * @enum {string}
+         */
+        Whose: "caller" | "called";
     };
     responses: never;
     parameters: never;
@@ -3696,6 +4835,10 @@ export interface operations {
                 state?: components["schemas"]["AccountState"];
                 currency?: string;
                 rate_group?: string;
+                /** @description The agent directly above. */
+                agent?: string;
+                /** @description Accounts whose balance is low, or others. */
+                low?: boolean;
             };
             header?: never;
             path?: never;
@@ -3936,6 +5079,44 @@ export interface operations {
             };
         };
     };
+    transfer: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Chosen by the client, up to 64 characters */
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                /** @description The account that gives it, by id or name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TransferInput"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TransferResult"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     apply_files: {
         parameters: {
             query?: never;
@@ -4001,6 +5182,179 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Page_AuditEntry"];
                 };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_calendars: {
+        parameters: {
+            query?: {
+                /** @description Rows on a page, 1 to 500; 100 when absent. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description Columns, most important first, `-` for descending: `-start` or `name,-balance`. */
+                sort?: string;
+                /** @description Text to search for. */
+                q?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Calendar"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_calendar: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CalendarInput"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Calendar"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_calendar: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Calendar"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    update_calendar: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The version that was read, in quotes */
+                "If-Match": string;
+            };
+            path: {
+                /** @description Id or name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CalendarInput"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Calendar"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_calendar: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The version that was read, in quotes */
+                "If-Match"?: string | null;
+            };
+            path: {
+                /** @description Id or name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Refused */
             default: {
@@ -4353,6 +5707,329 @@ export interface operations {
             };
         };
     };
+    list_exports: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CdrExport"][];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_export: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CdrExport"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    begin_export: {
+        parameters: {
+            query?: {
+                /** @description Rows on a page, 1 to 500; 100 when absent. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description Columns, most important first, `-` for descending: `-start` or `name,-balance`. */
+                sort?: string;
+                /** @description Text to search for. */
+                q?: string;
+                /** @description Calls that began at this time or later. */
+                from?: components["schemas"]["Timestamp"];
+                /** @description Calls that began before this time. */
+                to?: components["schemas"]["Timestamp"];
+                /** @description The customer's, by name or id. */
+                account?: string;
+                /** @description The vendor's account, by name or id. */
+                vendor?: string;
+                mapping_gateway?: string;
+                routing_gateway?: string;
+                /** @description Begin of the caller's number. */
+                caller?: string;
+                /** @description Begin of the called number, as received or as sent. */
+                callee?: string;
+                /** @description Part of the caller's or the called number. */
+                number?: string;
+                end_reason?: string;
+                ended_by?: components["schemas"]["EndedBy"];
+                answered?: boolean;
+                min_duration_s?: number;
+                /** @description Calls whose profit is below zero, or others. */
+                below_cost?: boolean;
+                max_duration_s?: number;
+                /** @description Prefix and area of the customer's rate. */
+                prefix?: string;
+                area?: string;
+                /** @description Of the fee, or of the cost where nothing was sold. */
+                currency?: string;
+                /** @description Call-ID of one of the two sides. */
+                call_id?: string;
+                sip_code?: number;
+                q850?: number;
+                /** @description The fee is at least, and at most, this amount. */
+                min_fee?: string;
+                max_fee?: string;
+            };
+            header?: never;
+            path: {
+                /** @description csv or xlsx */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CdrExport"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    drop_export: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_export_file: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": number[];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_cdr_stream: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CdrStream"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_cdr_stream: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CdrStreamPlace"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CdrStream"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    total_cdrs: {
+        parameters: {
+            query?: {
+                /** @description Rows on a page, 1 to 500; 100 when absent. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description Columns, most important first, `-` for descending: `-start` or `name,-balance`. */
+                sort?: string;
+                /** @description Text to search for. */
+                q?: string;
+                /** @description Calls that began at this time or later. */
+                from?: components["schemas"]["Timestamp"];
+                /** @description Calls that began before this time. */
+                to?: components["schemas"]["Timestamp"];
+                /** @description The customer's, by name or id. */
+                account?: string;
+                /** @description The vendor's account, by name or id. */
+                vendor?: string;
+                mapping_gateway?: string;
+                routing_gateway?: string;
+                /** @description Begin of the caller's number. */
+                caller?: string;
+                /** @description Begin of the called number, as received or as sent. */
+                callee?: string;
+                /** @description Part of the caller's or the called number. */
+                number?: string;
+                end_reason?: string;
+                ended_by?: components["schemas"]["EndedBy"];
+                answered?: boolean;
+                min_duration_s?: number;
+                /** @description Calls whose profit is below zero, or others. */
+                below_cost?: boolean;
+                max_duration_s?: number;
+                /** @description Prefix and area of the customer's rate. */
+                prefix?: string;
+                area?: string;
+                /** @description Of the fee, or of the cost where nothing was sold. */
+                currency?: string;
+                /** @description Call-ID of one of the two sides. */
+                call_id?: string;
+                sip_code?: number;
+                q850?: number;
+                /** @description The fee is at least, and at most, this amount. */
+                min_fee?: string;
+                max_fee?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CdrTotals"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_cdrs: {
         parameters: {
             query?: {
@@ -4384,6 +6061,21 @@ export interface operations {
                 ended_by?: components["schemas"]["EndedBy"];
                 answered?: boolean;
                 min_duration_s?: number;
+                /** @description Calls whose profit is below zero, or others. */
+                below_cost?: boolean;
+                max_duration_s?: number;
+                /** @description Prefix and area of the customer's rate. */
+                prefix?: string;
+                area?: string;
+                /** @description Of the fee, or of the cost where nothing was sold. */
+                currency?: string;
+                /** @description Call-ID of one of the two sides. */
+                call_id?: string;
+                sip_code?: number;
+                q850?: number;
+                /** @description The fee is at least, and at most, this amount. */
+                min_fee?: string;
+                max_fee?: string;
             };
             header?: never;
             path?: never;
@@ -4637,6 +6329,63 @@ export interface operations {
             };
         };
     };
+    list_dynamic_black_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DynamicBlackList"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_dynamic_black_list_number: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                whose: components["schemas"]["Whose"];
+                number: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_end_reasons: {
         parameters: {
             query?: never;
@@ -4681,6 +6430,179 @@ export interface operations {
                 content: {
                     "text/plain": string;
                 };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_gateway_groups: {
+        parameters: {
+            query?: {
+                /** @description Rows on a page, 1 to 500; 100 when absent. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description Columns, most important first, `-` for descending: `-start` or `name,-balance`. */
+                sort?: string;
+                /** @description Text to search for. */
+                q?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_GatewayGroup"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_gateway_group: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GatewayGroupInput"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GatewayGroup"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_gateway_group: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GatewayGroup"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    update_gateway_group: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The version that was read, in quotes */
+                "If-Match": string;
+            };
+            path: {
+                /** @description Id or name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GatewayGroupInput"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GatewayGroup"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_gateway_group: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The version that was read, in quotes */
+                "If-Match"?: string | null;
+            };
+            path: {
+                /** @description Id or name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Refused */
             default: {
@@ -5147,6 +7069,287 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["MonitorSample"][];
                 };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_number_lists: {
+        parameters: {
+            query?: {
+                /** @description Rows on a page, 1 to 500; 100 when absent. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description Columns, most important first, `-` for descending: `-start` or `name,-balance`. */
+                sort?: string;
+                /** @description Text to search for. */
+                q?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_NumberList"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_number_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NumberListInput"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NumberList"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_number_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NumberList"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    update_number_list: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The version that was read, in quotes */
+                "If-Match": string;
+            };
+            path: {
+                /** @description Id or name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NumberListInput"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NumberList"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_number_list: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The version that was read, in quotes */
+                "If-Match"?: string | null;
+            };
+            path: {
+                /** @description Id or name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_numbers: {
+        parameters: {
+            query?: {
+                /** @description Those that begin so. */
+                begin?: string;
+                /** @description Those behind this one. */
+                after?: string;
+                /** @description 1 to 1000; 100 when absent. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description Id or name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Numbers"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    import_numbers: {
+        parameters: {
+            query?: {
+                /** @description Numbers that are not in the file leave the list. */
+                replace?: boolean;
+                /** @description Bad lines are left out; otherwise nothing is taken when one is bad. */
+                good_lines_only?: boolean;
+            };
+            header?: never;
+            path: {
+                /** @description Id or name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "text/plain": string;
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NumbersImport"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_number: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or name */
+                id: string;
+                number: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Refused */
             default: {
@@ -6053,6 +8256,231 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_reports: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Report"][];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rebuild_reports: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rebuilt"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    make_report: {
+        parameters: {
+            query?: {
+                /** @description A time, or a date in the time zone; the first of the month when absent. */
+                from?: string;
+                /** @description Excluded; now when absent. */
+                to?: string;
+                /** @description Time zone of days and hours, like Europe/Berlin; UTC when absent. */
+                tz?: string;
+                /** @description Dimensions by comma; those of the report when absent. */
+                group?: string;
+                format?: "json" | "csv" | "xlsx";
+                account?: string;
+                vendor?: string;
+                mapping_gateway?: string;
+                routing_gateway?: string;
+                /** @description Prefix of the customer's rate. */
+                prefix?: string;
+                area?: string;
+                end_reason?: string;
+                currency?: string;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReportTable"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_reratings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReratingSummary"][];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rerate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReratingInput"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReratingResult"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_rerating: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReratingResult"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    undo_rerating: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReratingResult"];
+                };
             };
             /** @description Refused */
             default: {

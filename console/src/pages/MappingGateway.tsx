@@ -21,7 +21,6 @@ const NEW: MappingGatewayInput = {
   reply_address: 'socket',
   request_address: 'socket',
   max_cps: null,
-  routing: {},
   max_concurrency: null,
   rate_group: null,
   call_level: null,

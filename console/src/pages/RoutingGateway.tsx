@@ -32,7 +32,6 @@ const NEW: RoutingGatewayInput = {
   caller_rewrite: [],
   called_rewrite: [],
   rate_rewritten: false,
-  routing: {},
   reply_address: 'socket',
   request_address: 'socket',
   parameters: {},

@@ -26,7 +26,6 @@ export const NEW_ACCOUNT: AccountInput = {
   tax_rate: '0',
   low_balance: null,
   contacts: '',
-  lists: {},
   notes: '',
   opening_balance: null,
 };

@@ -40,7 +40,7 @@ struct Terms {
 
 impl Terms {
     fn draw(random: &mut Random) -> Terms {
-        let pick = |list: [u64; 5], random: &mut Random| list[usize::try_from(random.below(5)).unwrap()];
+        let pick = |list: [u64; 5], random: &mut Random| list[usize::try_from(random.below(5)).unwrap_or(0)];
         let (first, cycle) = (pick([1, 6, 30, 60, 7], random), pick([1, 6, 60, 13, 1], random));
         Terms { price: 1 + random.below(900), first, cycle }
     }
