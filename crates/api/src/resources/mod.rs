@@ -48,6 +48,11 @@ use utoipa_axum::routes;
 
 /// Every route below `/api/v1`, with its document.
 pub(crate) fn routes() -> OpenApiRouter<Api> {
+    people().merge(money()).merge(routing()).merge(calls()).merge(records()).merge(system())
+}
+
+/// Who may do what, and who did.
+fn people() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(session::sign_in, session::get_session, session::sign_out))
         .routes(routes!(session::change_password))
@@ -64,8 +69,11 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(keys::delete_key))
         .routes(routes!(access::get_access, access::set_access))
         .routes(routes!(audit::list_audit))
-        .routes(routes!(status::get_status))
-        .routes(routes!(overview::get_overview))
+}
+
+/// Accounts, their ledgers and their rates.
+fn money() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
         .routes(routes!(accounts::list_accounts, accounts::create_account))
         .routes(routes!(accounts::get_account, accounts::update_account, accounts::delete_account))
         .routes(routes!(ledger::pay))
@@ -87,6 +95,11 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(rate_imports::apply_rate_import))
         .routes(routes!(rate_imports::undo_rate_import))
         .routes(routes!(rate_imports::make_rates))
+}
+
+/// Gateways, phones, and where calls go.
+fn routing() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
         .routes(routes!(mapping_gateways::list_mapping_gateways, mapping_gateways::create_mapping_gateway))
         .routes(routes!(
             mapping_gateways::get_mapping_gateway,
@@ -122,6 +135,13 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(number_lists::delete_number))
         .routes(routes!(dynamic_black_list::list_dynamic_black_list))
         .routes(routes!(dynamic_black_list::delete_dynamic_black_list_number))
+        .routes(routes!(simulate::simulate_route))
+        .routes(routes!(rewrite::try_rewrite))
+}
+
+/// Calls in progress, and looking into them.
+fn calls() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
         .routes(routes!(calls::list_calls))
         .routes(routes!(calls::get_call))
         .routes(routes!(calls::disconnect_call))
@@ -133,14 +153,11 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(analysis::captures_pcap))
         .routes(routes!(analysis::captures_text))
         .routes(routes!(analysis::list_registration_captures))
-        .routes(routes!(traces::list_traces))
-        .routes(routes!(traces::start_trace, traces::stop_trace))
-        .routes(routes!(traces::read_trace))
-        .routes(routes!(monitor::get_monitor))
-        .routes(routes!(selftest::run_self_test))
-        .routes(routes!(monitor::monitor_history))
-        .routes(routes!(monitor::get_log, monitor::set_log))
-        .routes(routes!(monitor::read_log))
+}
+
+/// What is kept of calls, and reports on it.
+fn records() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
         .routes(routes!(cdrs::list_cdrs))
         .routes(routes!(cdrs::get_cdr))
         .routes(routes!(cdrs::total_cdrs))
@@ -151,8 +168,21 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(reports::list_reports))
         .routes(routes!(reports::make_report))
         .routes(routes!(reports::rebuild_reports))
-        .routes(routes!(simulate::simulate_route))
-        .routes(routes!(rewrite::try_rewrite))
+}
+
+/// The switch itself: its state, its configuration as a whole.
+fn system() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(status::get_status))
+        .routes(routes!(overview::get_overview))
+        .routes(routes!(traces::list_traces))
+        .routes(routes!(traces::start_trace, traces::stop_trace))
+        .routes(routes!(traces::read_trace))
+        .routes(routes!(monitor::get_monitor))
+        .routes(routes!(selftest::run_self_test))
+        .routes(routes!(monitor::monitor_history))
+        .routes(routes!(monitor::get_log, monitor::set_log))
+        .routes(routes!(monitor::read_log))
         .routes(routes!(parameters::list_parameters))
         .routes(routes!(parameters::set_parameter))
         .routes(routes!(end_reasons::list_end_reasons))
