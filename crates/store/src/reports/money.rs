@@ -42,7 +42,7 @@ pub(super) fn entries(store: &Store, asked: &Asked<'_>) -> Result<Vec<Found>, Ch
                     "payment" => &mut totals.payments,
                     "refund" => &mut totals.refunds,
                     "correction" => &mut totals.corrections,
-                    "call_charge" => &mut totals.charges,
+                    "call_charge" | "agent_charge" => &mut totals.charges,
                     "call_cost" => &mut totals.costs,
                     _ => &mut totals.other,
                 };

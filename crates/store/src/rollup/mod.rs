@@ -133,7 +133,7 @@ pub(crate) fn second(at: Utc) -> i64 {
 
 /// Are the postings of this kind part of a call's record? Their time is that of the call.
 pub(crate) fn is_of_call(kind: PostingKind) -> bool {
-    matches!(kind, PostingKind::CallCharge | PostingKind::CallCost)
+    matches!(kind, PostingKind::CallCharge | PostingKind::AgentCharge | PostingKind::CallCost)
 }
 
 /// Did the network do its part (ITU-T E.425, network effectiveness)? Nobody at home, busy and "no" are the callee's.
