@@ -126,7 +126,8 @@ mod tests {
         let prefix: Matched = "880".parse().unwrap();
         let second = |s: u64| Tick(s * 1_000_000);
         for i in 0..9 {
-            all.add(second(i), &params, gateway, Some(prefix), (i % 2 == 0, Duration::from_secs(60)));
+            let outcome = if i % 2 == 0 { (true, Duration::from_secs(60)) } else { (false, Duration::ZERO) };
+            all.add(second(i), &params, gateway, Some(prefix), outcome);
         }
         assert_eq!(all.of(second(9), &params, gateway, Some(prefix)), None, "nine are too few");
         all.add(second(70), &params, gateway, Some(prefix), (true, Duration::from_secs(120)));

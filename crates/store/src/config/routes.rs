@@ -89,29 +89,39 @@ pub enum SystemUse {
 
 /// Names of number lists. Numbers in a black list are refused, and numbers in no white list where there are some.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct ListRules {
+    #[serde(default)]
     pub caller_black: Vec<String>,
+    #[serde(default)]
     pub called_black: Vec<String>,
+    #[serde(default)]
     pub caller_white: Vec<String>,
+    #[serde(default)]
     pub called_white: Vec<String>,
 }
 
 /// Allowed and denied beginnings, and lengths, of both numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct NumberRules {
+    #[serde(default)]
     pub caller: NumberRule,
+    #[serde(default)]
     pub called: NumberRule,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct NumberRule {
     /// Empty: all.
+    #[serde(default)]
     pub allowed_prefixes: Vec<String>,
+    #[serde(default)]
     pub denied_prefixes: Vec<String>,
+    #[serde(default)]
     pub min_length: Option<u32>,
+    #[serde(default)]
     pub max_length: Option<u32>,
 }
 
@@ -138,37 +148,54 @@ pub enum PrefixMode {
 
 /// How the calls of a mapping gateway are routed and held in bounds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct CallerRouting {
     /// What routing gateways are sorted by; `null`: as the switch does.
+    #[serde(default)]
     pub first_policy: Option<RoutePolicy>,
+    #[serde(default)]
     pub second_policy: Option<RoutePolicy>,
     /// Routing gateways, by themselves or by their groups; empty: all are allowed, none is forbidden.
+    #[serde(default)]
     pub allowed_gateways: Vec<String>,
+    #[serde(default)]
     pub forbidden_gateways: Vec<String>,
+    #[serde(default)]
     pub allowed_groups: Vec<String>,
+    #[serde(default)]
     pub forbidden_groups: Vec<String>,
     /// When it may call.
+    #[serde(default)]
     pub calendar: Option<String>,
     /// Numbers that it may call from and to, as received.
+    #[serde(default)]
     pub numbers: NumberRules,
+    #[serde(default)]
     pub lists: ListRules,
+    #[serde(default)]
     pub number_limits: NumberLimits,
     /// Prefixes put before called numbers, each for its share of the calls.
+    #[serde(default)]
     pub proportional_prefixes: Vec<ProportionalPrefix>,
     /// Rules for numbers that stand in the place of the ordinary ones at times.
+    #[serde(default)]
     pub scheduled_rewrites: Vec<ScheduledRewrite>,
     /// The dynamic black list watches its numbers (in the mode Standalone).
+    #[serde(default)]
     pub dynamic_black_list: bool,
 }
 
 /// Bounds for each single number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct NumberLimits {
+    #[serde(default)]
     pub caller_max_concurrency: Option<u32>,
+    #[serde(default)]
     pub caller_max_cps: Option<u32>,
+    #[serde(default)]
     pub called_max_concurrency: Option<u32>,
+    #[serde(default)]
     pub called_max_cps: Option<u32>,
 }
 
@@ -194,30 +221,43 @@ pub struct ScheduledRewrite {
 
 /// What a routing gateway takes, from whom and when, and how it stands among others.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct GatewayRouting {
+    #[serde(default)]
     pub mode: PrefixMode,
     /// Prefixes with settings of their own, besides the plain ones.
+    #[serde(default)]
     pub prefixes: Vec<PrefixRule>,
+    #[serde(default)]
     pub groups: Vec<String>,
     /// So many free lines of a group are left for its other gateways.
+    #[serde(default)]
     pub reserved_lines: u32,
     /// Its share of the traffic among others of its rank, with the policy `weight`.
+    #[serde(default = "one")]
     pub weight: u32,
     /// The farthest destinations that it is used for.
+    #[serde(default)]
     #[schema(value_type = Option<String>)]
     pub call_level: Option<CallLevel>,
     /// Numbers that it takes, after the rules of the way in.
+    #[serde(default)]
     pub numbers: NumberRules,
+    #[serde(default)]
     pub lists: ListRules,
     /// Mapping gateways whose calls it takes; empty: all.
+    #[serde(default)]
     pub allowed_mapping_gateways: Vec<String>,
+    #[serde(default)]
     pub forbidden_mapping_gateways: Vec<String>,
     /// A reserve, used when the others are exhausted and `SS_TRY_PROTECT_ROUTE_DELAY` has passed.
+    #[serde(default)]
     pub protected: bool,
     /// When it is used.
+    #[serde(default)]
     pub calendar: Option<String>,
     /// Rules for numbers that stand in the place of the ordinary ones at times.
+    #[serde(default)]
     pub scheduled_rewrites: Vec<ScheduledRewrite>,
 }
 
