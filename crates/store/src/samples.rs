@@ -200,9 +200,13 @@ impl Books {
             self.entry(Book::Account(AccountId(account)), Money(amount)),
             self.entry(counter, Money(-amount)),
         ];
+        let currency = match counter {
+            Book::Cash(currency) | Book::Revenue(currency) | Book::Cost(currency) => currency,
+            _ => Currency::USD,
+        };
         Posting {
             kind,
-            currency: Currency::USD,
+            currency,
             entries,
             call: None,
             at: Utc(1),

@@ -165,6 +165,8 @@ fn error_line(error: &Value) -> String {
         line += file;
         line += &error["line"].as_u64().map(|n| format!(":{n}")).unwrap_or_default();
         line += ": ";
+    } else if let Some(number) = error["line"].as_u64() {
+        line += &format!("line {number}: ");
     }
     if let Some(field) = error["field"].as_str().filter(|f| !f.is_empty()) {
         line = line + field + ": ";
