@@ -397,13 +397,13 @@ mod tests {
         ["auto/any/no", "specified/pcma/no", "0 8 101", "8 101", "8 101", "8 101", ""],
         ["specified/pcma/no", "specified/opus/no", "8", "-", "", "", ""],
         // Packet times.
-        ["auto/any/yes", "auto/g729/yes", "8 101@30", "18 101", "18@40", "8 101", "PCMA 8 30, G729 18 40"],
+        ["auto/any/yes", "auto/g729/yes", "8 101@30", "18 101", "18@40", "8", "PCMA 8 30, G729 18 40"],
         ["auto/any/yes", "auto/any/yes", "8@20", "8 0 18 9", "8@30", "8", "PCMA 8 20, PCMA 8 30"],
         ["auto/any/no", "auto/any/no", "8@20", "8", "8@30", "8", ""],
         ["auto/any/yes", "auto/any/yes", "8@20", "8 0 18 9", "8", "8", ""],
         ["auto/any/yes", "auto/g729/yes", "8@7", "18", "18@200", "8", "PCMA 8 10, G729 18 60"],
-        // Events on one side only.
-        ["auto/any/yes", "auto/g729/yes", "8 101", "18 101", "18", "8 101", "PCMA 8 20, G729 18 20"],
+        // Events on one side only: the other is not told of them (`SS_DTMF_PEER_ABILITY`).
+        ["auto/any/yes", "auto/g729/yes", "8 101", "18 101", "18", "8", "PCMA 8 20, G729 18 20"],
     ];
 
     #[test]
@@ -439,14 +439,14 @@ mod tests {
             crossed.media[0].attributes.iter().filter_map(|a| a.value.as_deref()).collect();
         assert_eq!(
             lines,
-            ["0 PCMU/8000", "98 G729A/8000", "101 telephone-event/8000", "20", "98 annexb=no", "101 0-16"]
+            ["0 PCMU/8000", "98 G729A/8000", "20", "98 annexb=no", "101 telephone-event/8000", "101 0-16"]
         );
         let agreement = sides.answer(&offer, &audio("0 101"));
         let lines: Vec<&str> =
             agreement.answer.media[0].attributes.iter().filter_map(|a| a.value.as_deref()).collect();
         assert_eq!(
             lines,
-            ["98 G729A/8000", "101 telephone-event/8000", "98 annexb=no", "101 0-16", "20"],
+            ["98 G729A/8000", "98 annexb=no", "101 telephone-event/8000", "101 0-16", "20"],
             "the offerer hears of its own numbers"
         );
         assert_eq!(agreement.codings.map(|(a, b)| (a.payload_type, b.events)), Some((98, Some(101))));
