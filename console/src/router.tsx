@@ -66,6 +66,26 @@ const routes = [
   }),
   createRoute({
     getParentRoute,
+    path: '/phones',
+    component: lazyRouteComponent(() => import('./pages/Phones'), 'Phones'),
+  }),
+  createRoute({
+    getParentRoute,
+    path: '/phones/$id',
+    component: lazyRouteComponent(() => import('./pages/Phone'), 'PhonePage'),
+  }),
+  createRoute({
+    getParentRoute,
+    path: '/registrations',
+    component: lazyRouteComponent(() => import('./pages/Registrations'), 'Registrations'),
+  }),
+  createRoute({
+    getParentRoute,
+    path: '/changes',
+    component: lazyRouteComponent(() => import('./pages/Changes'), 'Changes'),
+  }),
+  createRoute({
+    getParentRoute,
     path: '/rates',
     component: lazyRouteComponent(() => import('./pages/RateGroups'), 'RateGroups'),
   }),

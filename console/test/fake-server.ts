@@ -8,6 +8,7 @@ import { add, decimal, negate, toText } from '../src/lib/decimal';
 import { ledgers, rateFor, routeFor } from './fake-calls';
 import * as data from './fake-data';
 import { serveLive } from './fake-live';
+import * as network from './fake-network';
 import { Traffic } from './fake-traffic';
 
 export const USER = 'admin';
@@ -248,6 +249,7 @@ export async function startFake({ calls = 137, port = 0 } = {}): Promise<{ url: 
     if (parts[1]) {
       const found = traffic.cdrs.find((c) => c.id === parts[1]);
       if (!found) throw new Refusal(404, 'no such call');
+      if (parts[2] === 'analysis') return network.analysisOf(found);
       return found;
     }
     const [from, to] = [query.get('from') ?? '', query.get('to') ?? '9'];
@@ -344,6 +346,29 @@ export async function startFake({ calls = 137, port = 0 } = {}): Promise<{ url: 
       ]),
     'routing-gateways': (ask) =>
       collection(data.routingGateways, ask, { calls: 0, cps: 0, asr: null, acd_s: null }, (g) => [g.name, g.address]),
+    phones: (ask) => {
+      const body = ask.parts.length === 1 ? { ...ask.body, name: ask.body.number } : ask.body;
+      const fresh = { calls: 0, online: false, registration: null };
+      return collection(network.phones, { ...ask, body }, fresh, (p) => [p.number]);
+    },
+    registrations: ({ method, parts, query }) => {
+      if (method === 'GET') return list(network.registrations, query, (r) => [r.name]);
+      const found = network.registrations.findIndex((r) => r.id === decodeURIComponent(parts[1] ?? ''));
+      if (found < 0) throw new Refusal(404, 'nobody is registered so');
+      return void network.registrations.splice(found, 1);
+    },
+    changes: ({ method, parts, query }) => {
+      if (parts[1] === 'compare') return { from: query.get('from'), to: '2', items: network.changes[0]?.items };
+      if (method === 'GET') return list(network.changes, query, (c) => [c.author]);
+      const undone = network.changes.find((c) => c.version === parts[1]);
+      if (!undone) throw new Refusal(404, 'no such version');
+      const version = String(network.changes.length + 1);
+      network.changes.unshift({ ...undone, version, undoes: undone.version });
+      return { applied: true, version };
+    },
+    calendars: (ask) => collection(network.calendars, ask, {}, (c) => [c.name]),
+    'gateway-groups': (ask) => collection(network.gatewayGroups, ask, { calls: 0, cps: 0 }, (g) => [g.name]),
+    'number-lists': (ask) => collection(network.numberLists, ask, { numbers_count: 0 }, (n) => [n.name]),
     calls: callRequests,
     cdrs: cdrRequests,
     route: simulate,

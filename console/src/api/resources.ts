@@ -44,6 +44,21 @@ export interface Page<T> {
   total?: number | null;
 }
 
+export type Phone = Schemas['Phone'] & { name: string };
+export type PhoneInput = Schemas['PhoneInput'] & WithPassword;
+export type Registration = Schemas['Registration'];
+export type CallAnalysis = Schemas['CallAnalysis'];
+export type LadderRow = Schemas['LadderRow'];
+export type ConfigChange = Schemas['ConfigChange'];
+export type ConfigDifference = Schemas['ConfigDifference'];
+export type RateImport = Schemas['RateImport'];
+export type Calendar = Schemas['Calendar'];
+export type CalendarInput = Schemas['CalendarInput'];
+export type NumberList = Schemas['NumberList'];
+export type NumberListInput = Schemas['NumberListInput'];
+export type GatewayGroup = Schemas['GatewayGroup'];
+export type GatewayGroupInput = Schemas['GatewayGroupInput'];
+
 /** Filters as they stand in the address bar, and the paging of the API. */
 export type Query = Record<string, string | number | undefined>;
 
@@ -153,6 +168,72 @@ export const routingGateways = {
   remove: (id: string) => unwrap(client.DELETE('/api/v1/routing-gateways/{id}', { params: path(id) })),
 };
 
+/** A phone is called by its number. */
+const namedPhone = (phone: Schemas['Phone']): Phone => ({ ...phone, name: phone.number });
+
+export const phones = {
+  list: async (query: Query): Promise<Page<Phone>> => {
+    const page = await unwrap(client.GET('/api/v1/phones', { params: { query } }));
+    return { ...page, items: page.items.map(namedPhone) };
+  },
+  get: async (id: string) => namedPhone(await unwrap(client.GET('/api/v1/phones/{id}', { params: path(id) }))),
+  create: async (body: PhoneInput) => namedPhone(await unwrap(client.POST('/api/v1/phones', { body }))),
+  update: (id: string, body: PhoneInput, version: string) =>
+    unwrap(client.PUT('/api/v1/phones/{id}', { params: { ...path(id), header: match(version) }, body })),
+  remove: (id: string) => unwrap(client.DELETE('/api/v1/phones/{id}', { params: path(id) })),
+};
+
+export const registrations = {
+  list: (query: Query): Promise<Page<Registration>> =>
+    unwrap(client.GET('/api/v1/registrations', { params: { query } })),
+  remove: (id: string) => unwrap(client.DELETE('/api/v1/registrations/{id}', { params: path(id) })),
+};
+
+export const calendars = {
+  list: (query: Query): Promise<Page<Calendar>> => unwrap(client.GET('/api/v1/calendars', { params: { query } })),
+  get: (id: string) => unwrap(client.GET('/api/v1/calendars/{id}', { params: path(id) })),
+  create: (body: CalendarInput) => unwrap(client.POST('/api/v1/calendars', { body })),
+  update: (id: string, body: CalendarInput, version: string) =>
+    unwrap(client.PUT('/api/v1/calendars/{id}', { params: { ...path(id), header: match(version) }, body })),
+  remove: (id: string) => unwrap(client.DELETE('/api/v1/calendars/{id}', { params: path(id) })),
+};
+
+export const gatewayGroups = {
+  list: (query: Query): Promise<Page<GatewayGroup>> =>
+    unwrap(client.GET('/api/v1/gateway-groups', { params: { query } })),
+  get: (id: string) => unwrap(client.GET('/api/v1/gateway-groups/{id}', { params: path(id) })),
+  create: (body: GatewayGroupInput) => unwrap(client.POST('/api/v1/gateway-groups', { body })),
+  update: (id: string, body: GatewayGroupInput, version: string) =>
+    unwrap(client.PUT('/api/v1/gateway-groups/{id}', { params: { ...path(id), header: match(version) }, body })),
+  remove: (id: string) => unwrap(client.DELETE('/api/v1/gateway-groups/{id}', { params: path(id) })),
+};
+
+export const numberLists = {
+  list: (query: Query): Promise<Page<NumberList>> => unwrap(client.GET('/api/v1/number-lists', { params: { query } })),
+  get: (id: string) => unwrap(client.GET('/api/v1/number-lists/{id}', { params: path(id) })),
+  create: (body: NumberListInput) => unwrap(client.POST('/api/v1/number-lists', { body })),
+  update: (id: string, body: NumberListInput, version: string) =>
+    unwrap(client.PUT('/api/v1/number-lists/{id}', { params: { ...path(id), header: match(version) }, body })),
+  remove: (id: string) => unwrap(client.DELETE('/api/v1/number-lists/{id}', { params: path(id) })),
+};
+
+export const changes = {
+  list: (query: Query): Promise<Page<ConfigChange>> => unwrap(client.GET('/api/v1/changes', { params: { query } })),
+  compare: (from: string, to: string | undefined) =>
+    unwrap(
+      client.GET('/api/v1/changes/compare', {
+        params: { query: { from: Number(from), to: to === undefined ? undefined : Number(to) } },
+      }),
+    ),
+  undo: (version: string) =>
+    unwrap(
+      client.POST('/api/v1/changes/{version}/undo', {
+        params: { path: { version: Number(version) } },
+        body: { dry_run: false },
+      }),
+    ),
+};
+
 export const calls = {
   get: (id: string) => unwrap(client.GET('/api/v1/calls/{id}', { params: path(id) })),
   disconnect: (id: string, reason: string) =>
@@ -162,6 +243,9 @@ export const calls = {
 export const cdrs = {
   list: (query: Query): Promise<Page<Cdr>> => unwrap(client.GET('/api/v1/cdrs', { params: { query } })),
   get: (id: string) => unwrap(client.GET('/api/v1/cdrs/{id}', { params: path(id) })),
+  analysis: (id: string) => unwrap(client.GET('/api/v1/cdrs/{id}/analysis', { params: path(id) })),
+  /** What was captured of the call, as a file. */
+  file: (id: string, kind: 'pcap' | 'text' | 'evidence') => `/api/v1/calls/${encodeURIComponent(id)}/${kind}`,
 };
 
 export const reports = {
