@@ -34,7 +34,6 @@ export const networkEn = {
     device: 'Device',
     until: 'Until',
     since: 'Since',
-    transport: 'Transport',
     nat: 'Behind NAT',
     yes: 'yes',
     no: 'no',

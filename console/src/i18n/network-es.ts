@@ -35,7 +35,6 @@ export const networkEs: typeof networkEn = {
     device: 'Dispositivo',
     until: 'Hasta',
     since: 'Desde',
-    transport: 'Transporte',
     nat: 'Detrás de NAT',
     yes: 'sí',
     no: 'no',

@@ -35,7 +35,6 @@ export const networkZh: typeof networkEn = {
     device: '终端',
     until: '有效至',
     since: '注册时间',
-    transport: '传输',
     nat: '位于 NAT 后',
     yes: '是',
     no: '否',

@@ -80,6 +80,7 @@ function Details({ change, onClose }: { change: ConfigChange; onClose: () => voi
         ]}
       />
       <Segmented
+        style={{ marginTop: 12 }}
         aria-label={t.changes.show}
         value={since ? 'since' : 'this'}
         onChange={(value) => setSince(value === 'since')}

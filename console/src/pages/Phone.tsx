@@ -19,7 +19,7 @@ export const NEW_PHONE: PhoneInput = {
   allowed_destinations: [],
   rate_group: null,
   max_concurrency: null,
-  max_contacts: 1,
+  max_contacts: 5,
   ring_seconds: null,
   do_not_disturb: false,
   forward_always: null,

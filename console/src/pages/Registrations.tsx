@@ -72,7 +72,7 @@ function Details({ registration, onClose }: { registration: Registration; onClos
       open
       title={registration.name}
       onClose={onClose}
-      size={720}
+      size={960}
       extra={
         may('routing.edit') && (
           <Button danger onClick={end}>

@@ -59,12 +59,9 @@ function Files({ id }: { id: string }) {
   const t = useText();
   if (!useMay()('calls.view')) return null;
   return (['pcap', 'text', 'evidence'] as const).map((kind) => (
-    <Fragment key={kind}>
-      {' '}
-      <a href={cdrs.file(id, kind)} download>
-        {t.analysis[kind]}
-      </a>
-    </Fragment>
+    <a key={kind} className="file-link" href={cdrs.file(id, kind)} download>
+      {t.analysis[kind]}
+    </a>
   ));
 }
 

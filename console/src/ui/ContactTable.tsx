@@ -14,7 +14,6 @@ export function ContactTable({ contacts }: { contacts: Registration['contacts'] 
           <tr>
             <th>{r.contacts}</th>
             <th>{r.source}</th>
-            <th>{r.transport}</th>
             <th>{r.nat}</th>
             <th>{r.device}</th>
             <th>{r.since}</th>
@@ -25,12 +24,13 @@ export function ContactTable({ contacts }: { contacts: Registration['contacts'] 
           {contacts.map((contact) => (
             <tr key={contact.uri + contact.source}>
               <td className="mono">{contact.uri}</td>
-              <td className="mono">{contact.source}</td>
-              <td>{contact.transport.toUpperCase()}</td>
+              <td>
+                {contact.transport.toUpperCase()} <span className="mono">{contact.source}</span>
+              </td>
               <td>{contact.behind_nat ? r.yes : r.no}</td>
               <td>{contact.user_agent ?? NONE}</td>
-              <td>{time(contact.registered_at)}</td>
-              <td>{time(contact.expires_at)}</td>
+              <td className="one-line">{time(contact.registered_at)}</td>
+              <td className="one-line">{time(contact.expires_at)}</td>
             </tr>
           ))}
         </tbody>
