@@ -96,6 +96,26 @@ const routes = [
   }),
   createRoute({
     getParentRoute,
+    path: '/rates/$id/imports',
+    component: lazyRouteComponent(() => import('./pages/RateImports'), 'RateImports'),
+  }),
+  createRoute({
+    getParentRoute,
+    path: '/gateway-groups',
+    component: lazyRouteComponent(() => import('./pages/GatewayGroups'), 'GatewayGroups'),
+  }),
+  createRoute({
+    getParentRoute,
+    path: '/number-lists',
+    component: lazyRouteComponent(() => import('./pages/NumberLists'), 'NumberLists'),
+  }),
+  createRoute({
+    getParentRoute,
+    path: '/calendars',
+    component: lazyRouteComponent(() => import('./pages/Calendars'), 'Calendars'),
+  }),
+  createRoute({
+    getParentRoute,
     path: '/simulate',
     component: lazyRouteComponent(() => import('./pages/Simulate'), 'Simulate'),
   }),

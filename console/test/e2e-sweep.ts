@@ -54,6 +54,10 @@ async function stepsOf(page: Page): Promise<Step[]> {
     ['new phone', '/phones/new'],
     ['registrations', '/registrations'],
     ['changes', '/changes'],
+    ['gateway groups', '/gateway-groups'],
+    ['number lists', '/number-lists'],
+    ['calendars', '/calendars'],
+    ['new calendar', '/calendars', (p) => p.locator('.page-head-right .ant-btn-primary').first().click()],
     ['rate groups', '/rates'],
     ['simulate', '/simulate'],
     ['parameters', '/parameters'],
@@ -103,6 +107,8 @@ async function stepsOf(page: Page): Promise<Step[]> {
   const openFirst = (p: Page) => p.locator('.grid-body .grid-row').first().click();
   await need('registration', '/registrations?limit=1', () => '/registrations', openFirst);
   await need('messages', '/cdrs?limit=1', (id) => `/records/${id}`, openMessage);
+  await need('number list', '/number-lists?limit=1', () => '/number-lists', openFirst);
+  await need('rate imports', '/rate-groups?limit=1', (id) => `/rates/${id}/imports`);
   await need('rates', '/rate-groups?limit=1', (id) => `/rates/${id}`);
   return steps;
 }

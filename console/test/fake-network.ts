@@ -7,6 +7,7 @@ import type {
   GatewayGroup,
   NumberList,
   Phone,
+  RateImport,
   Registration,
 } from '../src/api/resources';
 
@@ -125,6 +126,44 @@ export const gatewayGroups: GatewayGroup[] = [
 export const numberLists: NumberList[] = [
   { id: '1', version: '1', name: 'Known fraud', system: 'called_black', notes: '', numbers_count: 1284 },
 ];
+
+export const numbers = ['8801700000001', '8801700000002', '90*'];
+
+export const rateImport: RateImport = {
+  id: '1',
+  name: 'northstar-2026-12.csv',
+  state: 'ready',
+  started_by: 'admin',
+  started_at: iso(now - 60_000),
+  applied_by: null,
+  heading_line: 3,
+  columns: { codes: 'Code', price: 'Rate' },
+  decimal_mark: 'point',
+  date_order: null,
+  replace: false,
+  rows_read: 12_000,
+  good_rows: 11_998,
+  bad_rows: 2,
+  notes: 1,
+  codes: 14_210,
+  new: 12,
+  cheaper: 310,
+  dearer: 45,
+  changed: 3,
+  same: 13_840,
+  gone: 0,
+  faults: [
+    { line: 17, column: 'C', reason: 'expected a price, found "n/a"' },
+    { line: 90, column: '', reason: 'the code 44 stands twice' },
+  ],
+  differences: [
+    { prefix: '447', area: 'United Kingdom mobile', before: '0.021', after: '0.0195' },
+    { prefix: '8801', area: 'Bangladesh mobile', before: null, after: '0.031' },
+  ],
+  below_cost: [{ prefix: '447', price: '0.0195', cost: '0.02', rate_group: 'retail' }],
+  below_cost_count: 1,
+  failure: null,
+};
 
 const INVITE = 'INVITE sip:8801712345678@203.0.113.1 SIP/2.0\r\nVia: SIP/2.0/UDP 198.51.100.7\r\nMax-Forwards: 70\r\n';
 

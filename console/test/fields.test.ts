@@ -2,7 +2,10 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { NEW_ACCOUNT } from '../src/pages/accountFields';
+import { NEW_CALENDAR, specialDay } from '../src/pages/Calendars';
+import { NEW_GATEWAY_GROUP } from '../src/pages/GatewayGroups';
 import { NEW_MAPPING } from '../src/pages/MappingGateway';
+import { NEW_NUMBER_LIST } from '../src/pages/NumberLists';
 import { NEW_PHONE } from '../src/pages/Phone';
 import { NEW_ROUTING } from '../src/pages/RoutingGateway';
 import { prefixRule, proportion } from '../src/pages/routingFields';
@@ -18,6 +21,9 @@ test.each([
   ['MappingGatewayInput', NEW_MAPPING],
   ['RoutingGatewayInput', NEW_ROUTING],
   ['PhoneInput', NEW_PHONE],
+  ['CalendarInput', NEW_CALENDAR],
+  ['GatewayGroupInput', NEW_GATEWAY_GROUP],
+  ['NumberListInput', NEW_NUMBER_LIST],
 ])('the start of a form names every field of %s', (schema, start) => {
   const known = Object.keys(start).filter((name) => name !== 'password');
   expect(known.sort()).toEqual(
@@ -68,6 +74,8 @@ test.each([
   [prefixRule, '8801 priority=2 mode=terminate calendar=Nights'],
   [proportion, '70 881'],
   [proportion, '30'],
+  [specialDay, '2026-12-24 08:00-12:00'],
+  [specialDay, '12-24'],
 ])('a line is read as it is written: %#', (codec, line) => {
   expect(codec.write(codec.read(line) as never)).toBe(line);
 });

@@ -52,6 +52,15 @@ export type LadderRow = Schemas['LadderRow'];
 export type ConfigChange = Schemas['ConfigChange'];
 export type ConfigDifference = Schemas['ConfigDifference'];
 export type RateImport = Schemas['RateImport'];
+/** How a file of rates is to be read; what is absent is found out. */
+export interface ImportOptions {
+  replace: boolean;
+  free_is_meant: boolean;
+  effective?: string;
+  increments?: string;
+  decimal_mark?: string;
+  date_order?: string;
+}
 export type Calendar = Schemas['Calendar'];
 export type CalendarInput = Schemas['CalendarInput'];
 export type NumberList = Schemas['NumberList'];
@@ -136,6 +145,29 @@ export const rateGroups = {
   remove: (id: string) => unwrap(client.DELETE('/api/v1/rate-groups/{id}', { params: path(id) })),
   rates: (id: string, query: Query): Promise<Page<Rate>> =>
     unwrap(client.GET('/api/v1/rate-groups/{id}/rates', { params: { ...path(id), query } })),
+  imports: (id: string) => unwrap(client.GET('/api/v1/rate-groups/{id}/imports', { params: path(id) })),
+  startImport: (id: string, file: File, options: ImportOptions) =>
+    unwrap(
+      client.POST('/api/v1/rate-groups/{id}/imports', {
+        params: { ...path(id), query: { ...options, name: file.name } },
+        body: file as unknown as never,
+        bodySerializer: (body: unknown) => body as Blob,
+        headers: { 'Content-Type': 'application/octet-stream' },
+      }),
+    ),
+  importOf: (id: string, made: string) =>
+    unwrap(client.GET('/api/v1/rate-groups/{id}/imports/{import}', { params: { path: { id, import: Number(made) } } })),
+  applyImport: (id: string, made: string, withoutBad: boolean) =>
+    unwrap(
+      client.POST('/api/v1/rate-groups/{id}/imports/{import}/apply', {
+        params: { path: { id, import: Number(made) } },
+        body: { skip_bad_rows: withoutBad },
+      }),
+    ),
+  undoImport: (id: string, made: string) =>
+    unwrap(
+      client.POST('/api/v1/rate-groups/{id}/imports/{import}/undo', { params: { path: { id, import: Number(made) } } }),
+    ),
   saveRate: (id: string, body: Rate) =>
     unwrap(
       client.PUT('/api/v1/rate-groups/{id}/rates/{prefix}', { params: { path: { id, prefix: body.prefix } }, body }),
@@ -215,6 +247,19 @@ export const numberLists = {
   update: (id: string, body: NumberListInput, version: string) =>
     unwrap(client.PUT('/api/v1/number-lists/{id}', { params: { ...path(id), header: match(version) }, body })),
   remove: (id: string) => unwrap(client.DELETE('/api/v1/number-lists/{id}', { params: path(id) })),
+  numbers: (id: string, begin: string) =>
+    unwrap(client.GET('/api/v1/number-lists/{id}/numbers', { params: { ...path(id), query: { begin, limit: 100 } } })),
+  addNumbers: (id: string, lines: string) =>
+    unwrap(
+      client.POST('/api/v1/number-lists/{id}/numbers', {
+        params: path(id),
+        body: lines,
+        bodySerializer: (body: string) => body,
+        headers: { 'Content-Type': 'text/plain' },
+      }),
+    ),
+  removeNumber: (id: string, number: string) =>
+    unwrap(client.DELETE('/api/v1/number-lists/{id}/numbers/{number}', { params: { path: { id, number } } })),
 };
 
 export const changes = {

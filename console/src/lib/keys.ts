@@ -23,6 +23,9 @@ export const GO: readonly { key: string; to: string; name: PageName }[] = [
   { key: 't', to: '/routing-gateways', name: 'routingGateways' },
   { key: 'h', to: '/phones', name: 'phones' },
   { key: 'e', to: '/registrations', name: 'registrations' },
+  { key: 'w', to: '/gateway-groups', name: 'gatewayGroups' },
+  { key: 'n', to: '/number-lists', name: 'numberLists' },
+  { key: 'd', to: '/calendars', name: 'calendars' },
   { key: '$', to: '/rates', name: 'rates' },
   { key: 's', to: '/simulate', name: 'simulate' },
   { key: 'p', to: '/parameters', name: 'parameters' },
@@ -42,6 +45,9 @@ export type PageName =
   | 'routingGateways'
   | 'phones'
   | 'registrations'
+  | 'gatewayGroups'
+  | 'numberLists'
+  | 'calendars'
   | 'rates'
   | 'simulate'
   | 'parameters'

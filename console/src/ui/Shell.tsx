@@ -76,6 +76,7 @@ function Shell({ user }: { user: string }) {
 const GROUPS: PageName[][] = [
   ['overview', 'calls', 'records', 'reports'],
   ['accounts', 'mappingGateways', 'routingGateways', 'phones', 'registrations', 'rates', 'simulate'],
+  ['gatewayGroups', 'numberLists', 'calendars'],
   ['parameters', 'changes', 'users', 'audit', 'status'],
 ];
 
@@ -90,6 +91,9 @@ const NEEDS: Record<PageName, string> = {
   routingGateways: 'routing.view',
   phones: 'routing.view',
   registrations: 'routing.view',
+  gatewayGroups: 'routing.view',
+  numberLists: 'routing.view',
+  calendars: 'routing.view',
   rates: 'rates.view',
   simulate: 'routing.view',
   parameters: 'system.view',
