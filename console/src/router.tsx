@@ -66,6 +66,26 @@ const routes = [
   }),
   createRoute({
     getParentRoute,
+    path: '/phones',
+    component: lazyRouteComponent(() => import('./pages/Phones'), 'Phones'),
+  }),
+  createRoute({
+    getParentRoute,
+    path: '/phones/$id',
+    component: lazyRouteComponent(() => import('./pages/Phone'), 'PhonePage'),
+  }),
+  createRoute({
+    getParentRoute,
+    path: '/registrations',
+    component: lazyRouteComponent(() => import('./pages/Registrations'), 'Registrations'),
+  }),
+  createRoute({
+    getParentRoute,
+    path: '/changes',
+    component: lazyRouteComponent(() => import('./pages/Changes'), 'Changes'),
+  }),
+  createRoute({
+    getParentRoute,
     path: '/rates',
     component: lazyRouteComponent(() => import('./pages/RateGroups'), 'RateGroups'),
   }),
@@ -73,6 +93,26 @@ const routes = [
     getParentRoute,
     path: '/rates/$id',
     component: lazyRouteComponent(() => import('./pages/Rates'), 'Rates'),
+  }),
+  createRoute({
+    getParentRoute,
+    path: '/rates/$id/imports',
+    component: lazyRouteComponent(() => import('./pages/RateImports'), 'RateImports'),
+  }),
+  createRoute({
+    getParentRoute,
+    path: '/gateway-groups',
+    component: lazyRouteComponent(() => import('./pages/GatewayGroups'), 'GatewayGroups'),
+  }),
+  createRoute({
+    getParentRoute,
+    path: '/number-lists',
+    component: lazyRouteComponent(() => import('./pages/NumberLists'), 'NumberLists'),
+  }),
+  createRoute({
+    getParentRoute,
+    path: '/calendars',
+    component: lazyRouteComponent(() => import('./pages/Calendars'), 'Calendars'),
   }),
   createRoute({
     getParentRoute,

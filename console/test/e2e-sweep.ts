@@ -50,6 +50,14 @@ async function stepsOf(page: Page): Promise<Step[]> {
     ['new mapping gateway', '/mapping-gateways/new'],
     ['routing gateways', '/routing-gateways'],
     ['new routing gateway', '/routing-gateways/new'],
+    ['phones', '/phones'],
+    ['new phone', '/phones/new'],
+    ['registrations', '/registrations'],
+    ['changes', '/changes'],
+    ['gateway groups', '/gateway-groups'],
+    ['number lists', '/number-lists'],
+    ['calendars', '/calendars'],
+    ['new calendar', '/calendars', (p) => p.locator('.page-head-right .ant-btn-primary').first().click()],
     ['rate groups', '/rates'],
     ['simulate', '/simulate'],
     ['parameters', '/parameters'],
@@ -95,8 +103,20 @@ async function stepsOf(page: Page): Promise<Step[]> {
   );
   await need('mapping gateway', '/mapping-gateways?limit=1', (id) => `/mapping-gateways/${id}`);
   await need('routing gateway', '/routing-gateways?limit=1', (id) => `/routing-gateways/${id}`);
+  await need('phone', '/phones?limit=1', (id) => `/phones/${id}`);
+  const openFirst = (p: Page) => p.locator('.grid-body .grid-row').first().click();
+  await need('registration', '/registrations?limit=1', () => '/registrations', openFirst);
+  await need('messages', '/cdrs?limit=1', (id) => `/records/${id}`, openMessage);
+  await need('number list', '/number-lists?limit=1', () => '/number-lists', openFirst);
+  await need('rate imports', '/rate-groups?limit=1', (id) => `/rates/${id}/imports`);
   await need('rates', '/rate-groups?limit=1', (id) => `/rates/${id}`);
   return steps;
+}
+
+/** Opens the first message of the ladder, if the switch still holds one. */
+async function openMessage(page: Page) {
+  const message = page.locator('.messages .link-button').first();
+  if (await message.count()) await message.click();
 }
 
 /** What serious findings axe has, in one line each. */

@@ -8,6 +8,7 @@ import { add, decimal, negate, toText } from '../src/lib/decimal';
 import { ledgers, rateFor, routeFor } from './fake-calls';
 import * as data from './fake-data';
 import { serveLive } from './fake-live';
+import * as network from './fake-network';
 import { Traffic } from './fake-traffic';
 
 export const USER = 'admin';
@@ -35,6 +36,8 @@ interface Ask {
   parts: string[];
   query: URLSearchParams;
   body: Record<string, unknown>;
+  /** The body as it came. */
+  text: string;
   headers: IncomingMessage['headers'];
 }
 
@@ -227,6 +230,11 @@ export async function startFake({ calls = 137, port = 0 } = {}): Promise<{ url: 
   const rateRequests = (ask: Ask): unknown => {
     const { method, parts, query, body } = ask;
     for (const g of data.rateGroups) g.rates_count = data.rates.get(g.name)?.length ?? 0;
+    if (parts[2] === 'imports') {
+      const made = network.rateImport;
+      if (parts[4]) made.state = parts[4] === 'apply' ? 'applied' : 'undone';
+      return !parts[3] && method === 'GET' ? { items: [made] } : made;
+    }
     if (parts[2] !== 'rates') return collection(data.rateGroups, ask, { rates_count: 0 }, (g) => [g.name]);
     const group = find(data.rateGroups, parts[1] ?? '');
     const rates = data.rates.get(group.name) ?? [];
@@ -248,6 +256,7 @@ export async function startFake({ calls = 137, port = 0 } = {}): Promise<{ url: 
     if (parts[1]) {
       const found = traffic.cdrs.find((c) => c.id === parts[1]);
       if (!found) throw new Refusal(404, 'no such call');
+      if (parts[2] === 'analysis') return network.analysisOf(found);
       return found;
     }
     const [from, to] = [query.get('from') ?? '', query.get('to') ?? '9'];
@@ -344,6 +353,36 @@ export async function startFake({ calls = 137, port = 0 } = {}): Promise<{ url: 
       ]),
     'routing-gateways': (ask) =>
       collection(data.routingGateways, ask, { calls: 0, cps: 0, asr: null, acd_s: null }, (g) => [g.name, g.address]),
+    phones: (ask) => {
+      const body = ask.parts.length === 1 ? { ...ask.body, name: ask.body.number } : ask.body;
+      const fresh = { calls: 0, online: false, registration: null };
+      return collection(network.phones, { ...ask, body }, fresh, (p) => [p.number]);
+    },
+    registrations: ({ method, parts, query }) => {
+      if (method === 'GET') return list(network.registrations, query, (r) => [r.name]);
+      const found = network.registrations.findIndex((r) => r.id === decodeURIComponent(parts[1] ?? ''));
+      if (found < 0) throw new Refusal(404, 'nobody is registered so');
+      return void network.registrations.splice(found, 1);
+    },
+    changes: ({ method, parts, query }) => {
+      if (parts[1] === 'compare') return { from: query.get('from'), to: '2', items: network.changes[0]?.items };
+      if (method === 'GET') return list(network.changes, query, (c) => [c.author]);
+      const undone = network.changes.find((c) => c.version === parts[1]);
+      if (!undone) throw new Refusal(404, 'no such version');
+      const version = String(network.changes.length + 1);
+      network.changes.unshift({ ...undone, version, undoes: undone.version });
+      return { applied: true, version };
+    },
+    calendars: (ask) => collection(network.calendars, ask, {}, (c) => [c.name]),
+    'gateway-groups': (ask) => collection(network.gatewayGroups, ask, { calls: 0, cps: 0 }, (g) => [g.name]),
+    'number-lists': (ask) => {
+      const { method, parts, query, text } = ask;
+      if (parts[2] !== 'numbers') return collection(network.numberLists, ask, { numbers_count: 0 }, (n) => [n.name]);
+      const begin = query.get('begin') ?? '';
+      if (method === 'POST') network.numbers.push(...text.split('\n'));
+      if (method === 'DELETE') network.numbers.splice(network.numbers.indexOf(decodeURIComponent(parts[3] ?? '')), 1);
+      return { items: network.numbers.filter((n) => n.startsWith(begin)), next: null };
+    },
     calls: callRequests,
     cdrs: cdrRequests,
     route: simulate,
@@ -415,14 +454,15 @@ export async function startFake({ calls = 137, port = 0 } = {}): Promise<{ url: 
     const method = request.method ?? 'GET';
     const parts = url.pathname.slice('/api/v1/'.length).split('/');
     try {
-      const body = text ? (JSON.parse(text) as Record<string, unknown>) : {};
+      const isJson = request.headers['content-type']?.startsWith('application/json');
+      const body = text && isJson ? (JSON.parse(text) as Record<string, unknown>) : {};
       if (parts[0] === 'session') return session(method, body, signedIn(request), response);
       if (!signedIn(request)) throw new Refusal(401, 'not signed in');
       if (method !== 'GET' && request.headers['x-tandem'] !== '1')
         throw new Refusal(403, 'the X-Tandem header is missing');
       const route = routes[parts[0] ?? ''];
       if (!route) throw new Refusal(404, 'no such resource');
-      const result = route({ method, parts, query: url.searchParams, body, headers: request.headers });
+      const result = route({ method, parts, query: url.searchParams, body, text, headers: request.headers });
       send(response, result === undefined ? 204 : method === 'POST' && parts.length === 1 ? 201 : 200, result);
     } catch (error) {
       const { status: code, message, errors } = error instanceof Refusal ? error : new Refusal(500, String(error));

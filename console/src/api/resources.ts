@@ -44,6 +44,30 @@ export interface Page<T> {
   total?: number | null;
 }
 
+export type Phone = Schemas['Phone'] & { name: string };
+export type PhoneInput = Schemas['PhoneInput'] & WithPassword;
+export type Registration = Schemas['Registration'];
+export type CallAnalysis = Schemas['CallAnalysis'];
+export type LadderRow = Schemas['LadderRow'];
+export type ConfigChange = Schemas['ConfigChange'];
+export type ConfigDifference = Schemas['ConfigDifference'];
+export type RateImport = Schemas['RateImport'];
+/** How a file of rates is to be read; what is absent is found out. */
+export interface ImportOptions {
+  replace: boolean;
+  free_is_meant: boolean;
+  effective?: string;
+  increments?: string;
+  decimal_mark?: string;
+  date_order?: string;
+}
+export type Calendar = Schemas['Calendar'];
+export type CalendarInput = Schemas['CalendarInput'];
+export type NumberList = Schemas['NumberList'];
+export type NumberListInput = Schemas['NumberListInput'];
+export type GatewayGroup = Schemas['GatewayGroup'];
+export type GatewayGroupInput = Schemas['GatewayGroupInput'];
+
 /** Filters as they stand in the address bar, and the paging of the API. */
 export type Query = Record<string, string | number | undefined>;
 
@@ -121,6 +145,29 @@ export const rateGroups = {
   remove: (id: string) => unwrap(client.DELETE('/api/v1/rate-groups/{id}', { params: path(id) })),
   rates: (id: string, query: Query): Promise<Page<Rate>> =>
     unwrap(client.GET('/api/v1/rate-groups/{id}/rates', { params: { ...path(id), query } })),
+  imports: (id: string) => unwrap(client.GET('/api/v1/rate-groups/{id}/imports', { params: path(id) })),
+  startImport: (id: string, file: File, options: ImportOptions) =>
+    unwrap(
+      client.POST('/api/v1/rate-groups/{id}/imports', {
+        params: { ...path(id), query: { ...options, name: file.name } },
+        body: file as unknown as never,
+        bodySerializer: (body: unknown) => body as Blob,
+        headers: { 'Content-Type': 'application/octet-stream' },
+      }),
+    ),
+  importOf: (id: string, made: string) =>
+    unwrap(client.GET('/api/v1/rate-groups/{id}/imports/{import}', { params: { path: { id, import: Number(made) } } })),
+  applyImport: (id: string, made: string, withoutBad: boolean) =>
+    unwrap(
+      client.POST('/api/v1/rate-groups/{id}/imports/{import}/apply', {
+        params: { path: { id, import: Number(made) } },
+        body: { skip_bad_rows: withoutBad },
+      }),
+    ),
+  undoImport: (id: string, made: string) =>
+    unwrap(
+      client.POST('/api/v1/rate-groups/{id}/imports/{import}/undo', { params: { path: { id, import: Number(made) } } }),
+    ),
   saveRate: (id: string, body: Rate) =>
     unwrap(
       client.PUT('/api/v1/rate-groups/{id}/rates/{prefix}', { params: { path: { id, prefix: body.prefix } }, body }),
@@ -153,6 +200,85 @@ export const routingGateways = {
   remove: (id: string) => unwrap(client.DELETE('/api/v1/routing-gateways/{id}', { params: path(id) })),
 };
 
+/** A phone is called by its number. */
+const namedPhone = (phone: Schemas['Phone']): Phone => ({ ...phone, name: phone.number });
+
+export const phones = {
+  list: async (query: Query): Promise<Page<Phone>> => {
+    const page = await unwrap(client.GET('/api/v1/phones', { params: { query } }));
+    return { ...page, items: page.items.map(namedPhone) };
+  },
+  get: async (id: string) => namedPhone(await unwrap(client.GET('/api/v1/phones/{id}', { params: path(id) }))),
+  create: async (body: PhoneInput) => namedPhone(await unwrap(client.POST('/api/v1/phones', { body }))),
+  update: (id: string, body: PhoneInput, version: string) =>
+    unwrap(client.PUT('/api/v1/phones/{id}', { params: { ...path(id), header: match(version) }, body })),
+  remove: (id: string) => unwrap(client.DELETE('/api/v1/phones/{id}', { params: path(id) })),
+};
+
+export const registrations = {
+  list: (query: Query): Promise<Page<Registration>> =>
+    unwrap(client.GET('/api/v1/registrations', { params: { query } })),
+  remove: (id: string) => unwrap(client.DELETE('/api/v1/registrations/{id}', { params: path(id) })),
+};
+
+export const calendars = {
+  list: (query: Query): Promise<Page<Calendar>> => unwrap(client.GET('/api/v1/calendars', { params: { query } })),
+  get: (id: string) => unwrap(client.GET('/api/v1/calendars/{id}', { params: path(id) })),
+  create: (body: CalendarInput) => unwrap(client.POST('/api/v1/calendars', { body })),
+  update: (id: string, body: CalendarInput, version: string) =>
+    unwrap(client.PUT('/api/v1/calendars/{id}', { params: { ...path(id), header: match(version) }, body })),
+  remove: (id: string) => unwrap(client.DELETE('/api/v1/calendars/{id}', { params: path(id) })),
+};
+
+export const gatewayGroups = {
+  list: (query: Query): Promise<Page<GatewayGroup>> =>
+    unwrap(client.GET('/api/v1/gateway-groups', { params: { query } })),
+  get: (id: string) => unwrap(client.GET('/api/v1/gateway-groups/{id}', { params: path(id) })),
+  create: (body: GatewayGroupInput) => unwrap(client.POST('/api/v1/gateway-groups', { body })),
+  update: (id: string, body: GatewayGroupInput, version: string) =>
+    unwrap(client.PUT('/api/v1/gateway-groups/{id}', { params: { ...path(id), header: match(version) }, body })),
+  remove: (id: string) => unwrap(client.DELETE('/api/v1/gateway-groups/{id}', { params: path(id) })),
+};
+
+export const numberLists = {
+  list: (query: Query): Promise<Page<NumberList>> => unwrap(client.GET('/api/v1/number-lists', { params: { query } })),
+  get: (id: string) => unwrap(client.GET('/api/v1/number-lists/{id}', { params: path(id) })),
+  create: (body: NumberListInput) => unwrap(client.POST('/api/v1/number-lists', { body })),
+  update: (id: string, body: NumberListInput, version: string) =>
+    unwrap(client.PUT('/api/v1/number-lists/{id}', { params: { ...path(id), header: match(version) }, body })),
+  remove: (id: string) => unwrap(client.DELETE('/api/v1/number-lists/{id}', { params: path(id) })),
+  numbers: (id: string, begin: string) =>
+    unwrap(client.GET('/api/v1/number-lists/{id}/numbers', { params: { ...path(id), query: { begin, limit: 100 } } })),
+  addNumbers: (id: string, lines: string) =>
+    unwrap(
+      client.POST('/api/v1/number-lists/{id}/numbers', {
+        params: path(id),
+        body: lines,
+        bodySerializer: (body: string) => body,
+        headers: { 'Content-Type': 'text/plain' },
+      }),
+    ),
+  removeNumber: (id: string, number: string) =>
+    unwrap(client.DELETE('/api/v1/number-lists/{id}/numbers/{number}', { params: { path: { id, number } } })),
+};
+
+export const changes = {
+  list: (query: Query): Promise<Page<ConfigChange>> => unwrap(client.GET('/api/v1/changes', { params: { query } })),
+  compare: (from: string, to: string | undefined) =>
+    unwrap(
+      client.GET('/api/v1/changes/compare', {
+        params: { query: { from: Number(from), to: to === undefined ? undefined : Number(to) } },
+      }),
+    ),
+  undo: (version: string) =>
+    unwrap(
+      client.POST('/api/v1/changes/{version}/undo', {
+        params: { path: { version: Number(version) } },
+        body: { dry_run: false },
+      }),
+    ),
+};
+
 export const calls = {
   get: (id: string) => unwrap(client.GET('/api/v1/calls/{id}', { params: path(id) })),
   disconnect: (id: string, reason: string) =>
@@ -162,6 +288,9 @@ export const calls = {
 export const cdrs = {
   list: (query: Query): Promise<Page<Cdr>> => unwrap(client.GET('/api/v1/cdrs', { params: { query } })),
   get: (id: string) => unwrap(client.GET('/api/v1/cdrs/{id}', { params: path(id) })),
+  analysis: (id: string) => unwrap(client.GET('/api/v1/cdrs/{id}/analysis', { params: path(id) })),
+  /** What was captured of the call, as a file. */
+  file: (id: string, kind: 'pcap' | 'text' | 'evidence') => `/api/v1/calls/${encodeURIComponent(id)}/${kind}`,
 };
 
 export const reports = {

@@ -1,4 +1,7 @@
 /** Every text of the console. The other languages have this type, so a missing text does not compile. */
+import { analysisEn } from './analysis-en';
+import { networkEn } from './network-en';
+
 export const en = {
   app: 'Tandem',
   languageName: 'English',
@@ -16,6 +19,12 @@ export const en = {
     parameters: 'Parameters',
     users: 'Users and keys',
     audit: 'Audit log',
+    phones: 'Phones',
+    registrations: 'Registrations',
+    gatewayGroups: 'Gateway groups',
+    calendars: 'Calendars',
+    numberLists: 'Number lists',
+    changes: 'Changes',
     status: 'Status',
     menu: 'Menu',
   },
@@ -792,6 +801,8 @@ export const en = {
     internal_error: 'Internal error',
     answered: 'Answered',
   },
+  ...networkEn,
+  ...analysisEn,
 };
 
 export type Messages = typeof en;

@@ -1,4 +1,6 @@
+import { analysisEs } from './analysis-es';
 import type { Messages } from './en';
+import { networkEs } from './network-es';
 
 export const es: Messages = {
   app: 'Tandem',
@@ -17,6 +19,12 @@ export const es: Messages = {
     parameters: 'Parámetros',
     users: 'Usuarios y claves',
     audit: 'Registro de auditoría',
+    phones: 'Teléfonos',
+    registrations: 'Registros',
+    gatewayGroups: 'Grupos de pasarelas',
+    calendars: 'Calendarios',
+    numberLists: 'Listas de números',
+    changes: 'Cambios',
     status: 'Estado',
     menu: 'Menú',
   },
@@ -804,4 +812,6 @@ export const es: Messages = {
     internal_error: 'Error interno',
     answered: 'Contestada',
   },
+  ...networkEs,
+  ...analysisEs,
 };

@@ -1,4 +1,6 @@
+import { analysisZh } from './analysis-zh';
 import type { Messages } from './en';
+import { networkZh } from './network-zh';
 
 export const zh: Messages = {
   app: 'Tandem',
@@ -17,6 +19,12 @@ export const zh: Messages = {
     parameters: '系统参数',
     users: '用户与密钥',
     audit: '审计日志',
+    phones: '话机',
+    registrations: '注册',
+    gatewayGroups: '网关组',
+    calendars: '日历',
+    numberLists: '号码名单',
+    changes: '配置变更',
     status: '运行状态',
     menu: '菜单',
   },
@@ -787,4 +795,6 @@ export const zh: Messages = {
     internal_error: '内部错误',
     answered: '已接通',
   },
+  ...networkZh,
+  ...analysisZh,
 };

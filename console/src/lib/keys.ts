@@ -21,11 +21,17 @@ export const GO: readonly { key: string; to: string; name: PageName }[] = [
   { key: 'a', to: '/accounts', name: 'accounts' },
   { key: 'm', to: '/mapping-gateways', name: 'mappingGateways' },
   { key: 't', to: '/routing-gateways', name: 'routingGateways' },
+  { key: 'h', to: '/phones', name: 'phones' },
+  { key: 'e', to: '/registrations', name: 'registrations' },
+  { key: 'w', to: '/gateway-groups', name: 'gatewayGroups' },
+  { key: 'n', to: '/number-lists', name: 'numberLists' },
+  { key: 'd', to: '/calendars', name: 'calendars' },
   { key: '$', to: '/rates', name: 'rates' },
   { key: 's', to: '/simulate', name: 'simulate' },
   { key: 'p', to: '/parameters', name: 'parameters' },
   { key: 'u', to: '/users', name: 'users' },
   { key: 'l', to: '/audit', name: 'audit' },
+  { key: 'v', to: '/changes', name: 'changes' },
   { key: 'y', to: '/status', name: 'status' },
 ];
 
@@ -37,11 +43,17 @@ export type PageName =
   | 'accounts'
   | 'mappingGateways'
   | 'routingGateways'
+  | 'phones'
+  | 'registrations'
+  | 'gatewayGroups'
+  | 'numberLists'
+  | 'calendars'
   | 'rates'
   | 'simulate'
   | 'parameters'
   | 'users'
   | 'audit'
+  | 'changes'
   | 'status';
 
 /** Remembers a pressed `g`. */

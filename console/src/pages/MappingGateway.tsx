@@ -4,8 +4,9 @@ import type { Section } from '../ui/EditorForm';
 import { choices } from '../ui/fields';
 import { GatewaySummary } from '../ui/GatewaySummary';
 import { ResourcePage } from '../ui/ResourcePage';
+import { callerRoutingSection, listSection, numberSection } from './routingFields';
 
-const NEW: MappingGatewayInput = {
+export const NEW_MAPPING: MappingGatewayInput = {
   name: '',
   account: '',
   enabled: true,
@@ -24,6 +25,8 @@ const NEW: MappingGatewayInput = {
   max_concurrency: null,
   rate_group: null,
   call_level: null,
+  support_privacy: false,
+  routing: {} as MappingGatewayInput['routing'],
   parameters: {},
   notes: '',
 };
@@ -36,7 +39,7 @@ export function MappingGatewayPage() {
       listName={t.nav.mappingGateways}
       newName={t.gateways.addMapping}
       store={mappingGateways}
-      start={NEW}
+      start={NEW_MAPPING}
       sections={(existing) => sectionsOf(t, existing?.has_password ?? false)}
       summary={(gateway) => <GatewaySummary filter="mapping_gateway" gateway={gateway} />}
     />
@@ -74,6 +77,9 @@ function sectionsOf(t: Messages, hasPassword: boolean): Section[] {
         { name: 'called_source', label: g.calledSource, kind: 'choice', options: choices(g.calledSources) },
       ],
     },
+    callerRoutingSection(t),
+    numberSection(t),
+    listSection(t, 'routing.lists'),
     {
       title: g.sectionLimits,
       fields: [
@@ -86,6 +92,7 @@ function sectionsOf(t: Messages, hasPassword: boolean): Section[] {
       fields: [
         { name: 'reply_address', label: g.replyAddress, kind: 'choice', options: choices(g.replyAddresses) },
         { name: 'request_address', label: g.requestAddress, kind: 'choice', options: choices(g.requestAddresses) },
+        { name: 'support_privacy', label: t.gatewayFields.supportPrivacy, kind: 'switch' },
       ],
     },
     {

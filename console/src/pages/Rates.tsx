@@ -48,6 +48,9 @@ export function Rates() {
       }
       right={
         <>
+          <Link to="/rates/$id/imports" params={{ id }} search={{}}>
+            {t.imports.title}
+          </Link>
           {may('rates.edit') && <Button onClick={() => setEditing({ what: 'group' })}>{t.rates.editGroup}</Button>}
           {add}
         </>

@@ -4,6 +4,7 @@ import { Link, useParams } from '@tanstack/react-router';
 import { type CdrDetail, cdrs } from '../api/resources';
 import { type Messages, useText, wordFor } from '../i18n';
 import { amount, count, duration, isNegative, NONE, seconds, time, timeTip } from '../lib/format';
+import { AnalysisView } from '../ui/AnalysisView';
 import { BillView } from '../ui/BillView';
 import { Ladder } from '../ui/Ladder';
 import { ErrorNote, Loading } from '../ui/Notes';
@@ -57,6 +58,7 @@ function Analysis({ cdr }: { cdr: CdrDetail }) {
       <Panel title={t.record.ladder}>
         <Ladder cdr={cdr} />
       </Panel>
+      <AnalysisView id={cdr.id} />
       <div className="panels">
         <BillView title={t.record.customerSide} rate={cdr.rate} />
         <BillView title={t.record.vendorSide} rate={cdr.cost_rate} />

@@ -4,8 +4,11 @@ import type { Section } from '../ui/EditorForm';
 import { choices } from '../ui/fields';
 import { GatewaySummary } from '../ui/GatewaySummary';
 import { ResourcePage } from '../ui/ResourcePage';
+import { gatewayOrderSection, identitySection, listSection, numberSection, registerSection } from './routingFields';
 
-const NEW: RoutingGatewayInput = {
+const ROUTING: RoutingGatewayInput['routing'] = { weight: 1, mode: 'continue' } as RoutingGatewayInput['routing'];
+
+export const NEW_ROUTING: RoutingGatewayInput = {
   name: '',
   account: '',
   enabled: true,
@@ -32,6 +35,17 @@ const NEW: RoutingGatewayInput = {
   caller_rewrite: [],
   called_rewrite: [],
   rate_rewritten: false,
+  asserted_identity: 'none',
+  asserted_rewrite: [],
+  preferred_identity: 'none',
+  remote_party_id: 'none',
+  privacy: 'none',
+  caller_pool: [],
+  caller_pool_multiplexes: null,
+  caller_pool_order: 'random',
+  local_domain: false,
+  extra_headers: [],
+  routing: ROUTING,
   reply_address: 'socket',
   request_address: 'socket',
   parameters: {},
@@ -46,7 +60,7 @@ export function RoutingGatewayPage() {
       listName={t.nav.routingGateways}
       newName={t.gateways.addRouting}
       store={routingGateways}
-      start={NEW}
+      start={NEW_ROUTING}
       sections={(existing) => sectionsOf(t, existing?.has_password ?? false)}
       summary={(gateway) => <GatewaySummary filter="routing_gateway" gateway={gateway} />}
     />
@@ -82,6 +96,7 @@ function sectionsOf(t: Messages, hasPassword: boolean): Section[] {
         },
       ],
     },
+    registerSection(t),
     {
       title: g.sectionRouting,
       fields: [
@@ -103,6 +118,7 @@ function sectionsOf(t: Messages, hasPassword: boolean): Section[] {
         { name: 'rate_rewritten', label: g.rateRewritten, kind: 'switch', help: g.rateRewrittenHelp },
       ],
     },
+    gatewayOrderSection(t),
     {
       title: g.sectionLimits,
       fields: [
@@ -110,6 +126,9 @@ function sectionsOf(t: Messages, hasPassword: boolean): Section[] {
         { name: 'max_cps', label: g.maxCps, kind: 'whole', nullable: true },
       ],
     },
+    numberSection(t),
+    listSection(t, 'routing.lists'),
+    identitySection(t),
     {
       title: g.sectionSip,
       fields: [

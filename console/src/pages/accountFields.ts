@@ -2,6 +2,7 @@ import type { AccountInput } from '../api/resources';
 import type { Messages } from '../i18n';
 import type { Section } from '../ui/EditorForm';
 import { choices } from '../ui/fields';
+import { listSection } from './routingFields';
 
 export const NEW_ACCOUNT: AccountInput = {
   name: '',
@@ -26,6 +27,8 @@ export const NEW_ACCOUNT: AccountInput = {
   tax_rate: '0',
   low_balance: null,
   contacts: '',
+  max_call_duration: null,
+  lists: {} as AccountInput['lists'],
   notes: '',
   opening_balance: null,
 };
@@ -33,6 +36,7 @@ export const NEW_ACCOUNT: AccountInput = {
 /** The currency is chosen once: amounts that were booked cannot change theirs. */
 export function accountSections(t: Messages, isNew: boolean): Section[] {
   const a = t.accounts;
+  const f = t.accountFields;
   const opening: Section['fields'] = isNew
     ? [{ name: 'opening_balance', label: a.openingBalance, kind: 'decimal', nullable: true, help: a.openingHelp }]
     : [];
@@ -44,6 +48,10 @@ export function accountSections(t: Messages, isNew: boolean): Section[] {
         { name: 'kind', label: a.kind, kind: 'choice', options: choices(a.kinds) },
         { name: 'status', label: a.status, kind: 'choice', options: choices(a.statuses) },
         { name: 'valid_until', label: a.validUntil, kind: 'text', nullable: true, help: a.validUntilHelp },
+        { name: 'number', label: f.number, kind: 'text' },
+        { name: 'agent', label: f.agent, kind: 'pick', of: 'accounts', nullable: true, help: f.agentHelp },
+        { name: 'time_zone', label: f.timeZone, kind: 'text', help: f.timeZoneHelp },
+        { name: 'contacts', label: f.contacts, kind: 'longText' },
       ],
     },
     {
@@ -53,6 +61,9 @@ export function accountSections(t: Messages, isNew: boolean): Section[] {
         { name: 'currency', label: t.common.currency, kind: 'text', needed: true, readOnly: !isNew },
         { name: 'credit_limit', label: a.creditLimit, kind: 'decimal', nullable: true, help: a.creditHelp },
         { name: 'rate_group', label: a.rateGroup, kind: 'rateGroup', nullable: true },
+        { name: 'private_rates', label: f.privateRates, kind: 'rateGroup', nullable: true, help: f.privateRatesHelp },
+        { name: 'tax_rate', label: f.taxRate, kind: 'decimal' },
+        { name: 'low_balance', label: f.lowBalance, kind: 'decimal', nullable: true, help: f.lowBalanceHelp },
         { name: 'anti_overdraft', label: a.antiOverdraft, kind: 'switch', help: a.antiOverdraftHelp },
         ...opening,
       ],
@@ -62,8 +73,14 @@ export function accountSections(t: Messages, isNew: boolean): Section[] {
       fields: [
         { name: 'max_concurrency', label: a.maxConcurrency, kind: 'whole', nullable: true },
         { name: 'max_cps', label: a.maxCps, kind: 'whole', nullable: true },
+        { name: 'max_call_duration', label: f.longestCall, kind: 'whole', nullable: true },
+        { name: 'max_minutes_per_day', label: f.minutesDay, kind: 'whole', nullable: true },
+        { name: 'max_minutes_per_month', label: f.minutesMonth, kind: 'whole', nullable: true },
+        { name: 'max_money_per_day', label: f.moneyDay, kind: 'decimal', nullable: true },
+        { name: 'max_money_per_month', label: f.moneyMonth, kind: 'decimal', nullable: true },
         { name: 'notes', label: t.common.notes, kind: 'longText' },
       ],
     },
+    listSection(t, 'lists'),
   ];
 }

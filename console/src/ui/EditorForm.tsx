@@ -174,8 +174,12 @@ function Sections({ sections, plain }: { sections: Section[]; plain?: boolean })
 }
 
 function fieldErrors(fields: Field[], problem: Problem) {
-  // The server may say "parameters.SS_X" or "/name"; the field is its first part.
-  const nameOf = (path: string) => path.replace(/^\//, '').split(/[./[]/)[0] ?? '';
+  // The server may say "parameters.SS_X", "/name" or "routing.lists.caller_black[0]"; the field is how it begins.
+  const nameOf = (path: string) => {
+    const parts = path.replace(/^\//, '').split(/[./[]/);
+    const names = parts.map((_, i) => parts.slice(0, parts.length - i).join('.'));
+    return names.find((name) => fields.some((field) => field.name === name)) ?? '';
+  };
   return problem.fields
     .map((f) => ({ name: nameOf(f.field), errors: [f.message] }))
     .filter((f) => fields.some((field) => field.name === f.name));

@@ -75,8 +75,9 @@ function Shell({ user }: { user: string }) {
 
 const GROUPS: PageName[][] = [
   ['overview', 'calls', 'records', 'reports'],
-  ['accounts', 'mappingGateways', 'routingGateways', 'rates', 'simulate'],
-  ['parameters', 'users', 'audit', 'status'],
+  ['accounts', 'mappingGateways', 'routingGateways', 'phones', 'registrations', 'rates', 'simulate'],
+  ['gatewayGroups', 'numberLists', 'calendars'],
+  ['parameters', 'changes', 'users', 'audit', 'status'],
 ];
 
 /** The right that a page needs; who is held to one account sees only pages of that account. */
@@ -88,11 +89,17 @@ const NEEDS: Record<PageName, string> = {
   accounts: 'accounts.view',
   mappingGateways: 'routing.view',
   routingGateways: 'routing.view',
+  phones: 'routing.view',
+  registrations: 'routing.view',
+  gatewayGroups: 'routing.view',
+  numberLists: 'routing.view',
+  calendars: 'routing.view',
   rates: 'rates.view',
   simulate: 'routing.view',
   parameters: 'system.view',
   users: 'security.view',
   audit: 'security.view',
+  changes: 'system.view',
   status: 'calls.view',
 };
 const HELD: PageName[] = ['calls', 'records', 'accounts'];

@@ -38,3 +38,13 @@ export function GatewayState({ enabled }: { enabled: boolean }) {
     </StateMark>
   );
 }
+
+export function PhoneState({ phone }: { phone: { enabled: boolean; online: boolean } }) {
+  const t = useText();
+  if (!phone.enabled) return <StateMark tone="muted">{t.gateways.off}</StateMark>;
+  return (
+    <StateMark tone={phone.online ? 'ok' : 'muted'} full={phone.online}>
+      {phone.online ? t.phones.online : t.phones.offline}
+    </StateMark>
+  );
+}

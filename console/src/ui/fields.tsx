@@ -2,7 +2,15 @@
 import { useQuery } from '@tanstack/react-query';
 import { Form, Input, InputNumber, Select, Switch } from 'antd';
 import type { Rule } from 'antd/es/form';
-import { accounts, rateGroups } from '../api/resources';
+import {
+  accounts,
+  calendars,
+  gatewayGroups,
+  mappingGateways,
+  numberLists,
+  rateGroups,
+  routingGateways,
+} from '../api/resources';
 import { type Messages, useText } from '../i18n';
 import { ParameterOverrides } from './ParameterOverrides';
 
@@ -10,7 +18,25 @@ import { ParameterOverrides } from './ParameterOverrides';
 export const choices = (words: Record<string, string>) =>
   Object.entries(words).map(([value, label]) => ({ value, label }));
 
+/** What can be picked by name, by the key under which its names are kept. */
+const NAMED = {
+  accounts: accounts.list,
+  'rate-groups': rateGroups.list,
+  calendars: calendars.list,
+  'number-lists': numberLists.list,
+  'gateway-groups': gatewayGroups.list,
+  'mapping-gateways': mappingGateways.list,
+  'routing-gateways': routingGateways.list,
+};
+
+/** How an entry of a list stands on its line. */
+export interface Codec {
+  read: (line: string) => unknown;
+  write: (entry: never) => string;
+}
+
 export interface Field {
+  /** With dots for what lies deeper in the document: `routing.numbers.called`. */
   name: string;
   label: string;
   kind:
@@ -26,6 +52,8 @@ export interface Field {
     | 'wholes'
     | 'account'
     | 'rateGroup'
+    | 'pick'
+    | 'picks'
     | 'parameters';
   help?: string;
   placeholder?: string;
@@ -33,6 +61,10 @@ export interface Field {
   /** An emptied field becomes `null`, "not set", instead of an empty text. */
   nullable?: boolean;
   options?: { value: string; label: string }[];
+  /** For `pick` and `picks`. */
+  of?: keyof typeof NAMED;
+  /** For `lines` of entries that are not plain text. */
+  codec?: Codec;
   readOnly?: boolean;
   mono?: boolean;
 }
@@ -40,18 +72,36 @@ export interface Field {
 type Document = Record<string, unknown>;
 
 export function toForm(fields: Field[], document: Document): Document {
-  return Object.fromEntries(fields.map((f) => [f.name, toField(f, document[f.name])]));
+  return Object.fromEntries(fields.map((f) => [f.name, toField(f, valueAt(document, f.name))]));
+}
+
+const valueAt = (document: Document, name: string): unknown =>
+  name.split('.').reduce<unknown>((value, part) => (value as Document | null | undefined)?.[part], document);
+
+/** `document` with one value replaced, as deep as its name says; what lies beside it stays. */
+function withValue(document: Document, [first = '', ...rest]: string[], value: unknown): Document {
+  const inner = rest.length === 0 ? value : withValue((document[first] as Document | undefined) ?? {}, rest, value);
+  return { ...document, [first]: inner };
 }
 
 function toField(field: Field, value: unknown): unknown {
   if (field.kind === 'wholes') return ((value as number[] | null) ?? []).map(String);
-  if (field.kind === 'lines') return ((value as string[] | null) ?? []).join('\n');
-  if (field.kind === 'texts') return value ?? [];
+  if (field.kind === 'lines') {
+    const write = field.codec?.write as ((entry: unknown) => string) | undefined;
+    return ((value as unknown[] | null) ?? []).map((entry) => (write ? write(entry) : String(entry))).join('\n');
+  }
+  if (field.kind === 'texts' || field.kind === 'picks') return value ?? [];
   return value ?? undefined;
 }
 
 export function fromForm(fields: Field[], values: Document, before: Document): Document {
-  return Object.fromEntries(fields.map((f) => [f.name, f.readOnly ? before[f.name] : fromField(f, values[f.name])]));
+  const parts = fields.map((f) => ({ field: f, path: f.name.split('.') }));
+  const deep = parts.filter(({ path }) => path.length > 1).map(({ path }) => path[0] ?? '');
+  const kept = Object.fromEntries(deep.map((name) => [name, before[name] ?? {}]));
+  return parts.reduce<Document>((document, { field, path }) => {
+    const value = field.readOnly ? valueAt(before, field.name) : fromField(field, values[field.name]);
+    return withValue(document, path, value);
+  }, kept);
 }
 
 /** A list with one entry a line. */
@@ -68,8 +118,9 @@ function fromField(field: Field, value: unknown): unknown {
       return list.length === 0 && field.nullable ? null : list;
     }
     case 'lines':
-      return linesOf(value);
+      return field.codec ? linesOf(value).map(field.codec.read) : linesOf(value);
     case 'texts':
+    case 'picks':
       return value ?? [];
     case 'switch':
       return value === true;
@@ -141,7 +192,7 @@ function Control({ field, ...given }: { field: Field }) {
     case 'switch':
       return <Switch {...given} />;
     case 'choice':
-      return <Select {...given} options={field.options} disabled={field.readOnly} />;
+      return <Select {...given} options={field.options} disabled={field.readOnly} allowClear={field.nullable} />;
     case 'texts':
     case 'wholes':
       return (
@@ -155,9 +206,14 @@ function Control({ field, ...given }: { field: Field }) {
         />
       );
     case 'account':
-      return <NamePicker given={given} queryKey="accounts" list={accounts.list} nullable={field.nullable} />;
+      return <NamePicker given={given} of="accounts" nullable={field.nullable} />;
     case 'rateGroup':
-      return <NamePicker given={given} queryKey="rate-groups" list={rateGroups.list} nullable={field.nullable} />;
+      return <NamePicker given={given} of="rate-groups" nullable={field.nullable} />;
+    case 'pick':
+    case 'picks':
+      return (
+        <NamePicker given={given} of={field.of ?? 'accounts'} nullable={field.nullable} many={field.kind === 'picks'} />
+      );
     case 'parameters':
       return <ParameterOverrides {...given} />;
     default:
@@ -176,18 +232,22 @@ function Control({ field, ...given }: { field: Field }) {
 
 interface NamePickerProps {
   given: object;
-  queryKey: string;
-  list: (query: { limit: number; q?: string }) => Promise<{ items: { name: string }[] }>;
+  of: keyof typeof NAMED;
   nullable?: boolean;
+  many?: boolean;
 }
 
-function NamePicker({ given, queryKey, list, nullable }: NamePickerProps) {
-  const names = useQuery({ queryKey: [queryKey, 'names'], queryFn: () => list({ limit: 200 }) });
+function NamePicker({ given, of, nullable, many }: NamePickerProps) {
+  const names = useQuery({
+    queryKey: [of, 'names'],
+    queryFn: async (): Promise<{ items: { name: string }[] }> => NAMED[of]({ limit: 200 }),
+  });
   return (
     <Select
       {...given}
       showSearch
-      allowClear={nullable}
+      mode={many ? 'multiple' : undefined}
+      allowClear={nullable || many}
       loading={names.isPending}
       options={(names.data?.items ?? []).map((item) => ({ value: item.name, label: item.name }))}
     />
