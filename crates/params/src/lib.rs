@@ -10,7 +10,7 @@ mod table;
 pub use kind::{Hours, Kind};
 pub use table::{
     BlackListMode, CodecMode, DisplayFrom, DtmfMethod, DtmfReceive, ForwardDisplay, MediaMove,
-    MediaProxyMode, NoTimerProbe, OverdraftPolicy, Params, RateChoice, RoutePolicy, SPECS, SessionRefresher,
+    MediaProxyMode, NoTimerProbe, OverdraftPolicy, Params, RateChoice, RoutePolicy, SPECS, SessionRefresher, Srtp,
     TraceMask, UserAgentPrivacy,
 };
 

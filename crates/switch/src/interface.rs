@@ -29,6 +29,8 @@ pub struct SwitchConfig {
     pub boot: u64,
     /// Seed of everything random. From the system in the program, a number in tests.
     pub seed: [u8; 16],
+    /// Seals what is secret in the journal. The same for all processes on one data folder.
+    pub seal: [u8; 32],
 }
 
 /// Which of our addresses stands in session descriptions.
