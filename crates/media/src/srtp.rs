@@ -3,8 +3,8 @@
 //! [`Streams`] is one direction under one master key: `seal` encrypts and signs in place, `open` checks and decrypts.
 //! Nothing is believed of a packet before its tag is: neither a new stream, nor a higher index.
 
-use aes::{Aes128, Block};
 use aes::cipher::{BlockEncrypt, KeyInit};
+use aes::{Aes128, Block};
 use hmac::{Hmac, Mac};
 use sha1::Sha1;
 use std::fmt;

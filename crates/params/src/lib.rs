@@ -10,8 +10,8 @@ mod table;
 pub use kind::{Hours, Kind};
 pub use table::{
     BlackListMode, CodecMode, DisplayFrom, DtmfMethod, DtmfReceive, ForwardDisplay, MediaMove,
-    MediaProxyMode, NoTimerProbe, OverdraftPolicy, Params, RateChoice, RoutePolicy, SPECS, SessionRefresher, Srtp,
-    TraceMask, UserAgentPrivacy,
+    MediaProxyMode, NoTimerProbe, OverdraftPolicy, Params, RateChoice, RoutePolicy, SPECS, SessionRefresher,
+    Srtp, TraceMask, UserAgentPrivacy,
 };
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::SerializeMap};

@@ -441,8 +441,7 @@ impl MediaPlan {
 
     /// May this side not offer such a change (`MED-23`)?
     pub fn is_against_protection(&self, side: Side, session: &SessionDescription) -> bool {
-        self.srtp != [Srtp::Off; 2]
-            && !is_acceptable(self.srtp[usize::from(side == Side::B)], session)
+        self.srtp != [Srtp::Off; 2] && !is_acceptable(self.srtp[usize::from(side == Side::B)], session)
     }
 
     /// Ends all sessions and gives up all ports.
@@ -789,7 +788,10 @@ mod tests {
         plan.renew_b(party("192.0.2.3"), &mut Random::from_number(2), &mut ports, &mut |_| ()).unwrap();
         let to_b = plan.rewrite(&offer, Side::B, ip("192.0.2.3"), &addressing());
         assert_eq!(to_b.media[0].port, 10_004);
-        assert_eq!(plan.renew_b(party("192.0.2.4"), &mut Random::from_number(2), &mut ports, &mut |_| ()), Err(NoPorts));
+        assert_eq!(
+            plan.renew_b(party("192.0.2.4"), &mut Random::from_number(2), &mut ports, &mut |_| ()),
+            Err(NoPorts)
+        );
         plan.close(&mut ports, &mut |_| ());
         assert_eq!((ports.used(), plan.closing), (0, 1));
     }
@@ -817,7 +819,8 @@ mod tests {
     fn without_ports_nothing_stays_leased() {
         let mut ports = pool(1);
         let mut plan = MediaPlan::new(party("192.0.2.1"), party("192.0.2.2"));
-        let leased = plan.lease(&audio("192.0.2.1", 4000), &mut Random::from_number(1), &mut ports, || MediaSessionId(1));
+        let leased = plan
+            .lease(&audio("192.0.2.1", 4000), &mut Random::from_number(1), &mut ports, || MediaSessionId(1));
         assert_eq!((leased, ports.used()), (Err(NoPorts), 0));
     }
 }

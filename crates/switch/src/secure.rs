@@ -55,13 +55,8 @@ pub(crate) fn is_acceptable(policy: Srtp, media: &MediaDescription) -> bool {
 
 impl Secure {
     /// Keys that were lost: nothing passes any more, least of all in clear.
-    pub const SHUT: Secure = Secure {
-        required: true,
-        ours: [Key::NONE; 2],
-        heard: Heard::Nothing,
-        name: 0,
-        changes: 0,
-    };
+    pub const SHUT: Secure =
+        Secure { required: true, ours: [Key::NONE; 2], heard: Heard::Nothing, name: 0, changes: 0 };
 
     /// `None`: nothing is protected on this side.
     pub fn new(policy: Srtp, random: &mut Random) -> Option<Secure> {

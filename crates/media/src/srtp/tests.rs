@@ -14,7 +14,8 @@ const MASTER: &str = "E1F97A0D3E018BE0D64FA32C06DE4139 0EC675AD498AFEEBB6960B3AA
 /// RFC 3711 B.2.
 #[test]
 fn key_stream() {
-    let cipher = Aes128::new(&Block::from(<[u8; 16]>::try_from(bytes("2B7E151628AED2A6ABF7158809CF4F3C")).unwrap()));
+    let cipher =
+        Aes128::new(&Block::from(<[u8; 16]>::try_from(bytes("2B7E151628AED2A6ABF7158809CF4F3C")).unwrap()));
     let iv = bytes("F0F1F2F3F4F5F6F7F8F9FAFBFCFD0000").try_into().unwrap();
     let mut stream = vec![0; 0xff02 * 16];
     counter_mode(&cipher, iv, &mut stream);
@@ -49,8 +50,7 @@ fn derivation() {
 #[test]
 fn whole_packets() {
     let plain = bytes("800f1234decafbadcafebabe abababababababababababababababab");
-    let sealed =
-        bytes("800f1234decafbadcafebabe 4e55dc4ce79978d88ca4d215949d2402 b78d6acc99ea179b8dbb");
+    let sealed = bytes("800f1234decafbadcafebabe 4e55dc4ce79978d88ca4d215949d2402 b78d6acc99ea179b8dbb");
     let mut out = Streams::new(Suite::AesCm128HmacSha1_80, &key(MASTER), 0).unwrap();
     let mut buffer = [0; 100];
     buffer[..plain.len()].copy_from_slice(&plain);

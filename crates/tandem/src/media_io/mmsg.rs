@@ -270,7 +270,9 @@ mod tests {
             }
             assert_eq!(batch.receive(ours.as_fd()).unwrap(), 9);
             assert_eq!(batch.packet(7).unwrap().1, [39; 40]);
-            assert!(batch.replace(7, &[9; 50]) && !batch.replace(7, &[9; BUFFER + 1]) && !batch.replace(9, &[]));
+            assert!(
+                batch.replace(7, &[9; 50]) && !batch.replace(7, &[9; BUFFER + 1]) && !batch.replace(9, &[])
+            );
             assert_eq!(batch.packet(7).unwrap().1, [9; 50]);
             batch.queue(7, target.local_addr().unwrap());
             assert_eq!((batch.send(ours.as_fd()), target.recv(&mut buffer).unwrap()), (0, 50));

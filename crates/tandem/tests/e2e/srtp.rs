@@ -74,7 +74,8 @@ impl Peer {
         let Some(manner) = self.manner else { return assert!(lines.is_empty(), "{message}") };
         assert!(message.contains(&format!(" {} ", manner.profile)), "{message}");
         let own = format!("a=crypto:{} {} inline:", manner.tag, manner.suite.name());
-        let key = lines.iter().find_map(|line| line.strip_prefix(&own)).unwrap_or_else(|| panic!("{message}"));
+        let key =
+            lines.iter().find_map(|line| line.strip_prefix(&own)).unwrap_or_else(|| panic!("{message}"));
         let streams = |key| Streams::new(manner.suite, &Key::new(key), 0).unwrap();
         self.streams = Some((streams(manner.key), streams(unbase64(key.trim()))));
     }
@@ -98,7 +99,8 @@ impl Peer {
 
     fn hear(&mut self, number: u16, sender: u8) {
         let mut buffer = [0; 2048];
-        let (len, from) = self.socket.recv_from(&mut buffer).unwrap_or_else(|e| panic!("packet {number}: {e}"));
+        let (len, from) =
+            self.socket.recv_from(&mut buffer).unwrap_or_else(|e| panic!("packet {number}: {e}"));
         assert_eq!(from, self.switch);
         let bytes = &mut buffer[..len];
         let want = packet(number, sender);
@@ -175,7 +177,12 @@ fn sound_passes_between_all_kinds_of_legs() {
     for (a, b, a_says, b_says) in [
         ("Required", "Off", manner("RTP/SAVP", 5, LONG, CALLER_KEY), None),
         ("Off", "Required", None, manner("RTP/SAVP", 2, SHORT, VENDOR_KEY)),
-        ("Optional", "Optional", manner("RTP/AVP", 1, SHORT, CALLER_KEY), manner("RTP/AVP", 1, LONG, VENDOR_KEY)),
+        (
+            "Optional",
+            "Optional",
+            manner("RTP/AVP", 1, SHORT, CALLER_KEY),
+            manner("RTP/AVP", 1, LONG, VENDOR_KEY),
+        ),
     ] {
         switch.apply(&settings(&switch, a, b));
         let (mut caller, _vendor, mut a, mut b) = call(&switch, a_says, b_says, false);
@@ -298,7 +305,8 @@ fn ffmpeg_is_understood() {
             let (len, _) = b.socket.recv_from(&mut buffer).expect("nothing came from ffmpeg");
             assert_eq!((buffer[0], buffer[1] & 0x7f), (0x80, 8));
             let mut heard = Vec::new();
-            codec::Decoder::new(codec::Kind::Pcma).decode(&buffer[12..len], &mut |pcm| heard.extend_from_slice(pcm));
+            codec::Decoder::new(codec::Kind::Pcma)
+                .decode(&buffer[12..len], &mut |pcm| heard.extend_from_slice(pcm));
             // A sine crosses zero 880 times a second; noise would do so every other sample.
             let crossings = heard.windows(2).filter(|w| (w[0] < 0) != (w[1] < 0)).count();
             loud += usize::from(crossings > 0 && crossings * 8000 / heard.len() < 1200);
