@@ -100,6 +100,10 @@ pub enum Input<'a> {
     },
 }
 
+#[allow(
+    clippy::large_enum_variant,
+    reason = "media commands are two a call: an allocation would cost more than the copy"
+)]
 pub enum Output {
     Send {
         flow: Flow,
