@@ -96,6 +96,7 @@ impl World {
             media_threads: 1,
             boot: 1,
             seed: [1; 16],
+            seal: [1; 32],
         };
         let snapshot = store.snapshot(&HashMap::new()).unwrap();
         let switch = Mutex::new(Switch::new(vocab::Now::default(), config, Restore::default(), snapshot));

@@ -2,6 +2,7 @@
 
 use crate::digits::{Digit, DigitRules, Method};
 use crate::lease::PortLease;
+use crate::srtp::Cipher;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
 use vocab::MediaSessionId;
@@ -106,6 +107,9 @@ pub struct SideConfig {
     /// How speech is carried to and from this peer. Where both sides have one and they differ, the media threads
     /// convert (`MED-10`); otherwise packets pass as they are.
     pub coding: Option<Coding>,
+    /// What protects the packets to and from this peer. Keys are written nowhere but into session descriptions.
+    #[serde(skip)]
+    pub cipher: Option<Cipher>,
     /// The stream is RTP. Otherwise (UDPTL of T.38) datagrams pass without a look inside.
     pub rtp: bool,
 }
@@ -125,6 +129,7 @@ impl SideConfig {
             watch: None,
             clock_rate: 8000,
             coding: None,
+            cipher: None,
             rtp: true,
         }
     }
@@ -223,4 +228,6 @@ pub struct SideStatistics {
     pub digits: Option<Method>,
     /// Jitter of the packets to this peer, as it reports it.
     pub reported_jitter_us: Option<u32>,
+    /// Of protected streams: how often the sequence number has turned, of packets to this peer and from it.
+    pub turns: (u32, u32),
 }

@@ -9,6 +9,7 @@
 //!   media threads do the system calls around it.
 //! * [`digits`]: how digits travel, and the playing of those that come by signalling (`MED-15` to `MED-20`).
 //! * [`quality`]: what the figures of a stream say of how it is heard (`MED-7`).
+//! * [`srtp`]: encrypted streams, by keys that signalling agreed on (`MED-23`).
 //! * [`transcode`]: what becomes of speech between two sides that do not carry it alike (`MED-10` to `MED-13`).
 
 pub mod contract;
@@ -20,6 +21,7 @@ mod reception;
 mod rtcp;
 pub mod rtp;
 pub mod session;
+pub mod srtp;
 mod transcode;
 
 pub use contract::{
@@ -28,4 +30,5 @@ pub use contract::{
 pub use digits::{Digit, DigitRules, Lock, Method, Press};
 pub use lease::{PortLease, PortPool};
 pub use session::{DropReason, OwnCompound, Relay, RelayEvent, Verdict};
+pub use srtp::{Cipher, Key, Suite};
 pub use transcode::{TICK as TRANSCODE_TICK, Transcoders};

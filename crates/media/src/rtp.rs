@@ -34,13 +34,18 @@ impl RtpHeader {
 
 /// The payload of a packet whose header was read: behind contributing sources and extension, before padding.
 pub fn payload<'a>(header: &RtpHeader, packet: &'a [u8]) -> Option<&'a [u8]> {
-    let first = *packet.first()?;
+    packet.get(header_len(packet)?..)?.get(..header.payload_len)
+}
+
+/// Where the payload of an RTP packet begins, whatever it is; at most at the packet's end.
+pub fn header_len(packet: &[u8]) -> Option<usize> {
+    let first = *packet.first().filter(|first| **first >> 6 == 2)?;
     let mut start = 12 + 4 * usize::from(first & 0x0f);
     if first & 0x10 != 0 {
         let [_, _, l0, l1] = *packet.get(start..)?.first_chunk()?;
         start += 4 + 4 * usize::from(u16::from_be_bytes([l0, l1]));
     }
-    packet.get(start..)?.get(..header.payload_len)
+    (start <= packet.len()).then_some(start)
 }
 
 /// The payload's length behind contributing sources, extension and padding.

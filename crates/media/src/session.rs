@@ -10,6 +10,7 @@ use crate::lease::PortLease;
 use crate::reception::Reception;
 use crate::rtcp::{self, Heard, OWN_REPORT, OwnReport, name_of};
 use crate::rtp::{RtpHeader, is_rtcp};
+use crate::srtp::Guard;
 use std::net::SocketAddr;
 use std::time::Duration;
 use vocab::{MediaSessionId, Tick};
@@ -311,6 +312,7 @@ impl SideState {
             latched: self.rtp.locked(),
             digits: self.digits.0,
             reported_jitter_us: self.reported_jitter_us,
+            turns: (0, 0),
         }
     }
 }
@@ -326,18 +328,27 @@ pub struct Relay {
     pending: bool,
     /// Packets are added to the streams, so nothing passes untouched any more.
     adds: bool,
+    /// What opens and seals the packets of A and B.
+    guards: [Option<Box<Guard>>; 2],
 }
 
 impl Relay {
     pub fn new(now: Tick, a: SideConfig, b: Option<SideConfig>) -> Relay {
+        let guard = |config: SideConfig| config.cipher.map(|cipher| Box::new(Guard::new(cipher, (0, 0))));
+        let guards = [guard(a), b.and_then(guard)];
         let b = b.map(|config| SideState::new(now, config));
-        Relay { a: SideState::new(now, a), b, changed: false, pending: false, adds: false }
+        Relay { a: SideState::new(now, a), b, changed: false, pending: false, adds: false, guards }
     }
 
     /// Goes on with a session of the process before this one.
     pub fn resume(now: Tick, a: SideConfig, b: SideConfig, figures: &SessionStatistics) -> Relay {
+        let guard = |config: SideConfig, known: &SideStatistics| {
+            config.cipher.map(|cipher| Box::new(Guard::new(cipher, known.turns)))
+        };
+        let guards = [guard(a, &figures.a), guard(b, &figures.b)];
         let b = Some(SideState::resume(now, b, &figures.b));
-        Relay { a: SideState::resume(now, a, &figures.a), b, changed: false, pending: false, adds: false }
+        let a = SideState::resume(now, a, &figures.a);
+        Relay { a, b, changed: false, pending: false, adds: false, guards }
     }
 
     /// The ports towards one side.
@@ -350,6 +361,11 @@ impl Relay {
 
     /// New SDP, or a new peer when the lease is another one. Returns a lease that is no longer used.
     pub fn set_side(&mut self, now: Tick, side: Side, config: SideConfig) -> Option<PortLease> {
+        let guard = &mut self.guards[usize::from(side == Side::B)];
+        match (guard.as_mut(), config.cipher) {
+            (Some(guard), Some(cipher)) => guard.follow(cipher),
+            (_, cipher) => *guard = cipher.map(|cipher| Box::new(Guard::new(cipher, (0, 0)))),
+        }
         let slot = match (side, &mut self.b) {
             (Side::A, _) => &mut self.a,
             (Side::B, Some(b)) => b,
@@ -365,6 +381,43 @@ impl Relay {
         }
         *slot = SideState::new(now, config);
         Some(old)
+    }
+
+    /// Must packets of some side be opened or sealed?
+    pub fn is_guarded(&self) -> bool {
+        self.guards.iter().any(Option::is_some)
+    }
+
+    /// Takes the protection off a packet that came from `side`, in place; what is left of it. `None`: it is not the
+    /// peer's, and counted as rejected.
+    pub fn open<'a>(&mut self, side: Side, packet: &'a mut [u8]) -> Option<&'a mut [u8]> {
+        let index = usize::from(side == Side::B);
+        let peer = if side == Side::A { Some(&mut self.a) } else { self.b.as_mut() };
+        let (Some(guard), Some(peer)) = (&mut self.guards[index], peer) else { return Some(packet) };
+        if !peer.config.rtp {
+            return Some(packet);
+        }
+        match guard.open(packet, is_rtcp(packet)) {
+            Ok(len) => packet.get_mut(..len),
+            Err(_) => {
+                peer.rejected += 1;
+                self.changed = true;
+                None
+            }
+        }
+    }
+
+    /// Protects the first `len` bytes for `side`; their number then. `None`: they may not be sent.
+    pub fn seal(&mut self, side: Side, buffer: &mut [u8], len: usize) -> Option<usize> {
+        let index = usize::from(side == Side::B);
+        let peer = if side == Side::A { Some(&self.a) } else { self.b.as_ref() };
+        match (&mut self.guards[index], peer) {
+            (Some(guard), Some(peer)) if peer.config.rtp => {
+                let rtcp = is_rtcp(buffer.get(..len)?);
+                guard.seal(buffer, len, rtcp).ok()
+            }
+            _ => Some(len),
+        }
     }
 
     /// A datagram came from `source` to the port towards `side`, to the RTCP port if `rtcp`.
@@ -513,8 +566,12 @@ impl Relay {
     }
 
     pub fn statistics(&self, session: MediaSessionId) -> SessionStatistics {
-        let b = self.b.as_ref().map(SideState::statistics).unwrap_or_default();
-        SessionStatistics { session, a: self.a.statistics(), b }
+        let mut a = self.a.statistics();
+        let mut b = self.b.as_ref().map(SideState::statistics).unwrap_or_default();
+        for (side, guard) in [&mut a, &mut b].into_iter().zip(&self.guards) {
+            side.turns = guard.as_ref().map_or((0, 0), |guard| guard.turns());
+        }
+        SessionStatistics { session, a, b }
     }
 
     /// Has anything been counted since the last call?

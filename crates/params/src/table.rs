@@ -34,6 +34,18 @@ choices! {
 }
 
 choices! {
+    /// Whether media of a gateway is encrypted (`MED-23`).
+    Srtp {
+        /// It is not. Keys that two gateways without it exchange pass as they are.
+        Off = "Off",
+        /// When the peer wants it: keys are offered beside plain media (RFC 8643).
+        Optional = "Optional",
+        /// Calls without it are refused.
+        Required = "Required",
+    }
+}
+
+choices! {
     /// Who decides which codec is used towards a gateway (`MED-10`).
     CodecMode {
         /// The peers, by offer and answer; the list filters and orders.
@@ -517,6 +529,10 @@ parameters! {
     media_move: MediaMove = MediaMove::SameNetwork;
     "SS_MEDIA_MOVE", Kind::Choice(MediaMove::TEXTS), "", Media, gateway,
     "How far a re-INVITE or UPDATE may move the peer's media. A move beyond is refused with 488.";
+
+    srtp: Srtp = Srtp::Off;
+    "SS_SRTP", Kind::Choice(Srtp::TEXTS), "", Media, gateway,
+    "Encryption of media by SRTP with keys in the session description (SDES). Needs media through the switch.";
 
     sip_codec_mode: CodecMode = CodecMode::Auto;
     "SS_SIP_CODEC_MODE", Kind::Choice(CodecMode::TEXTS), "", Media, gateway,

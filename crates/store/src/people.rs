@@ -260,6 +260,11 @@ impl Store {
         self.secrets().seal(&crate::config::Password::new(secret))
     }
 
+    /// What the switch seals secrets in the journal with.
+    pub fn journal_seal(&self) -> [u8; 32] {
+        self.secrets().journal()
+    }
+
     /// What was sealed; `None` when it was not sealed with this data folder's key.
     pub fn unseal(&self, sealed: &str) -> Option<String> {
         self.secrets().open(sealed)

@@ -32,11 +32,15 @@ const LONGEST_REST_S: u32 = 3600;
 /// How long a gateway may take to give a final response to CANCEL (RFC 3261 §9.1: 64×T1).
 const CANCEL_TIMEOUT_MS: u32 = 32_000;
 
+const NO_ENCRYPTION: &str = "the peer's encryption of media is not what SS_SRTP says";
+
 /// Why a gateway was not tried.
 enum NotPlaced {
     Ports,
     /// Nothing may be offered that both sides' settings let through (`MED-10`).
     Codecs,
+    /// The caller's media is encrypted, or is not, against the setting of its gateway (`MED-23`).
+    Encryption,
     /// In words, what speaks against it.
     Skipped(String),
 }
@@ -51,6 +55,7 @@ fn parties(call: &Call, gateway: &RoutingGateway, target: SocketAddr) -> (Party,
         signalling,
         mode: params.mediaproxymode,
         moves: params.media_move,
+        srtp: params.srtp,
     };
     (party(call.setup.flow.remote.ip(), mapping_params(call)), party(target.ip(), &gateway.params))
 }
@@ -82,9 +87,23 @@ fn relayed(call: &Call, gateway: &RoutingGateway, (a, b): (Party, Party)) -> boo
     // Whoever allows conversion wants the relay that it needs.
     let rules = [&mapping.params, &gateway.params].map(|params| codecs::Rules::of(params));
     let watched = params.media_check_timeout_s != 0
+        || media_plan::protects((a, b))
         || codecs::may_convert(&rules[0], &rules[1])
         || rules.iter().any(|r| r.digits.needs_relay());
     media_plan::relayed(a, b, params.media_proxy_behind_nat, watched, call.setup.session.as_ref())
+}
+
+/// What speaks against this gateway as far as encryption of media goes (`MED-23`).
+fn protection_fault(call: &Call, sides: (Party, Party)) -> Option<NotPlaced> {
+    if !media_plan::protects(sides) {
+        return None;
+    }
+    if !call.relayed {
+        let required = [sides.0, sides.1].iter().any(|party| party.srtp == params::Srtp::Required);
+        return required.then(|| NotPlaced::Skipped("SRTP is required, and media is not relayed".into()));
+    }
+    let offer = call.setup.session.as_ref()?;
+    (!media_plan::is_acceptable(sides.0.srtp, offer)).then_some(NotPlaced::Encryption)
 }
 
 impl Switch {
@@ -108,6 +127,12 @@ impl Switch {
                     let text = format!("{}: no codec in common", candidate.gateway.name);
                     call.explanation.step("skipped", false, text);
                     call.last_failure = Some((EndReason::CodecMismatch, Refusal::status(488)));
+                }
+                Err(NotPlaced::Encryption) => {
+                    let text = format!("{}: {NO_ENCRYPTION}", candidate.gateway.name);
+                    call.explanation.step("skipped", false, text);
+                    let refusal = Refusal { text: Some(NO_ENCRYPTION.into()), ..Refusal::status(488) };
+                    call.last_failure = Some((EndReason::CodecMismatch, refusal));
                 }
                 Err(NotPlaced::Skipped(why)) => {
                     let words = format!("{}: {why}", candidate.gateway.name);
@@ -212,6 +237,9 @@ impl Switch {
         };
         let sides = parties(call, &gateway, target);
         call.relayed = relayed(call, &gateway, sides);
+        if let Some(fault) = protection_fault(call, sides) {
+            return Err(fault);
+        }
         let offered = match &call.setup.session {
             Some(offer) => {
                 let sides = [codecs::Rules::of(mapping_params(call)), codecs::Rules::of(&gateway.params)];
@@ -289,7 +317,8 @@ impl Switch {
         let mut plan = match call.media.take() {
             Some(mut plan) => {
                 let mut commands = Vec::new();
-                let renewed = plan.renew_b(b, &mut self.ports, &mut |c| commands.push(c));
+                let mut random = self.random.fork();
+                let renewed = plan.renew_b(b, &mut random, &mut self.ports, &mut |c| commands.push(c));
                 commands.into_iter().for_each(|c| self.emit(crate::Output::Media(c)));
                 call.media = Some(plan);
                 renewed?;
@@ -316,7 +345,8 @@ impl Switch {
         session: &SessionDescription,
     ) -> Result<(), NoPorts> {
         let mut ports = std::mem::take(&mut self.ports);
-        let leased = plan.lease(session, &mut ports, || self.next_media_session());
+        let mut random = self.random.fork();
+        let leased = plan.lease(session, &mut random, &mut ports, || self.next_media_session());
         self.ports = ports;
         for session in leased? {
             self.media_sessions.insert(session, call.id);
@@ -481,6 +511,12 @@ impl Switch {
             Some(answer) => Some(self.cross_answer(call, Side::B, &answer)),
             None => call.early_answer.take(),
         };
+        if call.media.as_ref().is_some_and(|plan| plan.lacks_keys(Side::B)) {
+            call.answered = None;
+            let mut end = self.ending(now, EndReason::CodecMismatch, EndedBy::Switch);
+            end.text = Some(NO_ENCRYPTION.into());
+            return self.end_call(now, call, end);
+        }
         let Some(record) = self.answered_record(call, answer.clone()) else {
             // The engine has no such leg: nobody to connect.
             call.answered = None;

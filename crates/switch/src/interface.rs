@@ -29,6 +29,8 @@ pub struct SwitchConfig {
     pub boot: u64,
     /// Seed of everything random. From the system in the program, a number in tests.
     pub seed: [u8; 16],
+    /// Seals what is secret in the journal. The same for all processes on one data folder.
+    pub seal: [u8; 32],
 }
 
 /// Which of our addresses stands in session descriptions.
@@ -98,6 +100,10 @@ pub enum Input<'a> {
     },
 }
 
+#[allow(
+    clippy::large_enum_variant,
+    reason = "media commands are two a call: an allocation would cost more than the copy"
+)]
 pub enum Output {
     Send {
         flow: Flow,

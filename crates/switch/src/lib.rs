@@ -33,6 +33,7 @@ pub mod rerate;
 mod restore;
 mod rewriting;
 mod screen;
+mod secure;
 mod settle;
 mod show;
 pub mod snapshot;

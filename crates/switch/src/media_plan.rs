@@ -4,15 +4,17 @@
 //! our port on its side, and tells the media threads where each peer wants its media.
 
 use crate::interface::MediaAddressing;
+use crate::secure::{self, Secure};
 use diagnosis::SilentSide;
 use media::{
     Coding, Latch, MediaCommand, Method, PortLease, PortPool, SessionStatistics, Side, SideConfig,
     SideStatistics,
 };
-use params::{MediaMove, MediaProxyMode};
+use params::{MediaMove, MediaProxyMode, Srtp};
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
+use vocab::random::Random;
 use vocab::session::Host;
 use vocab::{Direction, MediaDescription, MediaSessionId, SessionDescription, Tick};
 
@@ -33,6 +35,23 @@ pub(crate) struct Party {
     pub signalling: IpAddr,
     pub mode: MediaProxyMode,
     pub moves: MediaMove,
+    pub srtp: Srtp,
+}
+
+/// Is media encrypted on some side, or may it be (`MED-23`)?
+pub(crate) fn protects((a, b): (Party, Party)) -> bool {
+    [a.srtp, b.srtp] != [Srtp::Off; 2]
+}
+
+/// May media be offered like this, by the setting of the gateway that does?
+pub(crate) fn is_acceptable(policy: Srtp, session: &SessionDescription) -> bool {
+    session.media.iter().all(|media| secure::is_acceptable(policy, media))
+}
+
+/// A description as it may be kept.
+pub(crate) fn without_keys(mut session: SessionDescription) -> SessionDescription {
+    session.media.iter_mut().for_each(secure::lay_bare);
+    session
 }
 
 /// `MED-1`: is the media of this call relayed? `offer` is the caller's description, when there is one.
@@ -113,6 +132,8 @@ pub struct StreamState {
     a: SideConfig,
     b: SideConfig,
     directions: [Direction; 2],
+    /// Keys towards A and B, sealed.
+    keys: [Option<Vec<u8>>; 2],
 }
 
 #[derive(Debug)]
@@ -122,6 +143,8 @@ struct Stream {
     b: SideConfig,
     /// Direction that each side last stated for itself.
     directions: [Direction; 2],
+    /// Where packets are protected, by what.
+    secure: [Option<Secure>; 2],
     opened: bool,
 }
 
@@ -151,6 +174,7 @@ pub(crate) struct MediaPlan {
     signalling: [Option<IpAddr>; 2],
     /// How far each side may move its media once the call is answered.
     moves: [MediaMove; 2],
+    srtp: [Srtp; 2],
     answered: bool,
     /// How digits are sent to A and B.
     digits: [Option<Method>; 2],
@@ -173,6 +197,7 @@ impl MediaPlan {
             watch_ms: None,
             signalling,
             moves,
+            srtp: [a.srtp, b.srtp],
             answered: false,
             digits: [None; 2],
             statistics: Vec::new(),
@@ -187,6 +212,7 @@ impl MediaPlan {
     pub fn lease(
         &mut self,
         session: &SessionDescription,
+        random: &mut Random,
         pool: &mut PortPool,
         mut next_id: impl FnMut() -> MediaSessionId,
     ) -> Result<Vec<MediaSessionId>, NoPorts> {
@@ -205,13 +231,17 @@ impl MediaPlan {
             };
             let session = next_id();
             fresh.push(session);
-            self.streams[index] = Some(Stream {
+            let secure = if media.is_rtp() { self.srtp } else { [Srtp::Off; 2] };
+            let mut stream = Stream {
                 session,
                 a: SideConfig::new(a),
                 b: SideConfig::new(b),
                 directions: [Direction::SendRecv; 2],
+                secure: secure.map(|policy| Secure::new(policy, random)),
                 opened: false,
-            });
+            };
+            stream.agree_cipher();
+            self.streams[index] = Some(stream);
         }
         Ok(fresh)
     }
@@ -220,16 +250,20 @@ impl MediaPlan {
     pub fn renew_b(
         &mut self,
         b: Party,
+        random: &mut Random,
         pool: &mut PortPool,
         out: &mut dyn FnMut(MediaCommand),
     ) -> Result<(), NoPorts> {
         self.signalling[1] = Some(b.signalling.to_canonical());
         self.moves[1] = b.moves;
+        self.srtp[1] = b.srtp;
         let v6 = self.is_v6(Side::B);
         for stream in self.streams.iter_mut().flatten() {
             let lease = pool.lease_beside(v6, stream.a.lease).ok_or(NoPorts)?;
             let old = std::mem::replace(&mut stream.b, SideConfig::new(lease));
             stream.directions[1] = Direction::SendRecv;
+            stream.secure[1] = if old.rtp { Secure::new(b.srtp, random) } else { None };
+            stream.agree_cipher();
             if stream.opened {
                 pool.retire(old.lease);
                 out(MediaCommand::SetSide { session: stream.session, side: Side::B, config: stream.b });
@@ -288,6 +322,10 @@ impl MediaPlan {
             stream.directions[usize::from(side == Side::B)] = direction;
             let remote =
                 session.media_address(index).filter(|at| !stays && is_elsewhere(at.ip(), signalling));
+            if let Some(secure) = &mut stream.secure[usize::from(side == Side::B)] {
+                secure.hear(media);
+            }
+            stream.agree_cipher();
             let config = stream.config(side);
             // On hold with 0.0.0.0 the old address stays known, so that resume works without relearning.
             let moved = remote.is_some() && remote != config.remote;
@@ -373,9 +411,37 @@ impl MediaPlan {
         } else {
             IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED)
         };
+        self.write_keys(&mut out, toward);
         out.address = Some(Host::Ip(written.unwrap_or(refused)));
         out.attributes.retain(|a| !is_transport_attribute(&a.name));
         out
+    }
+
+    /// Replaces what a description says of encryption by what the peer on `toward` is to be told of it. Where neither
+    /// gateway has to do with it, it passes as it is.
+    pub fn write_keys(&self, session: &mut SessionDescription, toward: Side) {
+        if self.srtp == [Srtp::Off; 2] {
+            return;
+        }
+        for (index, media) in session.media.iter_mut().enumerate() {
+            secure::lay_bare(media);
+            let stream = self.streams.get(index).and_then(Option::as_ref);
+            let secure = stream.and_then(|s| s.secure[usize::from(toward == Side::B)].as_ref());
+            if let Some(secure) = secure.filter(|_| media.port != 0) {
+                secure.write(media);
+            }
+        }
+    }
+
+    /// Has this side described its media without the keys that it needs?
+    pub fn lacks_keys(&self, side: Side) -> bool {
+        let secure = self.streams.iter().flatten().filter_map(|s| s.secure[usize::from(side == Side::B)]);
+        secure.into_iter().any(|secure| secure.lacks_keys())
+    }
+
+    /// May this side not offer such a change (`MED-23`)?
+    pub fn is_against_protection(&self, side: Side, session: &SessionDescription) -> bool {
+        self.srtp != [Srtp::Off; 2] && !is_acceptable(self.srtp[usize::from(side == Side::B)], session)
     }
 
     /// Ends all sessions and gives up all ports.
@@ -446,8 +512,14 @@ impl MediaPlan {
     }
 
     /// What is to be written down of the streams.
-    pub fn states(&self) -> Vec<Option<StreamState>> {
-        let state = |s: &Stream| StreamState { session: s.session, a: s.a, b: s.b, directions: s.directions };
+    pub fn states(&self, seal: &[u8; 32]) -> Vec<Option<StreamState>> {
+        let state = |s: &Stream| StreamState {
+            session: s.session,
+            a: s.a,
+            b: s.b,
+            directions: s.directions,
+            keys: s.secure.map(|secure| secure?.seal(seal)),
+        };
         self.streams.iter().map(|s| s.as_ref().filter(|s| s.opened).map(state)).collect()
     }
 
@@ -464,7 +536,7 @@ impl MediaPlan {
     /// The media of a call of the process before this one, on the same ports, with the figures that are known of it.
     pub fn resume(
         (a, b): (Party, Party),
-        states: Vec<Option<StreamState>>,
+        (states, seal): (Vec<Option<StreamState>>, [u8; 32]),
         figures: &[SessionStatistics],
         mut lease: impl FnMut(PortLease) -> PortLease,
         mut next_id: impl FnMut() -> MediaSessionId,
@@ -480,6 +552,11 @@ impl MediaPlan {
                 let figures = SessionStatistics { session, ..known.copied().unwrap_or(nothing) };
                 let again = |side: SideConfig, lease| SideConfig { lease, relearn: false, ..side };
                 let (a, b) = (again(state.a, lease(state.a.lease)), again(state.b, lease(state.b.lease)));
+                let secure = state.keys.map(|keys| Some(Secure::open(&keys?, &seal).unwrap_or(Secure::SHUT)));
+                let directions = state.directions;
+                let mut stream = Stream { session, a, b, directions, secure, opened: true };
+                stream.agree_cipher();
+                let (a, b) = (stream.a, stream.b);
                 out(MediaCommand::Reopen { session, a, b, figures: Box::new(figures) });
                 plan.digits = [&a, &b].map(|side| side.coding.map(|c| c.digits.send));
                 plan.watch_ms = plan.watch_ms.or(a.watch).or(b.watch);
@@ -487,7 +564,7 @@ impl MediaPlan {
                 if plan.described == [None, None] {
                     plan.described = [a.remote, b.remote];
                 }
-                Stream { session, a, b, directions: state.directions, opened: true }
+                stream
             });
             plan.streams.push(stream);
         }
@@ -515,6 +592,11 @@ impl MediaPlan {
 }
 
 impl Stream {
+    fn agree_cipher(&mut self) {
+        let [a, b] = self.secure.map(|secure| secure.and_then(|secure| secure.cipher()));
+        (self.a.cipher, self.b.cipher) = (a, b);
+    }
+
     /// Tells the media threads of a change on `side`, and of the watch on both, which depends on both directions.
     fn send(&mut self, side: Side, watch_ms: Option<u32>, out: &mut dyn FnMut(MediaCommand)) {
         // `MED-5`: a side is watched only while both may talk.
@@ -593,7 +675,7 @@ mod tests {
     }
 
     fn party(at: &str) -> Party {
-        Party { signalling: ip(at), mode: MediaProxyMode::On, moves: MediaMove::SameNetwork }
+        Party { signalling: ip(at), mode: MediaProxyMode::On, moves: MediaMove::SameNetwork, srtp: Srtp::Off }
     }
 
     fn attribute(name: &str, value: &str) -> Attribute {
@@ -672,7 +754,7 @@ mod tests {
         let mut ports = pool(4);
         let mut plan = MediaPlan::new(party("192.0.2.1"), party("127.0.0.1"));
         let offer = audio("192.0.2.1", 4000);
-        plan.lease(&offer, &mut ports, || MediaSessionId(1)).unwrap();
+        plan.lease(&offer, &mut Random::from_number(1), &mut ports, || MediaSessionId(1)).unwrap();
         let mut sent = Vec::new();
         plan.apply(Side::A, &offer, true, &mut |c| sent.push(c));
         let to_b = plan.rewrite(&offer, Side::B, ip("127.0.0.1"), &addressing());
@@ -701,12 +783,15 @@ mod tests {
         let mut ports = pool(3);
         let mut plan = MediaPlan::new(party("192.0.2.1"), party("192.0.2.2"));
         let offer = audio("192.0.2.1", 4000);
-        plan.lease(&offer, &mut ports, || MediaSessionId(1)).unwrap();
+        plan.lease(&offer, &mut Random::from_number(1), &mut ports, || MediaSessionId(1)).unwrap();
         plan.apply(Side::A, &offer, true, &mut |_| ());
-        plan.renew_b(party("192.0.2.3"), &mut ports, &mut |_| ()).unwrap();
+        plan.renew_b(party("192.0.2.3"), &mut Random::from_number(2), &mut ports, &mut |_| ()).unwrap();
         let to_b = plan.rewrite(&offer, Side::B, ip("192.0.2.3"), &addressing());
         assert_eq!(to_b.media[0].port, 10_004);
-        assert_eq!(plan.renew_b(party("192.0.2.4"), &mut ports, &mut |_| ()), Err(NoPorts));
+        assert_eq!(
+            plan.renew_b(party("192.0.2.4"), &mut Random::from_number(2), &mut ports, &mut |_| ()),
+            Err(NoPorts)
+        );
         plan.close(&mut ports, &mut |_| ());
         assert_eq!((ports.used(), plan.closing), (0, 1));
     }
@@ -716,7 +801,7 @@ mod tests {
         let mut ports = pool(2);
         let mut plan = MediaPlan::new(party("192.0.2.1"), party("192.0.2.2"));
         let session = audio("192.0.2.1", 4000);
-        plan.lease(&session, &mut ports, || MediaSessionId(1)).unwrap();
+        plan.lease(&session, &mut Random::from_number(1), &mut ports, || MediaSessionId(1)).unwrap();
         plan.apply(Side::A, &session, true, &mut |_| ());
         plan.apply(Side::B, &audio("192.0.2.2", 6000), true, &mut |_| ());
         plan.watch(Some(30_000), &mut |_| ());
@@ -734,7 +819,8 @@ mod tests {
     fn without_ports_nothing_stays_leased() {
         let mut ports = pool(1);
         let mut plan = MediaPlan::new(party("192.0.2.1"), party("192.0.2.2"));
-        let leased = plan.lease(&audio("192.0.2.1", 4000), &mut ports, || MediaSessionId(1));
+        let leased = plan
+            .lease(&audio("192.0.2.1", 4000), &mut Random::from_number(1), &mut ports, || MediaSessionId(1));
         assert_eq!((leased, ports.used()), (Err(NoPorts), 0));
     }
 }

@@ -116,8 +116,8 @@ impl Switch {
             b,
             confirmed: call.confirmed,
             delayed: call.setup.session.is_none(),
-            answer: answer.filter(|_| !call.confirmed),
-            streams: call.media.as_ref().map(MediaPlan::states).unwrap_or_default(),
+            answer: answer.filter(|_| !call.confirmed).map(crate::media_plan::without_keys),
+            streams: call.media.as_ref().map(|plan| plan.states(&self.config.seal)).unwrap_or_default(),
         })))
     }
 
@@ -333,7 +333,11 @@ impl Switch {
             self.journal(record, None);
         }
         if !confirmed {
-            self.command(now, call.a, LegCommand::Answer { session: answered.answer });
+            let mut session = answered.answer;
+            if let (Some(session), Some(plan)) = (&mut session, &call.media) {
+                plan.write_keys(session, Side::A);
+            }
+            self.command(now, call.a, LegCommand::Answer { session });
         }
         self.show(call);
     }
@@ -356,13 +360,14 @@ impl Switch {
             signalling,
             mode: params.mediaproxymode,
             moves: params.media_move,
+            srtp: params.srtp,
         };
         let own = &call.snapshot.params;
         let a = party(signalling, call.gateway.as_ref().map_or(own, |g| &g.params));
         let b = party(callee, call.current.as_ref().map_or(own, |c| &c.gateway.params));
         let plan = MediaPlan::resume(
             (a, b),
-            streams,
+            (streams, self.config.seal),
             figures,
             |lease| ports.take_up(lease, threads),
             || self.next_media_session(),

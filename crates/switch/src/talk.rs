@@ -114,6 +114,10 @@ impl Switch {
         if let Some(b) = call.b() {
             self.command(now, b, LegCommand::Confirm { session });
         }
+        if call.media.as_ref().is_some_and(|plan| plan.lacks_keys(Side::A)) {
+            let end = self.ending(now, EndReason::CodecMismatch, EndedBy::Switch);
+            self.end_call(now, call, end);
+        }
     }
 
     /// re-INVITE or UPDATE of one side goes to the other (`SIG-6`).
@@ -332,10 +336,14 @@ impl Switch {
         self.config.media.is_pointed_at(session, self.remote_ip(call, side), &self.ports)
     }
 
-    /// Does a change want media where it may not go?
+    /// Does a change want media where it may not go, or in another form than it may?
     fn is_misdirected(&self, call: &Call, side: Side, session: &SessionDescription) -> bool {
         let plan = call.media.as_ref().filter(|_| call.relayed);
-        plan.is_some_and(|plan| plan.is_too_far(side, session) || self.points_at_us(call, side, session))
+        plan.is_some_and(|plan| {
+            plan.is_too_far(side, session)
+                || plan.is_against_protection(side, session)
+                || self.points_at_us(call, side, session)
+        })
     }
 
     /// `session` as it is to be sent to the peer on side `side`.

@@ -100,7 +100,7 @@ impl Program {
         };
         let media = media_settings(settings, &params, addresses.media_ports, &local);
         let reached = sockets.reached(&local);
-        let config = switch_config(settings, &sockets, local, &media, clock)?;
+        let config = switch_config(settings, &sockets, local, &media, (clock, store.journal_seal()))?;
 
         let runtime = api_runtime()?;
         let inbox = Arc::new(Inbox::new().map_err(|e| format!("making an eventfd: {e}"))?);
@@ -317,7 +317,7 @@ fn switch_config(
     sockets: &Sockets,
     local: LocalAddresses,
     media: &MediaSettings,
-    clock: Clock,
+    (clock, seal): (Clock, [u8; 32]),
 ) -> Result<SwitchConfig, String> {
     let advertised_v4 = settings.media.advertised_v4.map(IpAddr::V4);
     let advertised_v6 = settings.media.advertised_v6.map(IpAddr::V6);
@@ -328,6 +328,7 @@ fn switch_config(
         media_threads: media.threads,
         boot: clock.boot(),
         seed: seed()?,
+        seal,
     })
 }
 

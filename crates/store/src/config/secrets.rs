@@ -53,6 +53,7 @@ impl fmt::Debug for GatewaySecret {
 pub struct Secrets {
     realm: Arc<str>,
     cipher: ChaCha20Poly1305,
+    journal: [u8; 32],
 }
 
 const KEY_BYTES: usize = 32;
@@ -80,7 +81,13 @@ impl Secrets {
             }
             Err(e) => return Err(io("reading")(e)),
         };
-        Ok(Secrets { realm, cipher: ChaCha20Poly1305::new(Key::from_slice(&key)) })
+        let journal = Sha256::new().chain_update(b"tandem journal").chain_update(key).finalize().into();
+        Ok(Secrets { realm, cipher: ChaCha20Poly1305::new(Key::from_slice(&key)), journal })
+    }
+
+    /// Another key, for what is secret in the journal.
+    pub(crate) fn journal(&self) -> [u8; 32] {
+        self.journal
     }
 
     /// The stored form of a password that a gateway must prove.

@@ -11,7 +11,7 @@ use std::ptr::NonNull;
 /// Datagrams a batch holds. What is left in the socket comes with the next one.
 pub const BATCH: usize = 32;
 /// Longer datagrams are dropped: above any MTU that RTP is packed for.
-const BUFFER: usize = 2048;
+pub const BUFFER: usize = 2048;
 
 /// What the kernel writes and reads: buffers, and the headers that point into them. Never moves once made.
 struct Storage {
@@ -98,6 +98,21 @@ impl Batch {
             let bytes = storage.data[i].get(..usize::try_from(message.msg_len).ok()?)?;
             Some((socket_address(&storage.incoming.names[i])?, bytes))
         }
+    }
+
+    /// Puts other bytes in the place of datagram `i` of the batch received. False: there is no room for them.
+    pub fn replace(&mut self, i: usize, bytes: &[u8]) -> bool {
+        let Ok(len) = libc::c_uint::try_from(bytes.len()) else { return false };
+        if i >= self.received {
+            return false;
+        }
+        // SAFETY: live and owned; `i` is below `received` ≤ `BATCH`. The exclusive borrow of `self` excludes every
+        // reference that `packet` gave out, and `bytes`, a reference, does not point into what we own exclusively.
+        let storage = unsafe { self.storage.as_mut() };
+        let Some(place) = storage.data[i].get_mut(..bytes.len()) else { return false };
+        place.copy_from_slice(bytes);
+        storage.incoming.messages[i].msg_len = len;
+        true
     }
 
     /// Datagram `i` of the batch received is to go to `to` with the next `send`.
@@ -255,6 +270,12 @@ mod tests {
             }
             assert_eq!(batch.receive(ours.as_fd()).unwrap(), 9);
             assert_eq!(batch.packet(7).unwrap().1, [39; 40]);
+            assert!(
+                batch.replace(7, &[9; 50]) && !batch.replace(7, &[9; BUFFER + 1]) && !batch.replace(9, &[])
+            );
+            assert_eq!(batch.packet(7).unwrap().1, [9; 50]);
+            batch.queue(7, target.local_addr().unwrap());
+            assert_eq!((batch.send(ours.as_fd()), target.recv(&mut buffer).unwrap()), (0, 50));
             assert_eq!(batch.packet(8), None, "longer than a buffer");
             assert_eq!(batch.packet(9), None, "of the batch before");
         }

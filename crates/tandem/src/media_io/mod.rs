@@ -6,6 +6,7 @@
 
 pub mod mmsg;
 mod ports;
+mod protect;
 mod reopen;
 mod speech;
 mod thread;

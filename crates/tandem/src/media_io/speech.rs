@@ -3,8 +3,8 @@
 //! One packet is one `sendto`: a converted packet costs a hundred times its system call.
 
 use super::ports::PortPair;
+use super::protect;
 use media::{Coding, Digit, Press, Relay, Side, Transcoders};
-use rustix::net::SendFlags;
 use std::net::SocketAddr;
 use std::time::Duration;
 use vocab::Tick;
@@ -42,7 +42,7 @@ impl Speech {
         let Some(transcoders) = &mut self.transcoders else { return };
         let mut lock = relay.digits(side).copied().unwrap_or_default();
         transcoders.handle_packet(now, side, packet, &mut lock, &mut |made| {
-            if send(out, made, to) {
+            if protect::send(relay, side.other(), (out, false), made, to) {
                 relay.count_sent(side.other(), made.len());
             }
         });
@@ -69,7 +69,7 @@ impl Speech {
         transcoders.handle_timeout(now, &mut |side, made| {
             let port = ports[usize::from(side == Side::B)];
             if let (Some(port), Some(to)) = (port, relay.destination(side))
-                && send(port, made, to)
+                && protect::send(relay, side, (port, false), made, to)
             {
                 relay.count_sent(side, made.len());
             }
@@ -82,15 +82,8 @@ impl Speech {
             let stream = transcoders.stream(now, side);
             let report = stream.and_then(|stream| relay.report(now, side, stream));
             if let (Some(report), Some(port)) = (report, port) {
-                // As with speech: what is refused is lost.
-                let socket = port.socket(report.rtcp);
-                let _ = rustix::net::sendto(socket, report.bytes(), SendFlags::DONTWAIT, &report.to);
+                protect::send(relay, side, (port, report.rtcp), report.bytes(), report.to);
             }
         }
     }
-}
-
-/// What the kernel refuses is lost, as RTP may be.
-fn send(port: &PortPair, packet: &[u8], to: SocketAddr) -> bool {
-    rustix::net::sendto(port.socket(false), packet, SendFlags::DONTWAIT, &to).is_ok()
 }

@@ -2,6 +2,7 @@
 
 use super::mmsg::{BATCH, Batch};
 use super::ports::{Opened, PortPair, Unopened};
+use super::protect;
 use super::speech::{self, Speech};
 use super::{Doorbell, MediaSettings};
 use media::{
@@ -229,12 +230,19 @@ impl MediaThread {
         let out = lease.and_then(|l| self.ports.get(usize::try_from(l.index).ok()?)?.as_ref());
         let out = out.filter(|port| port.user == Some((slot, side.other())));
         let mut out_rtcp = false;
+        let guarded = session.relay.is_guarded();
         for i in 0..received {
-            let Some((source, packet)) = self.batch.packet(i) else { continue };
-            let verdict = session.relay.handle_packet(self.now, side, rtcp, source, packet);
-            if let (Verdict::Transcode { to }, Some(out)) = (verdict, out) {
-                session.speech.hear(self.now, side, packet, (&out.pair, to), &mut session.relay);
-            }
+            let verdict = if guarded {
+                let out = out.map(|port| &port.pair);
+                protect::take(self.now, session, &mut self.batch, i, (side, rtcp), out)
+            } else {
+                let Some((source, packet)) = self.batch.packet(i) else { continue };
+                let verdict = session.relay.handle_packet(self.now, side, rtcp, source, packet);
+                if let (Verdict::Transcode { to }, Some(out)) = (verdict, out) {
+                    session.speech.hear(self.now, side, packet, (&out.pair, to), &mut session.relay);
+                }
+                verdict
+            };
             let (Verdict::Forward { to, rtcp }, Some(out)) = (verdict, out) else { continue };
             if rtcp != out_rtcp {
                 self.batch.send(out.pair.socket(out_rtcp).as_fd());

@@ -29,6 +29,7 @@ mod phones;
 mod records;
 mod routes;
 mod seeing;
+mod srtp;
 mod stop;
 mod torture;
 mod vendors;
