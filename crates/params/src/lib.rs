@@ -309,7 +309,8 @@ mod tests {
             let text = spec.default_text();
             assert_eq!(p.set(spec.name, &text), Ok(()), "{} = {text}", spec.name);
             assert_eq!(p, defaults, "{} changes when its default is set", spec.name);
-            assert!(spec.name.starts_with("SS_") || spec.name.starts_with("SERVER_"), "{}", spec.name);
+            let prefixed = ["SS_", "SERVER_", "EXTERNAL_"].iter().any(|p| spec.name.starts_with(p));
+            assert!(prefixed, "{}", spec.name);
             assert!(spec.help.ends_with('.') && !spec.help.contains('\n'), "{}", spec.name);
             assert!(!(spec.gateway && spec.start), "{}: gateways change while running", spec.name);
             assert!(!spec.range_text().is_empty());
