@@ -4716,7 +4716,7 @@ export interface components {
             to: components["schemas"]["LedgerEntry"];
         };
         /** @enum {string} */
-        Transport: "udp" | "tcp";
+        Transport: "udp" | "tcp" | "tls" | "ws" | "wss";
         UndoInput: {
             /** @description Say whether it could be done, and change nothing. */
             dry_run?: boolean;

@@ -11,7 +11,7 @@ pub use kind::{Hours, Kind};
 pub use table::{
     BlackListMode, CodecMode, DisplayFrom, DtmfMethod, DtmfReceive, ForwardDisplay, MediaMove,
     MediaProxyMode, NoTimerProbe, OverdraftPolicy, Params, RateChoice, RoutePolicy, SPECS, SessionRefresher,
-    Srtp, TraceMask, UserAgentPrivacy,
+    Srtp, TlsVerify, TraceMask, UserAgentPrivacy,
 };
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::SerializeMap};

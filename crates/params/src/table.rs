@@ -155,6 +155,16 @@ choices! {
 }
 
 choices! {
+    /// Which certificate a gateway may show that is called over TLS.
+    TlsVerify {
+        /// One that a known authority has issued for its name or address.
+        Trusted = "Trusted",
+        /// Whichever: protects from listeners, not from impostors.
+        Any = "Any",
+    }
+}
+
+choices! {
     /// Who is proposed to refresh a session (`SIG-22`).
     SessionRefresher {
         /// The switch, where it may choose.
@@ -309,6 +319,18 @@ parameters! {
     sip_stop_switch_after_sdp: bool = false;
     "SS_SIP_STOP_SWITCH_AFTER_SDP", Kind::Switch, "", Switching, gateway,
     "No other gateway is tried once one has sent SDP.";
+
+    sip_tls_port: u16 = 5061;
+    "SS_SIP_TLS_PORT", Kind::or_zero("off", 1, 65_535), "", Sip, start,
+    "Port of SIP over TLS, where the settings file names no listeners.";
+
+    sip_ws_port: u16 = 0;
+    "SS_SIP_WS_PORT", Kind::or_zero("off", 1, 65_535), "", Sip, start,
+    "Port of SIP over WebSocket, where the settings file names no listeners.";
+
+    sip_tls_verify: TlsVerify = TlsVerify::Trusted;
+    "SS_SIP_TLS_VERIFY", Kind::Choice(TlsVerify::TEXTS), "", Sip, gateway,
+    "Which certificate a gateway may show that is called over TLS.";
 
     sip_user_agent: Arc<str> = "Tandem".into();
     "SS_SIP_USER_AGENT", Kind::Text { min_length: 1, max_length: 64 }, "", Sip, switch,

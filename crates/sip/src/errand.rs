@@ -106,6 +106,7 @@ impl Errand {
                 b.raw("\r\nTo: <").text(&target).raw(">\r\nCall-ID: ").hex(self.tag).hex(key);
                 b.raw("\r\nCSeq: 1 OPTIONS\r\nContact: <sip:")
                     .raw(&self.here)
+                    .raw(request.transport.uri_parameter())
                     .raw(">\r\nAccept: application/sdp\r\n");
             }
             RequestKind::Register(register) => {
@@ -119,7 +120,7 @@ impl Errand {
                 b.header("Call-ID", &register.call_id);
                 b.raw("CSeq: ").number(u64::from(register.cseq)).raw(" REGISTER\r\n");
                 b.raw("Contact: <sip:").text(&user).raw("@").raw(&self.here);
-                b.raw(if request.transport == Transport::Tcp { ";transport=tcp>\r\n" } else { ">\r\n" });
+                b.raw(request.transport.uri_parameter()).raw(">\r\n");
                 if let Some(expires) = register.expires_s {
                     b.number_header("Expires", u64::from(expires));
                 }

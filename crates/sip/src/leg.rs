@@ -19,7 +19,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use vocab::leg::{LegCommand, LegEvent, OfferBy, PlainCredentials, RequestAddress};
-use vocab::{Flow, SessionDescription, Tick};
+use vocab::{Flow, SessionDescription, Tick, Transport};
 
 #[derive(Debug)]
 pub(crate) enum Phase {
@@ -218,8 +218,14 @@ impl Leg {
     }
 
     pub fn contact(&self, b: &mut Builder) {
-        b.raw("Contact: <sip:").raw(&self.here);
-        b.raw(if self.flow.transport.is_reliable() { ";transport=tcp>\r\n" } else { ">\r\n" });
+        // RFC 3261 §8.1.1.8: secure as far as the peer's side of the dialog is. `sips` has no `transport=tls` (§26.2.2).
+        let secure = self.remote_target.get(..5).is_some_and(|s| s.eq_ignore_ascii_case("sips:"));
+        let parameter = match self.flow.transport {
+            Transport::Tls if secure => "",
+            transport => transport.uri_parameter(),
+        };
+        b.raw(if secure { "Contact: <sips:" } else { "Contact: <sip:" }).raw(&self.here);
+        b.raw(parameter).raw(">\r\n");
     }
 
     /// Contact and what we can do: in INVITE, UPDATE and their answers.
@@ -258,7 +264,7 @@ impl Leg {
 
     pub fn toward(&self, uri: &Uri<'_>, policy: RequestAddress) -> Flow {
         let mut flow = self.flow;
-        flow.remote.set_port(uri.port().unwrap_or(5060));
+        flow.remote.set_port(uri.port().unwrap_or(self.flow.transport.default_port()));
         let ip = uri.host_ip().filter(|ip| crate::core::is_sendable(*ip));
         if let Some(ip) = ip.filter(|_| policy == RequestAddress::Contact) {
             flow.remote.set_ip(ip);

@@ -7,7 +7,7 @@
 //! | `program` | the switch put together, and taken apart in the right order |
 //! | `settings`, `folder` | which sockets and threads; the data folder |
 //! | `signalling` | the thread that owns the brain; UDP; the inbox of everybody else |
-//! | `tcp` | SIP over TCP |
+//! | `tcp` | SIP over TCP, TLS and WebSocket |
 //! | `media_io` | the media threads |
 //! | `journal` | records to disk and into the database |
 //! | `records` | files of records, their stream to a receiver, samples of the load |

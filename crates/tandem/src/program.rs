@@ -11,12 +11,12 @@ use crate::media_io::{MediaEngine, MediaSettings};
 use crate::operator::{Facts, Operator};
 use crate::settings::{Listener, PortRange, Settings};
 use crate::signalling::{Inbox, Outlets, Signalling, UdpListener};
-use crate::tcp;
+use crate::tcp::{self, Tls};
 use crate::trace::Observer;
 use crate::watching::Watching;
 use api::{ApiServer, LiveBoard};
 use params::Params;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -91,7 +91,7 @@ impl Program {
 
         let local =
             local_addresses(&settings.media.addresses).map_err(|e| format!("reading our addresses: {e}"))?;
-        let sockets = Sockets::bind(&settings.listeners, params.qos_signal)?;
+        let (sockets, tls) = open_sockets(settings, &folder, &params, &local)?;
         let api_listener = bind_api(settings.api)?;
         let addresses = Addresses {
             api: api_listener.local_addr().map_err(|e| e.to_string())?,
@@ -130,7 +130,7 @@ impl Program {
         end_when_the_disk_fails(&store, &fault);
         let media = media_engine(media, inbox.clone())?;
         let journal_queue = Arc::new(JournalQueue::default());
-        let tcp = tcp::start(runtime.handle(), sockets.tcp, settings.tcp.clone(), inbox.clone())
+        let tcp = tcp::start(runtime.handle(), sockets.tcp, settings.tcp.clone(), tls, inbox.clone())
             .map_err(|e| format!("starting TCP: {e}"))?;
         tcp.configure(snapshot.clone());
         let outlets = Outlets {
@@ -400,10 +400,24 @@ fn fill_board(store: &Store, board: &LiveBoard) {
     }
 }
 
+/// What SIP listens at, and the certificates for it.
+fn open_sockets(
+    settings: &Settings,
+    folder: &Folder,
+    params: &Params,
+    local: &LocalAddresses,
+) -> Result<(Sockets, Arc<Tls>), String> {
+    let listeners = settings.listeners_with(params.sip_tls_port, params.sip_ws_port);
+    let sockets = Sockets::bind(&listeners, params.qos_signal)?;
+    let tls = Tls::load(&settings.tls, folder.path(), certified_names(&listeners, local))?;
+    Ok((sockets, Arc::new(tls)))
+}
+
 /// The bound sockets with their settings.
 struct Sockets {
     udp: Vec<UdpListener>,
-    tcp: Vec<(ListenerId, std::net::TcpListener)>,
+    /// TCP and what goes over it.
+    tcp: Vec<(ListenerId, Transport, std::net::TcpListener)>,
     /// In the order of their ids.
     bound: Vec<(Listener, SocketAddr)>,
 }
@@ -416,7 +430,7 @@ impl Sockets {
                 Ok(address) => sockets.bound.push((listener.clone(), address)),
                 Err(error) if listener.if_available && lacks_family(&error) => {}
                 Err(error) => {
-                    let address = listener.address.socket();
+                    let address = listener.socket();
                     return Err(format!("listening on {} {address}: {error}", listener.transport));
                 }
             }
@@ -426,7 +440,7 @@ impl Sockets {
 
     fn bind_one(&mut self, listener: &Listener, dscp: u8) -> io::Result<SocketAddr> {
         let id = ListenerId(u16::try_from(self.bound.len()).unwrap_or(u16::MAX));
-        let address = listener.address.socket();
+        let address = listener.socket();
         match listener.transport {
             Transport::Udp => {
                 let socket = UdpListener::bind(id, address, dscp)?;
@@ -434,10 +448,10 @@ impl Sockets {
                 self.udp.push(socket);
                 Ok(bound)
             }
-            Transport::Tcp => {
+            transport @ (Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss) => {
                 let socket = tcp::bind(address, dscp)?;
                 let bound = socket.local_addr()?;
-                self.tcp.push((id, socket));
+                self.tcp.push((id, transport, socket));
                 Ok(bound)
             }
         }
@@ -484,6 +498,19 @@ fn advertised(listener: &Listener) -> Option<String> {
         Some(_) => address.socket().to_string(),
         None => address.ip.to_string(),
     })
+}
+
+/// What stands in a certificate of our own making.
+fn certified_names(listeners: &[Listener], local: &LocalAddresses) -> Vec<String> {
+    let advertised = listeners.iter().filter_map(|l| l.advertised).map(|a| a.ip);
+    let bound = listeners.iter().map(|l| l.address.ip).filter(|ip| !ip.is_unspecified());
+    let own = local.interfaces.iter().map(|(_, ip)| *ip);
+    let addresses: BTreeSet<IpAddr> = advertised.chain(bound).chain(own).collect();
+    let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let machine =
+        Some(machine.trim()).filter(|name| name.is_ascii() && !name.is_empty() && *name != "(none)");
+    let names = ["localhost"].into_iter().chain(machine).map(str::to_owned);
+    names.chain(addresses.iter().map(IpAddr::to_string)).collect()
 }
 
 /// The addresses at which a socket bound to `ip` is reached.

@@ -24,8 +24,11 @@ pub struct Settings {
     pub log: String,
     pub api: SocketAddr,
     pub listeners: Vec<Listener>,
+    /// None were configured: those whose ports are parameters come to them.
+    pub usual_listeners: bool,
     pub media: Media,
     pub tcp: Tcp,
+    pub tls: Tls,
     pub journal: JournalSettings,
     /// How long calls may go on after the first request to stop.
     pub stop_wait: Duration,
@@ -46,7 +49,13 @@ pub struct Listener {
     pub if_available: bool,
 }
 
-/// An address with or without a port; 5060 where it is left out.
+impl Listener {
+    pub fn socket(&self) -> SocketAddr {
+        SocketAddr::new(self.address.ip, self.address.port.unwrap_or(self.transport.default_port()))
+    }
+}
+
+/// An address with or without a port; that of the transport where it is left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListenAddress {
     pub ip: IpAddr,
@@ -79,12 +88,18 @@ impl FromStr for ListenAddress {
 impl FromStr for Listener {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let expected =
-            || format!("{text:?}: expected udp:ADDRESS or tcp:ADDRESS, like \"udp:192.0.2.1:5060\"");
+        let expected = || {
+            format!(
+                "{text:?}: expected udp:, tcp:, tls:, ws: or wss: and an address, like \"udp:192.0.2.1:5060\""
+            )
+        };
         let (transport, rest) = text.split_once(':').ok_or_else(expected)?;
         let transport = match transport {
             "udp" => Transport::Udp,
             "tcp" => Transport::Tcp,
+            "tls" => Transport::Tls,
+            "ws" => Transport::Ws,
+            "wss" => Transport::Wss,
             _ => return Err(expected()),
         };
         let (address, advertised) = match rest.split_once('=') {
@@ -152,6 +167,19 @@ impl Default for Tcp {
     }
 }
 
+/// Files in PEM. They are read again when they change.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tls {
+    /// Our certificate and those that lead to a known authority; one of our own making where absent.
+    pub certificate: Option<PathBuf>,
+    pub key: Option<PathBuf>,
+    /// Who connects must show a certificate of one of these authorities; nobody needs one where absent.
+    pub client_authorities: Option<PathBuf>,
+    /// Authorities of the certificates that vendors show; those that the system trusts where absent.
+    pub vendor_authorities: Option<PathBuf>,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct JournalSettings {
@@ -178,6 +206,7 @@ struct File {
     listener: Vec<Listener>,
     media: Media,
     tcp: Tcp,
+    tls: Tls,
     journal: JournalSettings,
 }
 
@@ -233,9 +262,11 @@ impl Settings {
             data: over.data.or(file.data).unwrap_or_else(|| "data".into()),
             log: over.log.or(file.log).unwrap_or_else(|| "info".into()),
             api: over.api.or(file.api.address).unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 8080))),
+            usual_listeners: given.is_empty(),
             listeners: if given.is_empty() { default_listeners() } else { given },
             media,
             tcp: file.tcp,
+            tls: file.tls,
             journal: file.journal,
             stop_wait: Duration::from_secs(over.stop_wait_s.or(file.stop_wait_s).unwrap_or(5)),
         };
@@ -250,29 +281,39 @@ impl Settings {
         if !(1..=1024).contains(&self.journal.segment_mb) {
             return Err("journal.segment_mb: expected a number from 1 to 1024".into());
         }
+        if self.tls.certificate.is_some() != self.tls.key.is_some() {
+            return Err("tls: expected certificate and key, or none of the two".into());
+        }
         if self.listeners.len() > 64 {
             return Err("more than 64 listeners".into());
         }
         for (i, a) in self.listeners.iter().enumerate() {
-            let twice =
-                |b: &&Listener| b.transport == a.transport && b.address.socket() == a.address.socket();
-            if a.address.socket().port() != 0 && self.listeners.iter().take(i).any(|b| twice(&b)) {
-                return Err(format!("listener {} {} stands there twice", a.transport, a.address.socket()));
+            let twice = |b: &&Listener| b.transport == a.transport && b.socket() == a.socket();
+            if a.socket().port() != 0 && self.listeners.iter().take(i).any(|b| twice(&b)) {
+                return Err(format!("listener {} {} stands there twice", a.transport, a.socket()));
             }
         }
         Ok(self)
     }
+
+    /// All listeners, with those of `SS_SIP_TLS_PORT` and `SS_SIP_WS_PORT`; 0 is off.
+    pub fn listeners_with(&self, tls: u16, ws: u16) -> Vec<Listener> {
+        let ports = [(Transport::Tls, tls), (Transport::Ws, ws)];
+        let more = ports.into_iter().filter(|(_, port)| self.usual_listeners && *port != 0);
+        let more = more.flat_map(|(transport, port)| ANY.map(|ip| usual(transport, ip, Some(port))));
+        self.listeners.iter().cloned().chain(more).collect()
+    }
+}
+
+const ANY: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
+
+fn usual(transport: Transport, ip: IpAddr, port: Option<u16>) -> Listener {
+    let address = ListenAddress { ip, port };
+    Listener { transport, address, advertised: None, if_available: ip.is_ipv6() }
 }
 
 fn default_listeners() -> Vec<Listener> {
-    let any = [IpAddr::from(Ipv4Addr::UNSPECIFIED), IpAddr::from(Ipv6Addr::UNSPECIFIED)];
-    let listener = |transport, ip: IpAddr| Listener {
-        transport,
-        address: ListenAddress { ip, port: None },
-        advertised: None,
-        if_available: ip.is_ipv6(),
-    };
-    any.into_iter().flat_map(|ip| [listener(Transport::Udp, ip), listener(Transport::Tcp, ip)]).collect()
+    ANY.into_iter().flat_map(|ip| [Transport::Udp, Transport::Tcp].map(|t| usual(t, ip, None))).collect()
 }
 
 /// `file:line: message`.
@@ -310,6 +351,12 @@ mod tests {
         let want =
             ["udp 0.0.0.0:5060 false", "tcp 0.0.0.0:5060 false", "udp [::]:5060 true", "tcp [::]:5060 true"];
         assert_eq!(shown, want);
+        let more: Vec<_> = s.listeners_with(5061, 0).iter().skip(4).map(Listener::socket).collect();
+        assert_eq!(more, ["0.0.0.0:5061".parse().unwrap(), "[::]:5061".parse().unwrap()]);
+        assert_eq!(
+            s.listeners_with(0, 8088).iter().skip(4).filter(|l| l.transport == Transport::Ws).count(),
+            2
+        );
     }
 
     #[test]
@@ -334,6 +381,9 @@ mod tests {
             advertised_v4 = "203.0.113.7"
             [tcp]
             connections_per_source = 5
+            [tls]
+            certificate = "/etc/tandem/sip.pem"
+            key = "/etc/tandem/sip.key"
             [journal]
             gather_ms = 0
             "#,
@@ -350,6 +400,8 @@ mod tests {
         assert_eq!(s.listeners[1].address.socket().to_string(), "[::]:5070");
         assert_eq!(s.media.ports, Some(PortRange { first: 20_000, last: 20_999 }));
         assert_eq!((s.tcp.connections_per_source, s.tcp.connections), (5, 10_000));
+        assert_eq!(s.tls.key.as_deref(), Some(Path::new("/etc/tandem/sip.key")));
+        assert_eq!(s.listeners_with(5061, 8088), s.listeners);
     }
 
     #[test]
@@ -357,7 +409,11 @@ mod tests {
         for (text, line, words) in [
             ("data = 'x'\ncolour = 'red'\n", 2, "unknown field `colour`, expected one of `data`, `log`"),
             ("[media]\n\nport = '1-2'", 3, "unknown field `port`, expected one of `ports`, `threads`"),
-            ("[[listener]]\ntransport = 'sctp'\naddress = '0.0.0.0'", 2, "expected `udp` or `tcp`"),
+            (
+                "[[listener]]\ntransport = 'sctp'\naddress = '0.0.0.0'",
+                2,
+                "expected one of `udp`, `tcp`, `tls`, `ws`, `wss`",
+            ),
             (
                 "[[listener]]\ntransport = 'udp'\naddress = 'here'",
                 3,
@@ -376,6 +432,7 @@ mod tests {
             );
         }
         assert!(load("[media]\nthreads = 0").unwrap_err().contains("media.threads"));
+        assert!(load("[tls]\nkey = 'k'").unwrap_err().contains("expected certificate and key"));
         let twice = "[[listener]]\ntransport='udp'\naddress='1.2.3.4'\n".repeat(2);
         assert!(load(&twice).unwrap_err().contains("twice"));
     }
@@ -403,11 +460,14 @@ mod tests {
             ("udp:::1", Some(("udp", "[::1]:5060"))),
             ("tcp:[::]", Some(("tcp", "[::]:5060"))),
             ("127.0.0.1:5060", None),
-            ("tls:127.0.0.1:5061", None),
+            ("tls:127.0.0.1", Some(("tls", "127.0.0.1:5061"))),
+            ("ws:127.0.0.1:8088", Some(("ws", "127.0.0.1:8088"))),
+            ("wss:[::1]:443", Some(("wss", "[::1]:443"))),
+            ("sctp:127.0.0.1:5060", None),
             ("udp:host:5060", None),
         ] {
             let got = text.parse::<Listener>().ok();
-            let got = got.map(|l| (l.transport.to_string(), l.address.socket().to_string()));
+            let got = got.map(|l| (l.transport.to_string(), l.socket().to_string()));
             assert_eq!(got, want.map(|(t, a)| (t.to_string(), a.to_string())), "{text}");
         }
     }

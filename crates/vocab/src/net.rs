@@ -14,6 +14,10 @@ pub enum Transport {
     #[default]
     Udp,
     Tcp,
+    Tls,
+    /// WebSocket (RFC 7118).
+    Ws,
+    Wss,
 }
 
 impl Transport {
@@ -22,7 +26,34 @@ impl Transport {
         match self {
             Transport::Udp => "UDP",
             Transport::Tcp => "TCP",
+            Transport::Tls => "TLS",
+            Transport::Ws => "WS",
+            Transport::Wss => "WSS",
         }
+    }
+
+    /// What a `sip:` URI says of it (RFC 3261 §19.1.1). RFC 7118 §5.2.4 has one word for both kinds of WebSocket.
+    pub fn uri_parameter(self) -> &'static str {
+        match self {
+            Transport::Udp => "",
+            Transport::Tcp => ";transport=tcp",
+            Transport::Tls => ";transport=tls",
+            Transport::Ws | Transport::Wss => ";transport=ws",
+        }
+    }
+
+    /// RFC 3261 §19.1.2.
+    pub fn default_port(self) -> u16 {
+        if self.is_secure() { 5061 } else { 5060 }
+    }
+
+    pub fn is_secure(self) -> bool {
+        matches!(self, Transport::Tls | Transport::Wss)
+    }
+
+    /// RFC 7118 §5: it is always the browser that connects.
+    pub fn is_websocket(self) -> bool {
+        matches!(self, Transport::Ws | Transport::Wss)
     }
 
     /// RFC 3261 §17: reliable transports need no retransmission.
@@ -36,6 +67,9 @@ impl fmt::Display for Transport {
         f.write_str(match self {
             Transport::Udp => "udp",
             Transport::Tcp => "tcp",
+            Transport::Tls => "tls",
+            Transport::Ws => "ws",
+            Transport::Wss => "wss",
         })
     }
 }

@@ -39,6 +39,9 @@ pub enum Transport {
     #[default]
     Udp,
     Tcp,
+    Tls,
+    Ws,
+    Wss,
 }
 
 /// What stands in a header that names the caller.
@@ -372,6 +375,9 @@ impl Transport {
         match self {
             Transport::Udp => "udp",
             Transport::Tcp => "tcp",
+            Transport::Tls => "tls",
+            Transport::Ws => "ws",
+            Transport::Wss => "wss",
         }
     }
 }
@@ -520,4 +526,4 @@ impl From<RoutingGatewayInput> for config::RoutingGateway {
 same_variants!(ClaimMode, vocab::identity::ClaimMode { None, Passthrough, Caller });
 same_variants!(PrivacyMode, vocab::identity::PrivacyMode { None, Passthrough, Id });
 same_variants!(PoolOrder, vocab::identity::PoolOrder { Random, RoundRobin });
-same_variants!(Transport, vocab::Transport { Udp, Tcp });
+same_variants!(Transport, vocab::Transport { Udp, Tcp, Tls, Ws, Wss });

@@ -252,7 +252,7 @@ pub struct RoutingGateway {
     pub account: String,
     #[serde(default = "yes")]
     pub enabled: bool,
-    /// `host:port`; the port is 5060 when absent. Empty for one that registers with us.
+    /// `host:port`; the port is that of the transport, 5060 or 5061, when absent. Empty for one that registers with us.
     #[serde(default)]
     pub address: String,
     #[serde(default)]
@@ -362,9 +362,6 @@ pub enum Target {
     Name { host: String, port: u16 },
 }
 
-/// RFC 3261 §19.1.2: the default port of UDP and TCP.
-const SIP_PORT: u16 = 5060;
-
 impl RoutingGateway {
     /// What a gateway that registers with us must prove; made of the password that it has in any case.
     fn prepare_login(
@@ -396,11 +393,11 @@ impl RoutingGateway {
         }
         let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
         if let Ok(ip) = bare.parse() {
-            return Some(Target::Address(SocketAddr::new(ip, SIP_PORT)));
+            return Some(Target::Address(SocketAddr::new(ip, self.transport.default_port())));
         }
         let (host, port) = match text.rsplit_once(':') {
             Some((host, port)) => (host, port.parse().ok().filter(|p| *p != 0)?),
-            None => (text, SIP_PORT),
+            None => (text, self.transport.default_port()),
         };
         is_host_name(host).then(|| Target::Name { host: host.to_ascii_lowercase(), port })
     }

@@ -314,6 +314,10 @@ pub(super) fn routing_gateway(gateway: &RoutingGateway, id: u32, config: &Config
             format!("{:?} is no address; expected \"host:port\" like \"192.0.2.1:5060\"", gateway.address);
         problems.push(Problem::new("address", words));
     }
+    if gateway.transport.is_websocket() {
+        problems
+            .push(Problem::new("transport", "nobody can be called over WebSocket; expected udp, tcp or tls"));
+    }
     if let Some(username) = &gateway.username {
         text("username", username, MAX_NAME, &mut problems);
     }

@@ -165,6 +165,8 @@ fn what_cannot_be_is_refused_with_its_field() {
         (json!({"password": "p"}), vec!["username"]),
         (json!({"username": "u", "sealed_password": "00ff"}), vec!["sealed_password"]),
         (json!({"transport": "sctp"}), vec!["transport"]),
+        (json!({"transport": "wss"}), vec!["transport"]),
+        (json!({"transport": "tls"}), vec![]),
     ] {
         let found = fields(create::<RoutingGateway>(&store, routing(change.clone())));
         assert_eq!(found, want, "{change}");

@@ -860,7 +860,7 @@ pub struct ServeArgs {
     /// Address of API and console
     #[arg(long, env = "TANDEM_API")]
     pub api: Option<SocketAddr>,
-    /// Listener instead of those in the file: udp:ADDRESS or tcp:ADDRESS, with =ADDRESS for what is advertised
+    /// Listener instead of those in the file: udp:ADDRESS, or tcp:, tls:, ws:, wss:, with =ADDRESS for what is advertised
     #[arg(long, env = "TANDEM_LISTEN", value_delimiter = ',')]
     pub listen: Vec<Listener>,
     /// First and last media port, like 10000-20000

@@ -287,7 +287,9 @@ impl Signalling {
                     l.socket.queue(flow.remote, bytes);
                 }
             }
-            Transport::Tcp => self.outlets.tcp.send(flow, bytes),
+            Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => {
+                self.outlets.tcp.send(flow, bytes);
+            }
         }
     }
 

@@ -378,7 +378,7 @@ impl SippOptions {
 }
 
 /// Does a socket stand at this IPv4 address? Looked up, not tried: a try could take it from the one that is to have it.
-fn is_bound(address: SocketAddr, tcp: bool) -> bool {
+pub fn is_bound(address: SocketAddr, tcp: bool) -> bool {
     let IpAddr::V4(ip) = address.ip() else { return false };
     let wanted = format!("{:08X}:{:04X}", u32::from_ne_bytes(ip.octets()), address.port());
     let table = std::fs::read_to_string(if tcp { "/proc/net/tcp" } else { "/proc/net/udp" }).unwrap();

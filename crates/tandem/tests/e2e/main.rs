@@ -28,6 +28,7 @@ mod money;
 mod phones;
 mod records;
 mod routes;
+mod secure;
 mod seeing;
 mod srtp;
 mod stop;

@@ -1,10 +1,18 @@
-//! SIP over TCP: accepts, connects on demand, cuts streams into messages, and keeps everyone within limits.
+//! SIP over TCP, TLS and WebSocket: accepts, connects on demand, cuts streams into messages, and keeps everyone within
+//! limits.
 //!
 //! Each connection has a number that is never used twice. The signalling thread hands over whole messages through
 //! [`TcpSender`], which never waits: a peer that does not read what it is sent is closed.
 
+mod tls;
+mod websocket;
+
+pub use tls::Tls;
+
 use crate::settings;
 use crate::signalling::{Inbox, StreamEvent};
+use params::TlsVerify;
+use rustls::pki_types::ServerName;
 use sip::framing::{Frame, Framer};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::collections::HashMap;
@@ -14,7 +22,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use switch::Snapshot;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc};
@@ -22,6 +30,8 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use vocab::{Flow, ListenerId, Transport};
 
 const CONNECT_TIME: Duration = Duration::from_secs(5);
+/// For TLS, for the opening of a WebSocket, or for both one after the other (`R-26`).
+const HANDSHAKE_TIME: Duration = Duration::from_secs(5);
 /// How long a connection may still write after its peer has sent nonsense or stopped.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Queued for one peer: messages, bytes.
@@ -43,6 +53,7 @@ struct Shared {
     inbox: Arc<Inbox>,
     limits: settings::Tcp,
     locals: Vec<Local>,
+    tls: Arc<Tls>,
     connections: Mutex<Connections>,
     next: AtomicU64,
     /// Who is a gateway and who is a stranger.
@@ -52,7 +63,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Connections {
     by_number: HashMap<u64, Arc<Connection>>,
-    by_remote: HashMap<(ListenerId, SocketAddr), u64>,
+    by_remote: HashMap<(ListenerId, Transport, SocketAddr), u64>,
     by_source: HashMap<IpAddr, usize>,
     /// Those from addresses that are no gateway's.
     strangers: usize,
@@ -97,27 +108,31 @@ pub fn bind(address: SocketAddr, dscp: u8) -> io::Result<std::net::TcpListener> 
 /// Starts accepting. The tasks end with the runtime.
 pub fn start(
     runtime: &Handle,
-    listeners: Vec<(ListenerId, std::net::TcpListener)>,
+    listeners: Vec<(ListenerId, Transport, std::net::TcpListener)>,
     limits: settings::Tcp,
+    tls: Arc<Tls>,
     inbox: Arc<Inbox>,
 ) -> io::Result<TcpSender> {
-    let local =
-        |(id, l): &(ListenerId, std::net::TcpListener)| Ok(Local { id: *id, address: l.local_addr()? });
+    let local = |(id, _, l): &(ListenerId, Transport, std::net::TcpListener)| {
+        Ok(Local { id: *id, address: l.local_addr()? })
+    };
     let locals = listeners.iter().map(local).collect::<io::Result<Vec<_>>>()?;
     let next = AtomicU64::new(1);
     let shared = Arc::new(Shared {
         inbox,
         limits,
         locals,
+        tls,
         connections: Mutex::default(),
         next,
         snapshot: Mutex::default(),
     });
     let _in_runtime = runtime.enter();
-    for (id, listener) in listeners {
+    for (id, transport, listener) in listeners {
         let listener = TcpListener::from_std(listener)?;
-        runtime.spawn(accept(shared.clone(), id, listener));
+        runtime.spawn(accept(shared.clone(), id, transport, listener));
     }
+    runtime.spawn(shared.tls.clone().watch());
     Ok(TcpSender { shared, runtime: runtime.clone() })
 }
 
@@ -131,7 +146,9 @@ impl TcpSender {
     pub fn send(&self, flow: Flow, bytes: Vec<u8>) {
         match self.shared.find(flow) {
             Some(connection) => connection.send(bytes),
-            None if flow.connection != 0 => self.shared.tell(StreamEvent::Closed { flow }),
+            None if flow.connection != 0 || flow.transport.is_websocket() => {
+                self.shared.tell(StreamEvent::Closed { flow })
+            }
             None => {
                 let (connection, receiver) =
                     self.shared.register(Flow { connection: self.shared.number(), ..flow }, false);
@@ -168,6 +185,20 @@ impl Shared {
         snapshot.as_ref().is_some_and(|s| s.knows(remote))
     }
 
+    /// Whose certificate is expected at this address, and whether it matters who issued it.
+    fn vendor(&self, remote: SocketAddr) -> (ServerName<'static>, TlsVerify) {
+        let snapshot = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let gateways = snapshot.iter().flat_map(|s| s.routing_gateways.values());
+        let mut there = gateways.filter(|g| g.transport == Transport::Tls && g.target == Some(remote));
+        let gateway = there.next();
+        let host = gateway.and_then(|g| ServerName::try_from(g.host.clone()?).ok());
+        let params = gateway.map(|g| &g.params).or(snapshot.as_ref().map(|s| &s.params));
+        (
+            host.unwrap_or_else(|| ServerName::from(remote.ip())),
+            params.map_or(TlsVerify::Trusted, |p| p.sip_tls_verify),
+        )
+    }
+
     fn number(&self) -> u64 {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
@@ -177,7 +208,7 @@ impl Shared {
         if flow.connection != 0 {
             return connections.by_number.get(&flow.connection).cloned();
         }
-        let number = connections.by_remote.get(&(flow.listener, flow.remote))?;
+        let number = connections.by_remote.get(&(flow.listener, flow.transport, flow.remote))?;
         let found = connections.by_number.get(number).cloned()?;
         found.by_address.store(true, Ordering::Relaxed);
         Some(found)
@@ -195,7 +226,7 @@ impl Shared {
         });
         let mut connections = self.lock();
         connections.by_number.insert(flow.connection, connection.clone());
-        connections.by_remote.insert((flow.listener, flow.remote), flow.connection);
+        connections.by_remote.insert((flow.listener, flow.transport, flow.remote), flow.connection);
         *connections.by_source.entry(flow.remote.ip()).or_default() += 1;
         connections.strangers += usize::from(stranger);
         (connection, receiver)
@@ -212,7 +243,7 @@ impl Shared {
     /// No new messages to this address are to go over this connection.
     fn unlist(&self, connection: &Connection) {
         let flow = connection.flow;
-        let key = (flow.listener, flow.remote);
+        let key = (flow.listener, flow.transport, flow.remote);
         let mut connections = self.lock();
         if connections.by_remote.get(&key) == Some(&flow.connection) {
             connections.by_remote.remove(&key);
@@ -256,7 +287,7 @@ impl Shared {
     }
 }
 
-async fn accept(shared: Arc<Shared>, id: ListenerId, listener: TcpListener) {
+async fn accept(shared: Arc<Shared>, id: ListenerId, transport: Transport, listener: TcpListener) {
     loop {
         let (stream, remote) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -272,9 +303,9 @@ async fn accept(shared: Arc<Shared>, id: ListenerId, listener: TcpListener) {
             tracing::debug!(%remote, "too many connections, closed");
             continue;
         }
-        let flow = Flow { listener: id, transport: Transport::Tcp, remote, connection: shared.number() };
+        let flow = Flow { listener: id, transport, remote, connection: shared.number() };
         let (connection, receiver) = shared.register(flow, stranger);
-        tokio::spawn(carry(shared.clone(), connection, receiver, stream));
+        tokio::spawn(receive(shared.clone(), connection, receiver, stream));
     }
 }
 
@@ -282,13 +313,19 @@ async fn connect(shared: Arc<Shared>, connection: Arc<Connection>, receiver: mps
     let flow = connection.flow;
     let local = shared.locals.iter().find(|l| l.id == flow.listener).map(|l| l.address);
     match timeout(CONNECT_TIME, dial(flow.remote, local)).await {
-        Ok(Ok(stream)) => carry(shared, connection, receiver, stream).await,
-        Ok(Err(error)) => {
-            tracing::debug!(remote = %flow.remote, %error, "cannot connect");
-            shared.forget(&connection);
+        Ok(Ok(stream)) if flow.transport == Transport::Tls => {
+            let (name, verify) = shared.vendor(flow.remote);
+            match timeout(HANDSHAKE_TIME, shared.tls.connect(stream, name, verify)).await {
+                Ok(Ok(stream)) => carry(&shared, &connection, receiver, stream).await,
+                Ok(Err(error)) => tracing::warn!(remote = %flow.remote, %error, "no TLS with this gateway"),
+                Err(_) => tracing::warn!(remote = %flow.remote, "no TLS with this gateway: it took too long"),
+            }
         }
-        Err(_) => shared.forget(&connection),
+        Ok(Ok(stream)) => carry(&shared, &connection, receiver, stream).await,
+        Ok(Err(error)) => tracing::debug!(remote = %flow.remote, %error, "cannot connect"),
+        Err(_) => {}
     }
+    shared.forget(&connection);
 }
 
 /// From the listener's own address when it has one, with a port of the system's choice.
@@ -297,24 +334,67 @@ async fn dial(remote: SocketAddr, local: Option<SocketAddr>) -> io::Result<TcpSt
     if let Some(local) = local.filter(|l| !l.ip().is_unspecified() && l.is_ipv4() == remote.is_ipv4()) {
         socket.bind(SocketAddr::new(local.ip(), 0))?;
     }
-    socket.connect(remote).await
+    let stream = socket.connect(remote).await?;
+    // Without it a response would wait for the acknowledgement of the one before.
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
-/// A connection's whole life.
-async fn carry(
+/// The whole life of a connection that was accepted.
+async fn receive(
     shared: Arc<Shared>,
     connection: Arc<Connection>,
     receiver: mpsc::Receiver<Vec<u8>>,
     stream: TcpStream,
 ) {
-    // Without it a response would wait for the acknowledgement of the one before.
     let _ = stream.set_nodelay(true);
-    let (mut from, mut to) = stream.into_split();
+    match connection.flow.transport {
+        Transport::Udp | Transport::Tcp => carry(&shared, &connection, receiver, stream).await,
+        Transport::Tls => {
+            if let Some(stream) = in_time(&connection, shared.tls.accept(stream)).await {
+                carry(&shared, &connection, receiver, stream).await;
+            }
+        }
+        Transport::Ws => {
+            if let Some(stream) = in_time(&connection, websocket::accept(stream)).await {
+                websocket::carry(&shared, &connection, receiver, stream).await;
+            }
+        }
+        Transport::Wss => {
+            let opening = async { websocket::accept(shared.tls.accept(stream).await?).await };
+            if let Some(stream) = in_time(&connection, opening).await {
+                websocket::carry(&shared, &connection, receiver, stream).await;
+            }
+        }
+    }
+    shared.forget(&connection);
+}
+
+/// What the handshake brings, if it succeeds soon enough.
+async fn in_time<T>(connection: &Connection, handshake: impl Future<Output = io::Result<T>>) -> Option<T> {
+    let Flow { transport, remote, .. } = connection.flow;
+    // Its state is large, and needed for a moment only.
+    match timeout(HANDSHAKE_TIME, Box::pin(handshake)).await {
+        Ok(Ok(opened)) => return Some(opened),
+        Ok(Err(error)) => tracing::debug!(%transport, %remote, %error, "no handshake"),
+        Err(_) => tracing::debug!(%transport, %remote, "no handshake in time"),
+    }
+    None
+}
+
+/// A connection's life once it is open.
+async fn carry(
+    shared: &Shared,
+    connection: &Connection,
+    receiver: mpsc::Receiver<Vec<u8>>,
+    stream: impl AsyncRead + AsyncWrite,
+) {
+    let (mut from, mut to) = tokio::io::split(stream);
     {
-        let write = write(&connection, receiver, &mut to);
+        let write = write(connection, receiver, &mut to);
         tokio::pin!(write);
         tokio::select! {
-            end = read(&shared, &connection, &mut from) => if end == End::Nonsense {
+            end = read(shared, connection, &mut from) => if end == End::Nonsense {
                 // What the brain has to say about it, a 400 perhaps.
                 shared.tell(StreamEvent::Broken { flow: connection.flow });
                 let _ = timeout(LAST_WORDS, &mut write).await;
@@ -322,7 +402,8 @@ async fn carry(
             () = &mut write => {}
         }
     }
-    shared.forget(&connection);
+    // RFC 8446 §6.1: the peer shall know that nothing was cut off.
+    let _ = timeout(LAST_WORDS, to.shutdown()).await;
 }
 
 /// Why nothing more is read.
@@ -409,7 +490,7 @@ async fn write(
         let length = bytes.len();
         tokio::select! {
             biased;
-            written = stream.write_all(&bytes) => if written.is_err() { return },
+            written = write_whole(stream, &bytes) => if written.is_err() { return },
             () = overrun(connection) => return,
         }
         if connection.overrun() {
@@ -417,6 +498,12 @@ async fn write(
         }
         connection.queued_bytes.fetch_sub(length, Ordering::Relaxed);
     }
+}
+
+/// TLS keeps back what the socket has no room for until it is told to go on.
+async fn write_whole(stream: &mut (impl AsyncWriteExt + Unpin), bytes: &[u8]) -> io::Result<()> {
+    stream.write_all(bytes).await?;
+    stream.flush().await
 }
 
 /// Returns when the peer has let too much pile up.
@@ -427,272 +514,4 @@ async fn overrun(connection: &Connection) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::signalling::testing::Listen;
-    use std::io::{Read, Write};
-
-    const OPTIONS: &[u8] = b"OPTIONS sip:a@h SIP/2.0\r\nCall-ID: 1\r\nContent-Length: 0\r\n\r\n";
-
-    struct Bench {
-        _runtime: tokio::runtime::Runtime,
-        inbox: Arc<Inbox>,
-        sender: TcpSender,
-        address: SocketAddr,
-    }
-
-    fn bench(limits: settings::Tcp) -> Bench {
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let listener = bind("127.0.0.1:0".parse().unwrap(), 24).unwrap();
-        let address = listener.local_addr().unwrap();
-        let inbox = Arc::new(Inbox::new().unwrap());
-        let sender = start(runtime.handle(), vec![(ListenerId(3), listener)], limits, inbox.clone()).unwrap();
-        Bench { _runtime: runtime, inbox, sender, address }
-    }
-
-    fn peer(bench: &Bench) -> std::net::TcpStream {
-        let stream = std::net::TcpStream::connect(bench.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        stream
-    }
-
-    #[test]
-    fn messages_come_whole_and_answers_go_back() {
-        let bench = bench(settings::Tcp::default());
-        let mut peer = peer(&bench);
-        // Glued, and the second one in pieces.
-        peer.write_all(&[b"\r\n\r\n", OPTIONS, &OPTIONS[..20]].concat()).unwrap();
-        peer.write_all(&OPTIONS[20..]).unwrap();
-        let mut pong = [0; 2];
-        peer.read_exact(&mut pong).unwrap();
-        assert_eq!(&pong, b"\r\n");
-        let first = bench.inbox.next_message();
-        assert_eq!((first.1.as_slice(), first.0.remote), (OPTIONS, peer.local_addr().unwrap()));
-        assert_eq!(bench.inbox.next_message(), first);
-        bench.sender.send(first.0, b"one".to_vec());
-        // By address alone: the same connection.
-        bench.sender.send(Flow { connection: 0, ..first.0 }, b"two".to_vec());
-        let mut got = [0; 6];
-        peer.read_exact(&mut got).unwrap();
-        assert_eq!(&got, b"onetwo");
-        drop(peer);
-        assert_eq!(bench.inbox.next_closed(), first.0);
-        assert_eq!(bench.inbox.next_closed(), Flow { connection: 0, ..first.0 });
-        bench.sender.send(first.0, b"late".to_vec());
-        assert_eq!(bench.inbox.next_closed(), first.0);
-    }
-
-    #[test]
-    fn connections_are_made_on_demand_and_used_again() {
-        let bench = bench(settings::Tcp::default());
-        let vendor = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let remote = vendor.local_addr().unwrap();
-        let flow = Flow { listener: ListenerId(3), transport: Transport::Tcp, remote, connection: 0 };
-        bench.sender.send(flow, b"a".to_vec());
-        bench.sender.send(flow, b"b".to_vec());
-        let (mut accepted, _) = vendor.accept().unwrap();
-        let mut got = [0; 2];
-        accepted.read_exact(&mut got).unwrap();
-        assert_eq!(&got, b"ab");
-        accepted.write_all(OPTIONS).unwrap();
-        assert_eq!(bench.inbox.next_message().0.remote, remote);
-        drop((accepted, vendor));
-        assert!(bench.inbox.next_closed().connection > 0);
-        assert_eq!(bench.inbox.next_closed(), flow);
-        // Nobody is there any more.
-        bench.sender.send(flow, b"c".to_vec());
-        assert!(bench.inbox.next_closed().connection > 0);
-        assert_eq!(bench.inbox.next_closed(), flow);
-    }
-
-    #[test]
-    fn no_sip_is_told_and_closed() {
-        let bench = bench(settings::Tcp::default());
-        let mut peer = peer(&bench);
-        peer.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
-        let flow = bench.inbox.next_broken();
-        bench.sender.send(flow, b"400".to_vec());
-        let mut got = Vec::new();
-        peer.read_to_end(&mut got).unwrap();
-        assert_eq!((got.as_slice(), bench.inbox.next_closed()), (&b"400"[..], flow));
-    }
-
-    #[test]
-    fn one_source_gets_no_more_than_its_share() {
-        let bench = bench(settings::Tcp { connections_per_source: 2, ..settings::Tcp::default() });
-        let mut kept = [peer(&bench), peer(&bench)];
-        for stream in &mut kept {
-            stream.write_all(OPTIONS).unwrap();
-            bench.inbox.next_message();
-        }
-        let mut third = peer(&bench);
-        assert_eq!(third.read(&mut [0; 1]).unwrap_or(0), 0);
-        let [first, _second] = kept;
-        drop(first);
-        bench.inbox.next_closed();
-        let mut again = peer(&bench);
-        again.write_all(OPTIONS).unwrap();
-        bench.inbox.next_message();
-    }
-
-    #[test]
-    fn a_peer_that_does_not_read_is_closed() {
-        let bench = bench(settings::Tcp::default());
-        let mut peer = peer(&bench);
-        peer.write_all(OPTIONS).unwrap();
-        let (flow, _) = bench.inbox.next_message();
-        for _ in 0..400 {
-            bench.sender.send(flow, vec![b'x'; 60_000]);
-        }
-        assert_eq!(bench.inbox.next_closed(), flow);
-    }
-
-    /// What came of bytes on one connection: messages, and whether it was closed as nonsense.
-    fn heard(bench: &Bench, pieces: &[&[u8]], sent_alone: bool) -> (Vec<Vec<u8>>, bool) {
-        let mut stream = peer(bench);
-        stream.set_nodelay(true).unwrap();
-        let (mut messages, mut broken) = (Vec::new(), false);
-        for piece in pieces {
-            // What the switch has closed already takes no more.
-            if stream.write_all(piece).is_err() {
-                break;
-            }
-            if sent_alone {
-                std::thread::yield_now();
-            }
-        }
-        let _ = stream.shutdown(std::net::Shutdown::Write);
-        loop {
-            match bench.inbox.next_event() {
-                StreamEvent::Message { bytes, .. } => messages.push(bytes),
-                StreamEvent::Broken { .. } => broken = true,
-                StreamEvent::Closed { .. } => return (messages, broken),
-            }
-        }
-    }
-
-    /// All SIP messages that there are: those of the specifications, and some of ours.
-    fn corpus() -> Vec<Vec<u8>> {
-        let root =
-            std::env::var_os("TANDEM_SHARED").map_or("../../../shared".into(), std::path::PathBuf::from);
-        let mut all = vec![OPTIONS.to_vec(), b"\r\n\r\n".to_vec(), b"GET / HTTP/1.1\r\n\r\n".to_vec()];
-        for folder in ["data/rfc4475", "data/rfc5118"] {
-            let Ok(files) = std::fs::read_dir(root.join(folder)) else {
-                eprintln!("SKIPPED: {folder} is not there");
-                continue;
-            };
-            let mut files: Vec<_> = files.map(|f| f.unwrap().path()).collect();
-            files.sort();
-            let messages = files.iter().filter(|f| f.extension().is_some_and(|e| e == "dat"));
-            all.extend(messages.map(|f| std::fs::read(f).unwrap()));
-        }
-        all
-    }
-
-    ///
-    #[test]
-    fn how_a_message_is_cut_changes_nothing() {
-        let limits = settings::Tcp { connections_per_source: 10_000, ..settings::Tcp::default() };
-        let bench = bench(limits);
-        let (mut count, mut whole_ones) = (0, Vec::new());
-        for message in corpus() {
-            let whole = heard(&bench, &[&message], false);
-            let bytes: Vec<&[u8]> = message.chunks(1).collect();
-            assert_eq!(
-                heard(&bench, &bytes, true),
-                whole,
-                "byte by byte: {}",
-                String::from_utf8_lossy(&message)
-            );
-            let (front, back) = message.split_at(message.len() / 2);
-            assert_eq!(
-                heard(&bench, &[front, back], true),
-                whole,
-                "cut: {}",
-                String::from_utf8_lossy(&message)
-            );
-            if whole == (vec![message.clone()], false) {
-                whole_ones.push(message);
-            }
-            count += 1;
-        }
-        let glued = whole_ones.concat();
-        assert_eq!(heard(&bench, &[&glued], false), (whole_ones.clone(), false));
-        eprintln!(
-            "{count} messages whole, cut and byte by byte; {} of them glued together",
-            whole_ones.len()
-        );
-    }
-
-    #[test]
-    fn a_peer_that_sends_thousands_at_once_waits_and_nothing_is_lost() {
-        let bench = bench(settings::Tcp::default());
-        let mut stream = peer(&bench);
-        let sender = std::thread::spawn(move || {
-            stream.write_all(&OPTIONS.repeat(10_000)).unwrap();
-            stream
-        });
-        let first = bench.inbox.next_event();
-        // Another peer comes in between: no more than UNHANDLED messages are before its own.
-        let mut other = peer(&bench);
-        let mine = [&OPTIONS[..OPTIONS.len() - 2], b"X: mine\r\n\r\n"].concat();
-        other.write_all(&mine).unwrap();
-        // The permits of these are not given back before the other has been heard.
-        let mut before = vec![first];
-        loop {
-            let event = bench.inbox.next_event();
-            match &event {
-                StreamEvent::Message { bytes, .. } if *bytes == mine => break,
-                _ => before.push(event),
-            }
-        }
-        assert!(before.len() <= UNHANDLED, "{}", before.len());
-        let mut rest = 10_000 - before.len();
-        drop(before);
-        while rest > 0 {
-            bench.inbox.next_message();
-            rest -= 1;
-        }
-        drop(sender.join().unwrap());
-    }
-
-    #[test]
-    fn strangers_take_half_of_the_connections_at_most() {
-        let bench = bench(settings::Tcp { connections: 4, ..settings::Tcp::default() });
-        let mut kept = [peer(&bench), peer(&bench)];
-        for stream in &mut kept {
-            stream.write_all(OPTIONS).unwrap();
-            bench.inbox.next_message();
-        }
-        assert_eq!(peer(&bench).read(&mut [0; 1]).unwrap_or(0), 0);
-        assert_eq!(bench.sender.shared.lock().strangers, 2);
-        drop(kept);
-        bench.inbox.next_closed();
-        bench.inbox.next_closed();
-        assert_eq!(bench.sender.shared.lock().strangers, 0);
-    }
-
-    /// a stranger that says nothing, and anybody who says a little now and then, is gone when time is up.
-    #[test]
-    fn slow_talkers_are_closed() {
-        let bench = bench(settings::Tcp { message_timeout_s: 1, ..settings::Tcp::default() });
-        let (mut silent, mut slow) = (peer(&bench), peer(&bench));
-        slow.set_nodelay(true).unwrap();
-        let mut polite = peer(&bench);
-        polite.write_all(OPTIONS).unwrap();
-        bench.inbox.next_message();
-        let start = Instant::now();
-        let mut written = 0;
-        // Until its connection is closed under it.
-        while slow.write_all(&OPTIONS[written % 20..=written % 20]).is_ok() {
-            written += 1;
-            std::thread::sleep(Duration::from_millis(50));
-            assert!(start.elapsed() < Duration::from_secs(20), "still open");
-        }
-        assert_eq!(silent.read(&mut [0; 1]).unwrap_or(0), 0);
-        // Who has said something may be silent for long.
-        polite.write_all(OPTIONS).unwrap();
-        while !matches!(bench.inbox.next_event(), StreamEvent::Message { .. }) {}
-    }
-}
+mod tests;
