@@ -4,7 +4,11 @@ mod changes;
 mod client;
 mod commands;
 mod folders;
+<<<<<<< HEAD
 mod lists;
+=======
+mod guarding;
+>>>>>>> eb69ed0 (Watch over the switch: alarms with rules, delivery by webhook and mail, and the kernel's filter)
 mod phones;
 mod rates;
 mod reports;
@@ -14,6 +18,7 @@ mod table;
 use crate::settings::{Listener, Overrides, PortRange};
 use clap::{Args, Parser, Subcommand};
 pub use client::Client;
+use guarding::{AlarmsCommand, FirewallCommand};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -66,6 +71,16 @@ enum Command {
     Trace {
         #[command(subcommand)]
         command: TraceCommand,
+    },
+    /// Alarms: open and past, their rules, and who is told
+    Alarms {
+        #[command(subcommand)]
+        command: AlarmsCommand,
+    },
+    /// The kernel's filter (nftables) in front of the switch
+    Firewall {
+        #[command(subcommand)]
+        command: FirewallCommand,
     },
     /// Figures of the machine and the switch: now, and how they were
     Monitor {

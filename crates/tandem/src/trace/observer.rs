@@ -11,7 +11,7 @@ use params::Params;
 use std::collections::HashMap;
 use std::net::{SocketAddr, UdpSocket};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -51,6 +51,7 @@ pub struct Observer {
     data: PathBuf,
     sample: Mutex<Option<Sample>>,
     totals: Mutex<Totals>,
+    open_alarms: AtomicU32,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -81,6 +82,7 @@ impl Observer {
             data,
             sample: Mutex::default(),
             totals: Mutex::default(),
+            open_alarms: AtomicU32::new(0),
         }
     }
 
@@ -91,6 +93,14 @@ impl Observer {
 
     pub fn keep_sample(&self, sample: Sample) {
         *lock(&self.sample) = Some(sample);
+    }
+
+    pub fn note_alarms(&self, open: u32) {
+        self.open_alarms.store(open, Ordering::Relaxed);
+    }
+
+    pub fn open_alarms(&self) -> u32 {
+        self.open_alarms.load(Ordering::Relaxed)
     }
 
     /// Takes figures from the live updates.
