@@ -114,7 +114,9 @@ pub(crate) fn needed(method: &Method, path: &str) -> Need {
         ["captures", "pcap" | "text"] => return Need::One(Right(Area::Calls, Action::Export)),
         ["captures" | "metrics", ..] => Area::Calls,
         ["alarms" | "alarm-rules", ..] => Area::System,
-        ["firewall"] => Area::Security,
+        // Trying rules out reads records and changes nothing.
+        ["fraud", "try"] => return Need::One(Right(Area::Records, Action::View)),
+        ["firewall"] | ["fraud-rules"] => Area::Security,
         ["traces" | "monitor" | "log" | "selftest", ..] => Area::System,
         ["cdr-exports", ..] => return Need::One(Right(Area::Records, Action::Export)),
         ["overview" | "status" | "live" | "calls", ..] => Area::Calls,

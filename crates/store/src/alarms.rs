@@ -40,6 +40,9 @@ pub struct AlarmDetails {
     pub acknowledged_at: Option<Utc>,
     pub acknowledged_by: Option<String>,
     pub note: String,
+    /// Ids of the calls that it is about.
+    #[serde(default)]
+    pub evidence: Vec<String>,
 }
 
 /// Rules that differ from their defaults, and who is told.
@@ -222,6 +225,7 @@ mod tests {
             acknowledged_at: None,
             acknowledged_by: None,
             note: String::new(),
+            evidence: Vec::new(),
         }
     }
 

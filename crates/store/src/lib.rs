@@ -24,6 +24,7 @@
 //! | `outbox` | CDRs in the order of the journal, for those who take them away |
 //! | `people`, `audit` | users, roles, tokens; who changed what |
 //! | `alarms` | alarms, their rules and receivers |
+//! | `fraud` | rules of the fraud watch that are on |
 //! | `backup` | copies of a data folder, and putting them back |
 //! | `check`, `restore` | is it all consistent; what the brain must know at the start |
 
@@ -40,6 +41,7 @@ mod denied;
 mod edit;
 mod error;
 mod export;
+pub mod fraud;
 pub mod imports;
 pub mod journal;
 mod ledger;

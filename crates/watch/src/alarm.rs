@@ -90,6 +90,7 @@ kinds! {
     JournalStopped "journal_stopped" high 1 0 0 Critical "" "The disk takes no records: new calls are refused";
     DatabaseBehind "database_behind" high 50000 10000 60 Warning "records" "The database lags behind the journal";
     PacketsDropped "packets_dropped" high 1000 100 0 Warning "packets in 5 min" "The kernel had no room for UDP packets";
+    Fraud "fraud" high 1 0 0 Critical "" "A rule of the fraud watch was broken";
     DeliveryFailing "delivery_failing" high 5 0 0 Warning "tries" "A receiver of alarms takes none";
 }
 

@@ -49,6 +49,8 @@ pub struct Alarm {
     pub acknowledged_at: Option<Timestamp>,
     pub acknowledged_by: Option<String>,
     pub note: String,
+    /// Ids of the calls that it is about.
+    pub evidence: Vec<String>,
 }
 
 list_query! {
@@ -295,5 +297,6 @@ fn view(alarm: Stored) -> Alarm {
         acknowledged_at: alarm.details.acknowledged_at.map(Into::into),
         acknowledged_by: alarm.details.acknowledged_by,
         note: alarm.details.note,
+        evidence: alarm.details.evidence,
     }
 }

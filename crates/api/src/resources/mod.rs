@@ -16,6 +16,7 @@ pub(crate) mod dynamic_black_list;
 pub(crate) mod end_reasons;
 pub(crate) mod exports;
 pub(crate) mod firewall;
+pub(crate) mod fraud;
 pub(crate) mod gateway_groups;
 pub(crate) mod held;
 pub(crate) mod keys;
@@ -178,6 +179,8 @@ fn guarding() -> OpenApiRouter<Api> {
         .routes(routes!(alarms::list_alarms))
         .routes(routes!(alarms::acknowledge_alarm))
         .routes(routes!(alarms::get_alarm_rules, alarms::set_alarm_rules))
+        .routes(routes!(fraud::get_fraud_rules, fraud::set_fraud_rules))
+        .routes(routes!(fraud::try_fraud_rules))
         .routes(routes!(firewall::get_firewall, firewall::set_firewall))
 }
 

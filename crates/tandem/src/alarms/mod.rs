@@ -3,11 +3,13 @@
 
 mod deliver;
 mod figures;
+mod fraud;
 
 use crate::clock;
 use crate::operator::Operator;
 use deliver::Delivery;
 use figures::Figures;
+use fraud::Fraud;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,6 +29,13 @@ const PAGE: usize = 500;
 pub struct Watcher {
     pub operator: Operator,
     pub stop: Arc<AtomicBool>,
+}
+
+/// Where readings come from.
+#[derive(Default)]
+struct Sources {
+    figures: Figures,
+    fraud: Fraud,
 }
 
 /// What a receiver is told.
@@ -51,10 +60,10 @@ impl Watcher {
             .map_err(|e| format!("the runtime of the alarms: {e}"))?;
         let delivery = Delivery::start(self.stop.clone()).map_err(|e| format!("starting deliveries: {e}"))?;
         let started = Instant::now();
-        let (mut alarms, mut figures) = (None, Figures::default());
+        let (mut alarms, mut sources) = (None, Sources::default());
         while !self.stop.load(Ordering::Relaxed) {
             let now = Tick(u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX));
-            if let Err(error) = self.look(&runtime, &mut alarms, &mut figures, &delivery, now) {
+            if let Err(error) = self.look(&runtime, &mut alarms, &mut sources, &delivery, now) {
                 // The set of open alarms is read again: it may differ from what was stored.
                 alarms = None;
                 tracing::warn!(%error, "alarms cannot be kept");
@@ -69,12 +78,13 @@ impl Watcher {
         &self,
         runtime: &tokio::runtime::Runtime,
         alarms: &mut Option<Alarms>,
-        figures: &mut Figures,
+        sources: &mut Sources,
         delivery: &Delivery,
         now: Tick,
     ) -> Result<(), StoreError> {
         let settings = self.operator.store.alarm_settings()?;
         delivery.configure(&settings);
+        let Sources { figures, fraud } = sources;
         let mut readings = Vec::new();
         // While the brain answers nothing, nothing is known of its gateways, and no alarm begins or ends.
         if !runtime.block_on(figures.of_brain(&self.operator, now, &mut readings)) {
@@ -82,6 +92,7 @@ impl Watcher {
         }
         figures.of_machine(&self.operator, now, clock::utc(), &mut readings);
         figures.of_media(&self.operator.store, now, clock::utc(), &mut readings)?;
+        fraud.look(&self.operator, clock::utc(), &mut readings)?;
         readings.extend(delivery.readings());
         let alarms = match alarms {
             Some(alarms) => alarms,
@@ -89,7 +100,7 @@ impl Watcher {
         };
         let at = clock::utc();
         for change in alarms.look(at, |kind| settings.rule(kind), &readings) {
-            for notice in self.keep(change, at, &settings)? {
+            for notice in self.keep(change, at, &settings, fraud)? {
                 tracing::warn!(
                     began = notice.began,
                     kind = notice.kind.key(),
@@ -105,7 +116,13 @@ impl Watcher {
     }
 
     /// Stores a change; gives what is to be told of it.
-    fn keep(&self, change: Change, at: Utc, settings: &AlarmSettings) -> Result<Vec<Notice>, StoreError> {
+    fn keep(
+        &self,
+        change: Change,
+        at: Utc,
+        settings: &AlarmSettings,
+        fraud: &Fraud,
+    ) -> Result<Vec<Notice>, StoreError> {
         match change {
             Change::Began { kind, subject, value, rule } => {
                 let details = AlarmDetails {
@@ -116,6 +133,7 @@ impl Watcher {
                     acknowledged_at: None,
                     acknowledged_by: None,
                     note: String::new(),
+                    evidence: fraud.evidence(&subject),
                 };
                 let id = self.operator.store.begin_alarm(kind.key(), &subject, at, &details)?;
                 let (severity, threshold) = (rule.severity, rule.threshold);

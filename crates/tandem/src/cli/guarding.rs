@@ -133,6 +133,168 @@ pub(super) enum FirewallCommand {
     },
 }
 
+#[derive(Debug, Subcommand)]
+pub(super) enum FraudCommand {
+    /// All rules
+    Rules {
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Say what rules would have found among past calls; changes nothing
+    Try {
+        /// As `tandem fraud rules` names it; all when absent
+        kind: Option<String>,
+        #[command(flatten)]
+        rule: FraudArgs,
+        /// Calls that began at or after (2026-11-22T00:00:00Z)
+        #[arg(long)]
+        from: Option<String>,
+        /// Calls that began before
+        #[arg(long)]
+        to: Option<String>,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Switch a rule on, off, or change it
+    Set {
+        kind: String,
+        #[command(flatten)]
+        rule: FraudArgs,
+        /// alarm or lock_account
+        #[arg(long)]
+        action: Option<String>,
+        #[arg(long, conflicts_with = "off")]
+        on: bool,
+        #[arg(long)]
+        off: bool,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+}
+
+/// What is not given stays; in a trial: is as it comes with the program.
+#[derive(Debug, Args)]
+pub(super) struct FraudArgs {
+    #[arg(long)]
+    threshold: Option<i64>,
+    /// Below so many calls (a rise of spend: hundredths of the currency) nothing is said
+    #[arg(long)]
+    least: Option<i64>,
+    /// Seconds
+    #[arg(long)]
+    window: Option<u32>,
+    /// Called numbers that begin so
+    #[arg(long = "prefix")]
+    prefixes: Vec<String>,
+    /// First hour and the hour after the last, UTC, like 22-5
+    #[arg(long)]
+    hours: Option<String>,
+}
+
+impl FraudArgs {
+    fn put_into(&self, rule: &mut Value) -> Result<(), Failure> {
+        let hours = match self.hours.as_deref().map(|h| h.split_once('-')) {
+            None => None,
+            Some(pair) => {
+                let read = pair.and_then(|(a, b)| Some((a.parse::<u8>().ok()?, b.parse::<u8>().ok()?)));
+                Some(read.ok_or_else(|| Failure::new("--hours: expected two hours like 22-5"))?)
+            }
+        };
+        for (key, value) in [
+            ("threshold", self.threshold.map(Value::from)),
+            ("least", self.least.map(Value::from)),
+            ("window_s", self.window.map(Value::from)),
+            ("prefixes", (!self.prefixes.is_empty()).then(|| self.prefixes.clone().into())),
+            ("hours", hours.map(|(from, to)| json!([from, to]))),
+        ] {
+            if let Some(value) = value {
+                rule[key] = value;
+            }
+        }
+        Ok(())
+    }
+}
+
+pub fn fraud(command: FraudCommand) -> Result<(), Failure> {
+    match command {
+        FraudCommand::Rules { client } => with(&client, |c, out| {
+            let rules = c.get("/fraud-rules", &[])?;
+            out.answer(&rules, fraud_rules_text)
+        }),
+        FraudCommand::Try { kind, rule, from, to, client } => with(&client, |c, out| {
+            let mut given = json!({});
+            rule.put_into(&mut given)?;
+            let rules = match &kind {
+                Some(kind) => json!({ kind.as_str(): given }),
+                None if given == json!({}) => given,
+                None => return Err(Failure::new("name the rule that these settings are for")),
+            };
+            let body = json!({ "rules": rules, "from": from, "to": to });
+            let trial = c.send("POST", "/fraud/try", &body, None)?;
+            out.answer(&trial, trial_text)
+        }),
+        FraudCommand::Set { kind, rule, action, on, off, client } => with(&client, |c, out| {
+            let all = c.get("/fraud-rules", &[])?;
+            let mut rules: Map<String, Value> =
+                items(&all).iter().map(|r| (text(&r["kind"]), r["rule"].clone())).collect();
+            let Some(mine) = rules.get_mut(&kind) else {
+                let words = format!("there is no rule {kind:?}; `tandem fraud rules` lists them");
+                return Err(Failure::new(words));
+            };
+            rule.put_into(mine)?;
+            if let Some(action) = action {
+                mine["action"] = action.into();
+            }
+            if on || off {
+                mine["enabled"] = on.into();
+            }
+            let answer = c.send("PUT", "/fraud-rules", &json!({ "rules": rules }), None)?;
+            out.answer(&answer, |_| format!("The rule {kind} is set."))
+        }),
+    }
+}
+
+fn fraud_rules_text(rules: &Value) -> String {
+    let row = |r: &Value| {
+        let rule = &r["rule"];
+        let number = |key: &str| rule[key].as_i64().unwrap_or(0).to_string();
+        vec![
+            text(&r["kind"]),
+            if rule["enabled"] == true { "on" } else { "off" }.to_owned(),
+            text(&rule["action"]),
+            number("threshold"),
+            number("least"),
+            number("window_s"),
+            text(&r["words"]),
+        ]
+    };
+    let heading = ["RULE", "STATE", "ACTION", "THRESHOLD", "LEAST", "SECONDS", "MEANING"];
+    table(&heading, &items(rules).iter().map(row).collect::<Vec<_>>())
+}
+
+fn trial_text(trial: &Value) -> String {
+    let findings = trial["findings"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let mut said = match findings {
+        [] => "Nothing would have been found.".to_owned(),
+        rows => columns(
+            rows,
+            &[
+                ("RULE", "kind"),
+                ("SUBJECT", "subject"),
+                ("AT", "at"),
+                ("VALUE", "value"),
+                ("THRESHOLD", "threshold"),
+                ("AFTER S", "after_s"),
+                ("SPENT / 100", "spent"),
+                ("CALLS", "evidence"),
+            ],
+        ),
+    };
+    said += &format!("\n{} calls were read", trial["calls"]);
+    said += if trial["complete"] == true { "." } else { "; there were more: ask for a shorter time." };
+    said
+}
+
 pub fn alarms(command: AlarmsCommand) -> Result<(), Failure> {
     match command {
         AlarmsCommand::List { all, limit, client } => with(&client, |c, out| {

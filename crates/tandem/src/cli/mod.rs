@@ -18,7 +18,7 @@ mod table;
 use crate::settings::{Listener, Overrides, PortRange};
 use clap::{Args, Parser, Subcommand};
 pub use client::Client;
-use guarding::{AlarmsCommand, FirewallCommand};
+use guarding::{AlarmsCommand, FirewallCommand, FraudCommand};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -76,6 +76,11 @@ enum Command {
     Alarms {
         #[command(subcommand)]
         command: AlarmsCommand,
+    },
+    /// The fraud watch: its rules, and a trial on past calls
+    Fraud {
+        #[command(subcommand)]
+        command: FraudCommand,
     },
     /// The kernel's filter (nftables) in front of the switch
     Firewall {

@@ -177,6 +177,43 @@ fn a_silent_gateway_is_an_alarm_and_rules_are_checked() {
     });
 }
 
+#[test]
+fn fraud_is_tried_on_the_past_then_watched_and_the_account_locked() {
+    let switch = Switch::start();
+    switch.apply(&business(switch.net, "10.00"));
+    let vendor = vendor(&switch, 1);
+    let calls = |count: &str| caller(&switch, &["-m", count]).start().succeeded();
+    assert!(calls("4"));
+    switch.cdrs(4);
+    let rule = ["few_numbers", "--threshold", "4"];
+    let trial = switch.json(&[&["fraud", "try"], &rule[..]].concat());
+    assert_eq!((&trial["calls"], &trial["complete"]), (&4.into(), &true.into()));
+    let finding = &trial["findings"][0];
+    assert_eq!((&finding["subject"], &finding["value"]), (&"acme".into(), &4.into()));
+    assert_eq!(finding["evidence"].as_array().unwrap().len(), 4);
+    let stricter = switch.json(&["fraud", "try", "few_numbers", "--threshold", "5"]);
+    assert_eq!(stricter["findings"], Value::Array(Vec::new()));
+    assert!(open(&switch, "fraud").is_none(), "a trial changes nothing");
+
+    switch.ok(&[&["fraud", "set"], &rule[..], &["--action", "lock_account", "--on"]].concat());
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(calls("4"));
+    let alarm = eventually("the fraud is an alarm", || open(&switch, "fraud"));
+    assert_eq!(alarm["subject"], "few_numbers acme");
+    let evidence = alarm["evidence"].as_array().unwrap();
+    let records = switch.cdrs(8);
+    assert!(
+        evidence.len() == 4 && evidence.iter().all(|id| records.iter().any(|r| r["id"] == *id)),
+        "{alarm}"
+    );
+    assert!(!calls("1"));
+    assert_eq!(switch.cdrs(9)[8]["end_reason"], "account_locked");
+    drop(vendor);
+    let (_, words) = switch.refused(&["fraud", "set", "false_answers", "--action", "lock_account"]);
+    assert!(words.contains("rules.false_answers.action"), "{words}");
+    switch.check();
+}
+
 /// A network of its own, with a peer behind a wire; gone when dropped.
 struct Namespace {
     holders: [Child; 2],

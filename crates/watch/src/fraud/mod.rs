@@ -6,7 +6,10 @@ mod engine;
 pub use engine::Engine;
 
 use serde::{Deserialize, Serialize};
-use vocab::{CallId, Utc};
+use vocab::{CallId, EndedBy, Utc};
+
+/// A hundredth of a currency unit.
+const HUNDREDTH: i128 = 1_000_000;
 
 /// What a rule looks at of a call that has ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,6 +30,26 @@ pub struct Call {
     /// What the customer paid, in hundredths of the currency.
     pub spent: i64,
     pub hung_up_by_caller: bool,
+}
+
+impl From<&cdr::Cdr> for Call {
+    fn from(cdr: &cdr::Cdr) -> Call {
+        let answer_us = cdr.answer.map(|at| at.0.saturating_sub(cdr.start.0));
+        let spent = cdr.sale.as_ref().map_or(0, |sale| sale.amount.0 / HUNDREDTH);
+        Call {
+            call: cdr.call,
+            start: cdr.start,
+            end: cdr.end,
+            account: cdr.account.as_ref().map(|a| a.name.to_string()).unwrap_or_default(),
+            gateway: cdr.routing_gateway.as_ref().map(|g| g.name.to_string()).unwrap_or_default(),
+            called: cdr.called.received.chars().filter(char::is_ascii_digit).take(32).collect(),
+            area: cdr.sale.as_ref().map(|sale| sale.area.to_string()).unwrap_or_default(),
+            answer_ms: answer_us.map(|us| u64::try_from(us / 1000).unwrap_or(0)),
+            talk_ms: cdr.talk_ms,
+            spent: i64::try_from(spent).unwrap_or(i64::MAX),
+            hung_up_by_caller: cdr.ended_by == EndedBy::Caller,
+        }
+    }
 }
 
 /// A rule.
