@@ -4,11 +4,8 @@ mod changes;
 mod client;
 mod commands;
 mod folders;
-<<<<<<< HEAD
-mod lists;
-=======
 mod guarding;
->>>>>>> eb69ed0 (Watch over the switch: alarms with rules, delivery by webhook and mail, and the kernel's filter)
+mod lists;
 mod phones;
 mod rates;
 mod reports;
