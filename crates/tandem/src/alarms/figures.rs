@@ -49,7 +49,7 @@ impl Figures {
     /// Gateways, accounts, keep-alive. False: the brain gave no answer.
     pub async fn of_brain(&mut self, operator: &Operator, now: Tick, readings: &mut Vec<Reading>) -> bool {
         let ask = |request| async { timeout(ANSWER_TIME, operator.request(request)).await.ok()?.ok() };
-        let Some(ControlReply::GatewayLoad { mapping, routing, vendors }) =
+        let Some(ControlReply::GatewayLoad { mapping, routing, vendors, .. }) =
             ask(ControlRequest::GatewayLoad).await
         else {
             return false;
