@@ -1,7 +1,6 @@
 //! The figures that rules look at, from what brain, monitor and records say.
 
 use crate::operator::Operator;
-use billing::ledger::PaymentMode;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use store::config::AccountKind;
@@ -67,8 +66,9 @@ impl Figures {
         for state in accounts {
             let Some(account) = account(&config, state.account) else { continue };
             let (kind, money) = match account.kind {
-                // What a vendor is owed is above zero, what it was paid ahead below.
-                AccountKind::Vendor if account.payment == PaymentMode::Prepaid => {
+                // What a vendor is owed is above zero, what it was paid ahead below. Only where somebody says that it
+                // is to be paid ahead.
+                AccountKind::Vendor if account.low_balance.is_some() => {
                     (Kind::VendorBalanceLow, state.balance.0.checked_neg().map(Money))
                 }
                 AccountKind::Vendor => continue,
