@@ -110,6 +110,58 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/alarm-rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Reads all rules, and who is told. */
+        get: operations["get_alarm_rules"];
+        /** Replaces rules and receivers. */
+        put: operations["set_alarm_rules"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/alarms": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists alarms, the newest first. */
+        get: operations["list_alarms"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/alarms/{alarm}/acknowledge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Says that somebody sees to an alarm. */
+        post: operations["acknowledge_alarm"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/apply": {
         parameters: {
             query?: never;
@@ -637,6 +689,59 @@ export interface paths {
         get: operations["export"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/firewall": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Reads the filter as it follows from gateways and the list of denied networks. */
+        get: operations["get_firewall"];
+        /** Replaces the list of denied networks. The kernel has it when the script is applied next. */
+        put: operations["set_firewall"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/fraud-rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Reads all rules. */
+        get: operations["get_fraud_rules"];
+        /** Replaces the rules. */
+        put: operations["set_fraud_rules"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/fraud/try": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Says what rules would have found among past calls. It changes nothing. */
+        post: operations["try_fraud_rules"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1744,6 +1849,9 @@ export interface components {
         AccountState: "normal" | "locked" | "expired" | "no_money";
         /** @enum {string} */
         AccountStatus: "normal" | "locked";
+        AcknowledgeInput: {
+            note?: string;
+        };
         /** @description An agent's part in a call of an account below it. */
         AgentShare: {
             account: string;
@@ -1754,6 +1862,71 @@ export interface components {
             id: string;
             rate: components["schemas"]["CdrRate"];
         };
+        /** @description An alarm. */
+        Alarm: {
+            acknowledged_at?: null | components["schemas"]["Timestamp"];
+            acknowledged_by?: string | null;
+            began_at: components["schemas"]["Timestamp"];
+            /**
+             * Format: int64
+             * @description The figure when it ended; `null` too when nothing could be said of it any more.
+             */
+            end_value?: number | null;
+            ended_at?: null | components["schemas"]["Timestamp"];
+            /** @description Ids of the calls that it is about. */
+            evidence: string[];
+            id: string;
+            kind: string;
+            note: string;
+            severity: components["schemas"]["AlarmSeverity"];
+            /** @description Gateway, account or receiver; empty: the whole switch. */
+            subject: string;
+            /** Format: int64 */
+            threshold: number;
+            unit: string;
+            /**
+             * Format: int64
+             * @description The figure when it began, and the threshold of that moment.
+             */
+            value: number;
+            words: string;
+        };
+        /** @description Delivery by e-mail, through a relay that takes mail without sign-in. */
+        AlarmMail: {
+            from: string;
+            /** @description `host:port`. */
+            server: string;
+            to: string[];
+        };
+        /** @description When alarms of one kind begin and end. */
+        AlarmRule: {
+            /** @description As it comes with the program. */
+            default: components["schemas"]["RuleInput"];
+            /** @description The alarm is for figures at or above the threshold; else for those at or below. */
+            high: boolean;
+            kind: string;
+            /** @description As it is. */
+            rule: components["schemas"]["RuleInput"];
+            unit: string;
+            words: string;
+        };
+        /** @description All rules, and who is told. */
+        AlarmRules: {
+            mail?: null | components["schemas"]["AlarmMail"];
+            rules: components["schemas"]["AlarmRule"][];
+            webhooks: string[];
+        };
+        AlarmRulesInput: {
+            mail?: null | components["schemas"]["AlarmMail"];
+            /** @description By kind; those that are not named are as they come with the program. */
+            rules?: {
+                [key: string]: components["schemas"]["RuleInput"];
+            };
+            /** @description Addresses (`http://…`) to which each begin and end is posted as JSON. */
+            webhooks?: string[];
+        };
+        /** @enum {string} */
+        AlarmSeverity: "warning" | "critical";
         /** @description An API key. The key itself is shown once, when it is made. */
         ApiKey: {
             created_at: components["schemas"]["Timestamp"];
@@ -2415,6 +2588,98 @@ export interface components {
         };
         /** @enum {string} */
         FindingSeverity: "fault" | "warning";
+        /** @description What the kernel is to filter. */
+        Firewall: {
+            /** @description Networks of gateways: not limited. */
+            allow: string[];
+            /** @description Networks that nothing is taken from. */
+            deny: string[];
+            /** @description Gateways whose address is a name: they are treated as strangers. */
+            left_out: string[];
+            /** @description For `nft -f`: takes our table away. */
+            removal: string;
+            /** @description For `nft -f`: puts our table in place of the one before, and touches no other. */
+            script: string;
+        };
+        FirewallInput: {
+            /** @description Addresses or CIDR blocks. */
+            deny: string[];
+        };
+        /** @enum {string} */
+        FraudAction: "alarm" | "lock_account";
+        /** @description A rule was broken. */
+        FraudFinding: {
+            /**
+             * Format: int64
+             * @description From the first suspect call to the finding.
+             */
+            after_s: number;
+            at: components["schemas"]["Timestamp"];
+            /** @description The suspect calls, the latest ones. */
+            evidence: string[];
+            kind: string;
+            /**
+             * Format: int64
+             * @description Spent on the suspect calls until then, in hundredths of the currency.
+             */
+            spent: number;
+            /** @description Account, or gateway for rules on vendors. */
+            subject: string;
+            /** Format: int64 */
+            threshold: number;
+            /** Format: int64 */
+            value: number;
+        };
+        /** @description A rule of the fraud watch. */
+        FraudRule: {
+            kind: string;
+            rule: components["schemas"]["FraudRuleInput"];
+            words: string;
+        };
+        /** @description Thresholds of a rule; what is absent is as it comes with the program. */
+        FraudRuleInput: {
+            action?: components["schemas"]["FraudAction"];
+            /** @description For a trial without meaning. */
+            enabled?: boolean;
+            /** @description First hour and the hour after the last (UTC), for rules that go by the time of day. */
+            hours?: number[] | null;
+            /**
+             * Format: int64
+             * @description Below so many calls (for a rise of spend: hundredths of the currency) nothing is said.
+             */
+            least?: number | null;
+            /** @description Called numbers that begin so, for rules that go by a list. */
+            prefixes?: string[] | null;
+            /** Format: int64 */
+            threshold?: number | null;
+            /** Format: int32 */
+            window_s?: number | null;
+        };
+        FraudRulesInput: {
+            /** @description By kind; those that are not named are off. */
+            rules: {
+                [key: string]: components["schemas"]["FraudRuleInput"];
+            };
+        };
+        /** @description What rules would have found. */
+        FraudTrial: {
+            /**
+             * Format: int64
+             * @description Calls that were read.
+             */
+            calls: number;
+            /** @description False: there were more calls or findings than one trial takes; ask for a shorter time. */
+            complete: boolean;
+            findings: components["schemas"]["FraudFinding"][];
+        };
+        FraudTrialInput: {
+            from?: null | components["schemas"]["Timestamp"];
+            /** @description Rules to try, by kind; all, as they come with the program, when empty. */
+            rules?: {
+                [key: string]: components["schemas"]["FraudRuleInput"];
+            };
+            to?: null | components["schemas"]["Timestamp"];
+        };
         /** @description Attempts at one routing gateway in calls that ended today. */
         GatewayFigures: {
             /** Format: int64 */
@@ -3117,6 +3382,44 @@ export interface components {
                 time_zone: string;
                 valid_until?: null | components["schemas"]["Timestamp"];
                 version: string;
+            }[];
+            /** @description Ask with it for the next page; `null` on the last. */
+            next_cursor?: string | null;
+            /**
+             * Format: int64
+             * @description Rows on all pages; `null` where counting would cost too much.
+             */
+            total?: number | null;
+        };
+        /** @description One page of a list. */
+        Page_Alarm: {
+            items: {
+                acknowledged_at?: null | components["schemas"]["Timestamp"];
+                acknowledged_by?: string | null;
+                began_at: components["schemas"]["Timestamp"];
+                /**
+                 * Format: int64
+                 * @description The figure when it ended; `null` too when nothing could be said of it any more.
+                 */
+                end_value?: number | null;
+                ended_at?: null | components["schemas"]["Timestamp"];
+                /** @description Ids of the calls that it is about. */
+                evidence: string[];
+                id: string;
+                kind: string;
+                note: string;
+                severity: components["schemas"]["AlarmSeverity"];
+                /** @description Gateway, account or receiver; empty: the whole switch. */
+                subject: string;
+                /** Format: int64 */
+                threshold: number;
+                unit: string;
+                /**
+                 * Format: int64
+                 * @description The figure when it began, and the threshold of that moment.
+                 */
+                value: number;
+                words: string;
             }[];
             /** @description Ask with it for the next page; `null` on the last. */
             next_cursor?: string | null;
@@ -4469,6 +4772,22 @@ export interface components {
             transport?: components["schemas"]["Transport"];
             username?: string | null;
         };
+        RuleInput: {
+            /**
+             * Format: int64
+             * @description The figure must be back here before the alarm ends.
+             */
+            clear: number;
+            enabled: boolean;
+            /**
+             * Format: int32
+             * @description So many seconds beyond the threshold before it begins.
+             */
+            hold_s: number;
+            severity: components["schemas"]["AlarmSeverity"];
+            /** Format: int64 */
+            threshold: number;
+        };
         /** @description Rules for numbers that hold while a calendar is open. */
         ScheduledRewrite: {
             calendar: string;
@@ -4638,7 +4957,10 @@ export interface components {
              * @description Average length of an answered call in seconds.
              */
             acd_s?: number | null;
-            /** Format: int32 */
+            /**
+             * Format: int32
+             * @description Alarms that are open.
+             */
             alarms: number;
             /** Format: int64 */
             answered: number;
@@ -5104,6 +5426,139 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TransferResult"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_alarm_rules: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlarmRules"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_alarm_rules: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AlarmRulesInput"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlarmRules"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_alarms: {
+        parameters: {
+            query?: {
+                /** @description Rows on a page, 1 to 500; 100 when absent. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description Columns, most important first, `-` for descending: `-start` or `name,-balance`. */
+                sort?: string;
+                /** @description Text to search for. */
+                q?: string;
+                /** @description `open` (when absent) or `all`. */
+                state?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Alarm"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    acknowledge_alarm: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                alarm: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AcknowledgeInput"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Alarm"];
                 };
             };
             /** @description Refused */
@@ -6429,6 +6884,158 @@ export interface operations {
                 };
                 content: {
                     "text/plain": string;
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_firewall: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Firewall"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_firewall: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FirewallInput"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Firewall"];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_fraud_rules: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FraudRule"][];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_fraud_rules: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FraudRulesInput"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FraudRule"][];
+                };
+            };
+            /** @description Refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    try_fraud_rules: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FraudTrialInput"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FraudTrial"];
                 };
             };
             /** @description Refused */

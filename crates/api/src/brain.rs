@@ -20,6 +20,10 @@ pub trait Brain: Send + Sync + 'static {
     fn self_test(&self) -> Pin<Box<dyn Future<Output = Option<SelfTest>> + Send>> {
         Box::pin(std::future::ready(None))
     }
+    /// Alarms that are open.
+    fn open_alarms(&self) -> u32 {
+        0
+    }
     /// Who watches the wire, where somebody does.
     fn seeing(&self) -> Option<Arc<dyn Seeing>> {
         None

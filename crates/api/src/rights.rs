@@ -113,6 +113,10 @@ pub(crate) fn needed(method: &Method, path: &str) -> Need {
         // The messages of many calls leave the house as a file.
         ["captures", "pcap" | "text"] => return Need::One(Right(Area::Calls, Action::Export)),
         ["captures" | "metrics", ..] => Area::Calls,
+        ["alarms" | "alarm-rules", ..] => Area::System,
+        // Trying rules out reads records and changes nothing.
+        ["fraud", "try"] => return Need::One(Right(Area::Records, Action::View)),
+        ["firewall"] | ["fraud-rules"] => Area::Security,
         ["traces" | "monitor" | "log" | "selftest", ..] => Area::System,
         ["cdr-exports", ..] => return Need::One(Right(Area::Records, Action::Export)),
         ["overview" | "status" | "live" | "calls", ..] => Area::Calls,

@@ -19,12 +19,16 @@
 //! | `rollup` | sums over CDRs and ledger, kept by the applier |
 //! | `reports` | the table of reports, made from the sums |
 //! | `cdrs`, `ledger` | queries |
+//! | `denied` | networks that the kernel filter drops |
 //! | `changes` | versions of the configuration, compared and taken back |
 //! | `outbox` | CDRs in the order of the journal, for those who take them away |
 //! | `people`, `audit` | users, roles, tokens; who changed what |
+//! | `alarms` | alarms, their rules and receivers |
+//! | `fraud` | rules of the fraud watch that are on |
 //! | `backup` | copies of a data folder, and putting them back |
 //! | `check`, `restore` | is it all consistent; what the brain must know at the start |
 
+pub mod alarms;
 mod applier;
 mod apply;
 mod audit;
@@ -33,9 +37,11 @@ mod cdrs;
 mod changes;
 mod check;
 pub mod config;
+mod denied;
 mod edit;
 mod error;
 mod export;
+pub mod fraud;
 pub mod imports;
 pub mod journal;
 mod ledger;

@@ -15,6 +15,7 @@
 //! | `clock`, `interfaces` | the outside facts: time, our addresses |
 //! | `priority` | which threads go before others |
 
+mod alarms;
 pub mod cli;
 mod clock;
 mod configuration;

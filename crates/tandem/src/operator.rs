@@ -92,6 +92,10 @@ impl Brain for Operator {
         })
     }
 
+    fn open_alarms(&self) -> u32 {
+        self.observer.open_alarms()
+    }
+
     fn seeing(&self) -> Option<Arc<dyn api::Seeing>> {
         Some(self.observer.clone())
     }

@@ -1,5 +1,6 @@
-//! Everything that looks on: captures and traces, the log files, the monitor. No call waits for any of it.
+//! Everything that looks on: captures and traces, the log files, the monitor, alarms. No call waits for any of it.
 
+use crate::alarms::Watcher;
 use crate::journal::JournalQueue;
 use crate::monitor::Monitor;
 use crate::operator::Operator;
@@ -56,7 +57,9 @@ impl Watching {
             data: self.data.clone(),
             stop: self.stop.clone(),
         };
+        let watcher = Watcher { operator: operator.clone(), stop: self.stop.clone() };
         Ok(vec![
+            thread("alarms", fault, move || watcher.run())?,
             thread("monitor", fault, move || {
                 monitor.run();
                 Ok(())

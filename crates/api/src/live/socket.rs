@@ -112,7 +112,8 @@ impl Client {
     async fn send_totals(&mut self) -> Result<(), Over> {
         let now = self.api.now();
         let currency = main_currency(&self.api.store.config());
-        let totals = self.api.board.totals(now, currency);
+        let mut totals = self.api.board.totals(now, currency);
+        totals.alarms = self.api.brain.open_alarms();
         let point = self.api.board.last_point(now, currency);
         self.send(&LiveTotals { id: 0, t: now.into(), totals, point }).await
     }

@@ -2,6 +2,7 @@
 
 pub(crate) mod access;
 pub(crate) mod accounts;
+pub(crate) mod alarms;
 pub(crate) mod analysis;
 pub(crate) mod apply;
 pub(crate) mod audit;
@@ -14,6 +15,8 @@ pub(crate) mod check;
 pub(crate) mod dynamic_black_list;
 pub(crate) mod end_reasons;
 pub(crate) mod exports;
+pub(crate) mod firewall;
+pub(crate) mod fraud;
 pub(crate) mod gateway_groups;
 pub(crate) mod held;
 pub(crate) mod keys;
@@ -48,7 +51,7 @@ use utoipa_axum::routes;
 
 /// Every route below `/api/v1`, with its document.
 pub(crate) fn routes() -> OpenApiRouter<Api> {
-    people().merge(money()).merge(routing()).merge(calls()).merge(records()).merge(system())
+    people().merge(money()).merge(routing()).merge(calls()).merge(records()).merge(guarding()).merge(system())
 }
 
 /// Who may do what, and who did.
@@ -168,6 +171,17 @@ fn records() -> OpenApiRouter<Api> {
         .routes(routes!(reports::list_reports))
         .routes(routes!(reports::make_report))
         .routes(routes!(reports::rebuild_reports))
+}
+
+/// Alarms, the fraud watch, the kernel's filter.
+fn guarding() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(alarms::list_alarms))
+        .routes(routes!(alarms::acknowledge_alarm))
+        .routes(routes!(alarms::get_alarm_rules, alarms::set_alarm_rules))
+        .routes(routes!(fraud::get_fraud_rules, fraud::set_fraud_rules))
+        .routes(routes!(fraud::try_fraud_rules))
+        .routes(routes!(firewall::get_firewall, firewall::set_firewall))
 }
 
 /// The switch itself: its state, its configuration as a whole.

@@ -29,6 +29,7 @@ pub struct Totals {
     pub cost: Money,
     #[schema(value_type = String)]
     pub profit: Money,
+    /// Alarms that are open.
     pub alarms: u32,
 }
 
@@ -91,7 +92,9 @@ pub struct Overview {
 #[utoipa::path(get, path = "/overview", tag = "system", responses((status = 200, body = Overview)))]
 pub(crate) async fn get_overview(State(api): State<Api>) -> Json<Overview> {
     let currency = main_currency(&api.store.config());
-    Json(api.board.overview(api.now(), currency))
+    let mut overview = api.board.overview(api.now(), currency);
+    overview.totals.alarms = api.brain.open_alarms();
+    Json(overview)
 }
 
 /// The currency that most accounts have; of several, the first in the alphabet.

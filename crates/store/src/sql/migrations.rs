@@ -30,6 +30,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 9, name: "usage of accounts", ddl: include_str!("0009.sql"), then: None },
     Migration { version: 10, name: "reratings", ddl: include_str!("0010.sql"), then: None },
     Migration { version: 11, name: "numbers of lists", ddl: include_str!("0011.sql"), then: None },
+    Migration { version: 12, name: "alarms", ddl: include_str!("0012.sql"), then: None },
 ];
 
 /// Brings the database to the version of this program; each step is one transaction.

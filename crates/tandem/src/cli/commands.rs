@@ -25,6 +25,9 @@ pub fn remote(command: Command) -> Result<(), Failure> {
         Command::Route { command: RouteCommand::Simulate { from, caller, called, client } } => {
             with(&client, |c, out| simulate(c, out, &from, &caller, &called))
         }
+        Command::Alarms { command } => super::guarding::alarms(command),
+        Command::Fraud { command } => super::guarding::fraud(command),
+        Command::Firewall { command } => super::guarding::firewall(command),
         Command::Monitor { command } => seeing::monitor(command),
         Command::Selftest { client } => with(&client, seeing::self_test),
         Command::Log { command } => seeing::log(command),

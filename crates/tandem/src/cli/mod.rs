@@ -4,6 +4,7 @@ mod changes;
 mod client;
 mod commands;
 mod folders;
+mod guarding;
 mod lists;
 mod phones;
 mod rates;
@@ -14,6 +15,7 @@ mod table;
 use crate::settings::{Listener, Overrides, PortRange};
 use clap::{Args, Parser, Subcommand};
 pub use client::Client;
+use guarding::{AlarmsCommand, FirewallCommand, FraudCommand};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -66,6 +68,21 @@ enum Command {
     Trace {
         #[command(subcommand)]
         command: TraceCommand,
+    },
+    /// Alarms: open and past, their rules, and who is told
+    Alarms {
+        #[command(subcommand)]
+        command: AlarmsCommand,
+    },
+    /// The fraud watch: its rules, and a trial on past calls
+    Fraud {
+        #[command(subcommand)]
+        command: FraudCommand,
+    },
+    /// The kernel's filter (nftables) in front of the switch
+    Firewall {
+        #[command(subcommand)]
+        command: FirewallCommand,
     },
     /// Figures of the machine and the switch: now, and how they were
     Monitor {

@@ -8,10 +8,10 @@ use api::{Seeing, TraceKind, TraceOrder, TraceState};
 use diagnosis::capture::{Kind, MediaSample};
 use diagnosis::{Capture, CaptureStore, Filter, Message, hep, mask, text};
 use params::Params;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::{SocketAddr, UdpSocket};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -24,6 +24,8 @@ const PERIOD: Duration = Duration::from_millis(50);
 /// Pieces and bytes on their way to the trace files.
 const PIECES: usize = 8192;
 const PIECE_BYTES: usize = 16 << 20;
+/// Calls that wait for the fraud watch.
+const ENDED: usize = 20_000;
 
 /// What the capture thread works with.
 pub struct Observing {
@@ -51,6 +53,9 @@ pub struct Observer {
     data: PathBuf,
     sample: Mutex<Option<Sample>>,
     totals: Mutex<Totals>,
+    open_alarms: AtomicU32,
+    /// Calls whose record is on disk, for the fraud watch.
+    ended: Mutex<VecDeque<CallId>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -81,6 +86,8 @@ impl Observer {
             data,
             sample: Mutex::default(),
             totals: Mutex::default(),
+            open_alarms: AtomicU32::new(0),
+            ended: Mutex::default(),
         }
     }
 
@@ -93,8 +100,28 @@ impl Observer {
         *lock(&self.sample) = Some(sample);
     }
 
+    pub fn note_alarms(&self, open: u32) {
+        self.open_alarms.store(open, Ordering::Relaxed);
+    }
+
+    /// Calls that have ended since the last time; if nobody asks, the oldest make room.
+    pub fn take_ended(&self) -> VecDeque<CallId> {
+        std::mem::take(&mut lock(&self.ended))
+    }
+
+    pub fn open_alarms(&self) -> u32 {
+        self.open_alarms.load(Ordering::Relaxed)
+    }
+
     /// Takes figures from the live updates.
     pub fn note(&self, update: &LiveUpdate) {
+        if let LiveUpdate::Ended(call) = update {
+            let mut ended = lock(&self.ended);
+            if ended.len() >= ENDED {
+                ended.pop_front();
+            }
+            ended.push_back(*call);
+        }
         if let LiveUpdate::Totals(totals) = update {
             *lock(&self.totals) = totals.clone();
         }

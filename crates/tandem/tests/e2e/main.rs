@@ -20,6 +20,7 @@ mod dtmf;
 mod failover;
 mod faults;
 mod flood;
+mod guarding;
 mod harness;
 mod identity;
 mod lossy;
