@@ -23,7 +23,7 @@ pub mod session;
 mod transcode;
 
 pub use contract::{
-    Coding, Latch, MediaCommand, MediaEvent, SessionStatistics, Side, SideConfig, SideStatistics,
+    Coding, JitterRules, Latch, MediaCommand, MediaEvent, SessionStatistics, Side, SideConfig, SideStatistics,
 };
 pub use digits::{Digit, DigitRules, Lock, Method, Press};
 pub use lease::{PortLease, PortPool};
