@@ -150,6 +150,18 @@ pub struct Coding {
     /// How much louder speech is made that we send, in dB (`SS_VOICEGAIN`).
     pub gain_db: i8,
     pub digits: DigitRules,
+    /// The buffer for packets of this peer, where speech is converted; `None`: each is converted when it comes.
+    pub jitter: Option<JitterRules>,
+}
+
+/// How deep a jitter buffer is (`MED-13`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JitterRules {
+    /// It follows the network; otherwise it stays as at the start.
+    pub adaptive: bool,
+    pub min_ms: u16,
+    pub max_ms: u16,
+    pub start_ms: u16,
 }
 
 impl Coding {
@@ -163,6 +175,7 @@ impl Coding {
             events_told: None,
             gain_db: 0,
             digits: DigitRules::EVENTS,
+            jitter: None,
         }
     }
 

@@ -25,7 +25,7 @@ pub mod srtp;
 mod transcode;
 
 pub use contract::{
-    Coding, Latch, MediaCommand, MediaEvent, SessionStatistics, Side, SideConfig, SideStatistics,
+    Coding, JitterRules, Latch, MediaCommand, MediaEvent, SessionStatistics, Side, SideConfig, SideStatistics,
 };
 pub use digits::{Digit, DigitRules, Lock, Method, Press};
 pub use lease::{PortLease, PortPool};

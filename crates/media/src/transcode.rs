@@ -1,21 +1,23 @@
 //! Speech from one leg's codec to the other's: packets and time in, packets out.
 //!
-//! Driven by arrival: a packet is decoded when its turn comes and leaves as soon as it fills a packet of the other
-//! side, so that nothing is added to the delay but a rest of a packet. Sequence gaps wait for one more packet, then
-//! they are losses and concealed (`MED-13`); timestamp gaps without a sequence gap are silence that was not sent. The
-//! jitter of the network passes on to the far end's buffer, as through a relay.
+//! Converted speech waits for its time in a buffer ([`playout`]), and what has not come by then is made up (`MED-13`).
+//! Where there is no buffer, a packet is decoded when it comes and leaves as soon as it fills a packet of the other side;
+//! sequence gaps wait for one more packet, then they are losses. Timestamp gaps without a sequence gap are silence that
+//! was not sent.
 //!
 //! Where both sides carry speech alike, and only digits are taken in one way and given in another, packets pass as they
 //! are, with our numbers where packets are added ([`Output::pass`]). What becomes of digits stands in [`keys`].
 
 mod keys;
 mod output;
+mod playout;
 
 use crate::contract::{Coding, Side};
 use crate::digits::{Digit, Lock, Method, Player, Press};
 use crate::rtp::{RtpHeader, payload};
 use codec::{Decoder, FRAME, Tone, dtmf};
 use output::Output;
+use playout::Playout;
 use std::collections::VecDeque;
 use std::time::Duration;
 use vocab::Tick;
@@ -97,10 +99,13 @@ impl Transcoders {
         output.begun.then(|| (output.ssrc, output.timestamp.wrapping_add(since)))
     }
 
-    /// Goes on with what waits or is silent; packets are for the side named.
-    pub fn handle_timeout(&mut self, now: Tick, send: &mut dyn FnMut(Side, &[u8])) {
-        for (transcoder, to) in self.directions.iter_mut().zip([Side::B, Side::A]) {
+    /// Goes on with what waits or is silent; packets are for the side named. `locks` are those of A and of B.
+    pub fn handle_timeout(&mut self, now: Tick, locks: &mut [Lock; 2], send: &mut dyn FnMut(Side, &[u8])) {
+        let directions = self.directions.iter_mut().zip(locks).zip([Side::B, Side::A]);
+        for ((transcoder, lock), to) in directions {
+            transcoder.lock = *lock;
             transcoder.handle_timeout(now, &mut |packet| send(to, packet));
+            *lock = transcoder.lock;
         }
         [Side::A, Side::B].into_iter().for_each(|side| self.collect(side));
     }
@@ -159,8 +164,13 @@ struct Transcoder {
     pressed: Option<(Digit, u32)>,
     expected: Option<Expected>,
     held: Box<Held>,
+    /// Packets wait here for their time, where a buffer is wanted.
+    playout: Option<Box<Playout>>,
+    /// Frames made up since the last one that was heard.
+    concealed: u8,
     silence: Option<Silence>,
     event: Option<Event>,
+    /// When a packet was last heard, which in a buffer is later than it came.
     heard: Tick,
     output: Output,
 }
@@ -174,9 +184,10 @@ use crate::digits::samples;
 
 impl Transcoder {
     fn new(from: Coding, to: Coding) -> Transcoder {
+        let passes = from.carries_like(&to) && to.digits.send != Method::Inband;
         Transcoder {
             from,
-            passes: from.carries_like(&to) && to.digits.send != Method::Inband,
+            passes,
             decoder: from.codec.map(Decoder::new),
             detector: keys::detector(&from, &to),
             lock: Lock::default(),
@@ -185,6 +196,8 @@ impl Transcoder {
             pressed: None,
             expected: None,
             held: Box::new(Held { header: None, payload: [0; LONGEST_PAYLOAD], since: Tick::default() }),
+            playout: (!passes).then_some(from.jitter).flatten().map(|rules| Box::new(Playout::new(rules))),
+            concealed: 0,
             silence: None,
             event: None,
             heard: Tick::default(),
@@ -195,8 +208,16 @@ impl Transcoder {
     fn handle_packet(&mut self, now: Tick, packet: &[u8], send: &mut dyn FnMut(&[u8])) {
         let Some(header) = RtpHeader::parse(packet) else { return };
         let Some(payload) = payload(&header, packet).filter(|p| p.len() <= LONGEST_PAYLOAD) else { return };
-        self.admit(now, &header, payload, send);
-        self.heard = now;
+        match &mut self.playout {
+            Some(playout) => {
+                let timed = !self.from.is_event(header.payload_type);
+                playout.insert(now, &header, payload, timed);
+            }
+            None => {
+                self.admit(now, &header, payload, send);
+                self.heard = now;
+            }
+        }
     }
 
     /// Puts packets in their order.
@@ -342,6 +363,7 @@ impl Transcoder {
         if self.held.header.is_some() && now.since(self.held.since) >= PATIENCE {
             self.release(now, send);
         }
+        self.play_out(now, send);
         self.play(now, send);
         self.miss_event(now);
         for _ in 0..SILENCE_AT_ONCE {
@@ -358,6 +380,54 @@ impl Transcoder {
     }
 }
 
+/// The clocked buffer.
+impl Transcoder {
+    /// Hears what is due, and makes up what is due and has not come.
+    fn play_out(&mut self, now: Tick, send: &mut dyn FnMut(&[u8])) {
+        let Some(mut playout) = self.playout.take() else { return };
+        while let Some(waiting) = playout.take(now) {
+            if self.distance(&waiting.header).is_none() {
+                self.restart(now, &waiting.header, send);
+            }
+            if self.is_made_up(&waiting.header)
+                && let Some(expected) = &mut self.expected
+            {
+                expected.sequence = waiting.header.sequence.wrapping_add(1);
+                continue;
+            }
+            self.concealed = 0;
+            self.accept(now, &waiting.header, waiting.payload(), send);
+            self.heard = now;
+        }
+        while self.expected.is_some_and(|e| playout.is_due(now, e.timestamp)) && self.make_up(now, send) {}
+        self.playout = Some(playout);
+    }
+
+    /// Was something else put in the place of this packet of speech?
+    fn is_made_up(&self, header: &RtpHeader) -> bool {
+        let early = self.expected.map_or(0, |e| ahead(e.timestamp, header.timestamp));
+        let made_up = i32::from(self.concealed) * SAMPLES.cast_signed();
+        !self.from.is_event(header.payload_type) && (1..=made_up).contains(&early)
+    }
+
+    /// 10 ms for what is missing; false when there is nothing to make up any more.
+    fn make_up(&mut self, now: Tick, send: &mut dyn FnMut(&[u8])) -> bool {
+        let paused = self.silence.is_some() || self.event.is_some() || self.concealed >= MADE_UP_MOST;
+        let (Some(expected), Some(decoder), false) = (&mut self.expected, &mut self.decoder, paused) else {
+            return false;
+        };
+        let mut frame = [0; FRAME];
+        decoder.conceal(&mut frame);
+        expected.timestamp = expected.timestamp.wrapping_add(SAMPLES);
+        self.concealed += 1;
+        self.heard = now;
+        self.output.say(&frame, send);
+        true
+    }
+}
+
+/// Frames made up in a row: what is missing for longer is a pause.
+const MADE_UP_MOST: u8 = 10;
 /// RFC 3389's static payload type.
 const COMFORT_NOISE: u8 = 13;
 /// Silence made up in one go after the thread was late.

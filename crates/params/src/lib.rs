@@ -9,9 +9,9 @@ mod table;
 
 pub use kind::{Hours, Kind};
 pub use table::{
-    BlackListMode, CodecMode, DisplayFrom, DtmfMethod, DtmfReceive, ForwardDisplay, MediaMove,
-    MediaProxyMode, NoTimerProbe, OverdraftPolicy, Params, RateChoice, RoutePolicy, SPECS, SessionRefresher,
-    Srtp, TlsVerify, TraceMask, UserAgentPrivacy,
+    BlackListMode, CodecMode, DisplayFrom, DtmfMethod, DtmfReceive, ForwardDisplay, JitterMode, MediaCheck,
+    MediaMove, MediaProxyMode, NoTimerProbe, OverdraftPolicy, Params, RateChoice, RoutePolicy,
+    SessionRefresher, SPECS, Srtp, TlsVerify, TraceMask, UserAgentPrivacy,
 };
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::SerializeMap};
@@ -145,6 +145,7 @@ impl Params {
         self.validate_ports()?;
         self.validate_codecs()?;
         self.validate_quality()?;
+        self.validate_jitter()?;
         self.validate_fees()
     }
 
@@ -160,6 +161,20 @@ impl Params {
             });
         }
         Ok(())
+    }
+
+    fn validate_jitter(&self) -> Result<(), ParamError> {
+        let [min, start, max] =
+            [self.jitterbuffer_min_ms, self.jitterbuffer_default_ms, self.jitterbuffer_max_ms];
+        if min <= start && start <= max {
+            return Ok(());
+        }
+        Err(ParamError::Conflict {
+            name: "SS_JITTERBUFFER_DEFAULT",
+            why: format!(
+                "{start} ms does not lie between SS_JITTERBUFFER_MIN {min} ms and SS_JITTERBUFFER_MAX {max} ms"
+            ),
+        })
     }
 
     /// The encoding names of `SS_SIP_CODECS` in capitals; none: any codec.

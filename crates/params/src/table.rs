@@ -56,6 +56,26 @@ choices! {
 }
 
 choices! {
+    /// How deep the jitter buffer is (`MED-13`).
+    JitterMode {
+        /// Always as deep as at the start.
+        Fixed = "Fixed",
+        /// As deep as the jitter of the last seconds wants it.
+        Adaptive = "Adaptive",
+    }
+}
+
+choices! {
+    /// Which media of a gateway is watched for silence (`MED-5`).
+    MediaCheck {
+        None = "None",
+        FromPeer = "From Peer",
+        ToPeer = "To Peer",
+        Both = "Both",
+    }
+}
+
+choices! {
     /// By which method digits are taken from a gateway (`MED-16`).
     DtmfReceive {
         /// Whichever comes first; the others are ignored for the rest of the call.
@@ -572,6 +592,22 @@ parameters! {
     "SS_VOICEGAIN", Kind::Choice(GAINS), "dB", Media, gateway,
     "How much louder speech is made that is sent to the gateway; only where codecs may be converted.";
 
+    jitterbuffer_mode: JitterMode = JitterMode::Adaptive;
+    "SS_JITTERBUFFER_MODE", Kind::Choice(JitterMode::TEXTS), "", Media, switch,
+    "Whether the jitter buffer of converted speech follows the network.";
+
+    jitterbuffer_min_ms: u16 = 20;
+    "SS_JITTERBUFFER_MIN", Kind::whole(10, 500), "ms", Media, switch,
+    "The least depth of the jitter buffer.";
+
+    jitterbuffer_max_ms: u16 = 200;
+    "SS_JITTERBUFFER_MAX", Kind::whole(10, 500), "ms", Media, switch,
+    "The greatest depth of the jitter buffer.";
+
+    jitterbuffer_default_ms: u16 = 60;
+    "SS_JITTERBUFFER_DEFAULT", Kind::whole(10, 500), "ms", Media, switch,
+    "The depth at the start of a call, and of a fixed jitter buffer always.";
+
     dtmf_receive: DtmfReceive = DtmfReceive::All;
     "SS_DTMF_RECEIVE", Kind::Choice(DtmfReceive::TEXTS), "", Media, gateway,
     "How digits are taken from the gateway; All heeds the method that is heard first in a call.";
@@ -603,6 +639,10 @@ parameters! {
     media_check_timeout_s: u32 = 30;
     "SS_MEDIA_CHECK_TIMEOUT" or "SS_RTP_TIMEOUT", Kind::or_zero("off", 5, 3600), "s", Media, switch,
     "A call whose media has stopped for this long ends.";
+
+    media_check_direction: MediaCheck = MediaCheck::Both;
+    "SS_MEDIA_CHECK_DIRECTION", Kind::Choice(MediaCheck::TEXTS), "", Media, gateway,
+    "Which of the gateway's media is watched; what comes from one gateway goes to the other, and both must want it.";
 
     qos_signal: u8 = 24;
     "SS_QOS_SIGNAL", Kind::Dscp, "", Media, start,

@@ -8,8 +8,8 @@ pub(crate) mod events;
 
 use codec::Kind;
 use events::Digits;
-use media::Coding;
-use params::{CodecMode, Params};
+use media::{Coding, JitterRules};
+use params::{CodecMode, JitterMode, Params};
 use vocab::session::Attribute;
 use vocab::{MediaDescription, SessionDescription};
 
@@ -25,6 +25,7 @@ pub(crate) struct Rules {
     codecs: Vec<String>,
     conversion: bool,
     gain_db: i8,
+    jitter: JitterRules,
     pub digits: Digits,
 }
 
@@ -35,6 +36,12 @@ impl Rules {
             codecs: params.codec_names(),
             conversion: params.codec_conversion,
             gain_db: params.voicegain_db,
+            jitter: JitterRules {
+                adaptive: params.jitterbuffer_mode == JitterMode::Adaptive,
+                min_ms: params.jitterbuffer_min_ms,
+                max_ms: params.jitterbuffer_max_ms,
+                start_ms: params.jitterbuffer_default_ms,
+            },
             digits: Digits::of(params),
         }
     }
@@ -300,7 +307,8 @@ fn coding(media: &MediaDescription, name: Option<&str>, rules: &Rules) -> Option
     let packet_ms = stated.map_or(20, |ms| (ms / 10 * 10).clamp(10, 60));
     let digits = media::DigitRules::EVENTS;
     let (events, events_told) = (None, None);
-    Some(Coding { codec, payload_type, packet_ms, events, events_told, gain_db: rules.gain_db, digits })
+    let (gain_db, jitter) = (rules.gain_db, Some(rules.jitter));
+    Some(Coding { codec, payload_type, packet_ms, events, events_told, gain_db, digits, jitter })
 }
 
 #[cfg(test)]

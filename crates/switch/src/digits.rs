@@ -86,7 +86,7 @@ impl Switch {
         tones && auto && self.endpoint.takes_info(other).is_none()
     }
 
-    fn params_of<'a>(&self, call: &'a Call, side: Side) -> Option<&'a Params> {
+    pub(crate) fn params_of<'a>(&self, call: &'a Call, side: Side) -> Option<&'a Params> {
         match side {
             Side::A => Some(call.gateway.as_ref().map_or(&call.snapshot.params, |g| &g.params)),
             Side::B => call.current.as_ref().map(|c| &*c.gateway.params),

@@ -168,8 +168,8 @@ impl Stream {
 #[derive(Debug)]
 pub(crate) struct MediaPlan {
     streams: Vec<Option<Stream>>,
-    /// Silence after which a talking side is reported; off before the answer.
-    watch_ms: Option<u32>,
+    /// Silence after which a talking side is reported, of A and of B; off before the answer.
+    watch_ms: [Option<u32>; 2],
     /// Where the signalling of the two sides comes from.
     signalling: [Option<IpAddr>; 2],
     /// How far each side may move its media once the call is answered.
@@ -194,7 +194,7 @@ impl MediaPlan {
         let moves = [a.moves, b.moves];
         MediaPlan {
             streams: Vec::new(),
-            watch_ms: None,
+            watch_ms: [None; 2],
             signalling,
             moves,
             srtp: [a.srtp, b.srtp],
@@ -370,7 +370,7 @@ impl MediaPlan {
     }
 
     /// The call is answered: silence counts from now on.
-    pub fn watch(&mut self, watch_ms: Option<u32>, out: &mut dyn FnMut(MediaCommand)) {
+    pub fn watch(&mut self, watch_ms: [Option<u32>; 2], out: &mut dyn FnMut(MediaCommand)) {
         self.watch_ms = watch_ms;
         self.answered = true;
         for stream in self.streams.iter_mut().flatten().filter(|s| s.opened) {
@@ -559,7 +559,7 @@ impl MediaPlan {
                 let (a, b) = (stream.a, stream.b);
                 out(MediaCommand::Reopen { session, a, b, figures: Box::new(figures) });
                 plan.digits = [&a, &b].map(|side| side.coding.map(|c| c.digits.send));
-                plan.watch_ms = plan.watch_ms.or(a.watch).or(b.watch);
+                plan.watch_ms = [plan.watch_ms[0].or(a.watch), plan.watch_ms[1].or(b.watch)];
                 plan.statistics.push(figures);
                 if plan.described == [None, None] {
                     plan.described = [a.remote, b.remote];
@@ -598,12 +598,12 @@ impl Stream {
     }
 
     /// Tells the media threads of a change on `side`, and of the watch on both, which depends on both directions.
-    fn send(&mut self, side: Side, watch_ms: Option<u32>, out: &mut dyn FnMut(MediaCommand)) {
+    fn send(&mut self, side: Side, watch_ms: [Option<u32>; 2], out: &mut dyn FnMut(MediaCommand)) {
         // `MED-5`: a side is watched only while both may talk.
-        let watch = watch_ms.filter(|_| self.directions == [Direction::SendRecv; 2]);
-        let other_changes = self.config(side.other()).watch != watch;
-        self.a.watch = watch;
-        self.b.watch = watch;
+        let talks = self.directions == [Direction::SendRecv; 2];
+        let watches = watch_ms.map(|ms| ms.filter(|_| talks));
+        let other_changes = self.config(side.other()).watch != watches[usize::from(side == Side::A)];
+        [self.a.watch, self.b.watch] = watches;
         if !self.opened {
             self.opened = true;
             out(MediaCommand::Open { session: self.session, a: self.a, b: Some(self.b) });
@@ -804,7 +804,7 @@ mod tests {
         plan.lease(&session, &mut Random::from_number(1), &mut ports, || MediaSessionId(1)).unwrap();
         plan.apply(Side::A, &session, true, &mut |_| ());
         plan.apply(Side::B, &audio("192.0.2.2", 6000), true, &mut |_| ());
-        plan.watch(Some(30_000), &mut |_| ());
+        plan.watch([Some(30_000); 2], &mut |_| ());
         let watches = |plan: &MediaPlan| plan.streams[0].as_ref().map(|s| (s.a.watch, s.b.watch));
         assert_eq!(watches(&plan), Some((Some(30_000), Some(30_000))));
         let mut held = session.clone();

@@ -6,6 +6,7 @@ use crate::codecs::{Mismatch, Rules, Sides};
 use crate::record::Record;
 use diagnosis::Event;
 use media::Side;
+use params::MediaCheck;
 use std::net::IpAddr;
 use std::sync::Arc;
 use vocab::leg::{LegCommand, LegEvent, LegFailure, OfferBy, Refusal};
@@ -91,7 +92,13 @@ impl Switch {
     fn watch_media(&mut self, call: &mut Call) {
         let seconds = call.snapshot.params.media_check_timeout_s;
         let watch_ms = (seconds != 0).then(|| seconds.saturating_mul(1000));
-        self.with_media(call, |plan, out| plan.watch(watch_ms, out));
+        let check = |side| self.params_of(call, side).map_or(MediaCheck::Both, |p| p.media_check_direction);
+        let [a, b] = [check(Side::A), check(Side::B)];
+        let from = |check| matches!(check, MediaCheck::FromPeer | MediaCheck::Both);
+        let to = |check| matches!(check, MediaCheck::ToPeer | MediaCheck::Both);
+        let watched = [from(a) && to(b), from(b) && to(a)];
+        let watches = watched.map(|watched| watch_ms.filter(|_| watched));
+        self.with_media(call, |plan, out| plan.watch(watches, out));
     }
 
     /// CANCEL: nothing was connected, nothing is charged, even when the gateway has just answered (`SIG-4`).

@@ -1,6 +1,7 @@
 use super::*;
 
 mod digits;
+mod jitter;
 
 use crate::digits::DigitRules;
 use codec::{Encoder, Kind};

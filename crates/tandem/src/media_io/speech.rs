@@ -66,7 +66,9 @@ impl Speech {
     /// What is due without a packet.
     pub fn go_on(&mut self, now: Tick, ports: [Option<&PortPair>; 2], relay: &mut Relay) {
         let Some(transcoders) = &mut self.transcoders else { return };
-        transcoders.handle_timeout(now, &mut |side, made| {
+        let sides = [Side::A, Side::B];
+        let mut locks = sides.map(|side| relay.digits(side).copied().unwrap_or_default());
+        transcoders.handle_timeout(now, &mut locks, &mut |side, made| {
             let port = ports[usize::from(side == Side::B)];
             if let (Some(port), Some(to)) = (port, relay.destination(side))
                 && protect::send(relay, side, (port, false), made, to)
@@ -74,11 +76,16 @@ impl Speech {
                 relay.count_sent(side, made.len());
             }
         });
+        for (side, lock) in sides.into_iter().zip(locks) {
+            if let Some(digits) = relay.digits(side) {
+                *digits = lock;
+            }
+        }
         if now < self.next_report {
             return;
         }
         self.next_report = now + REPORTS;
-        for (side, port) in [Side::A, Side::B].into_iter().zip(ports) {
+        for (side, port) in sides.into_iter().zip(ports) {
             let stream = transcoders.stream(now, side);
             let report = stream.and_then(|stream| relay.report(now, side, stream));
             if let (Some(report), Some(port)) = (report, port) {

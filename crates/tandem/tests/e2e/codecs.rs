@@ -5,7 +5,7 @@ use codec::{Decoder, Encoder, FRAME, Kind};
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// 20 ms each.
 const PACKETS: u16 = 100;
@@ -138,9 +138,13 @@ fn speech_is_heard_across_codecs() {
         let mut caller = caller.start();
         let to_a = caller.media_address("SIP/2.0 200");
         let to_b = vendor.media_address("INVITE");
-        for (n, (from_a, from_b)) in (0..).zip(a.packets().iter().zip(b.packets())) {
+        let started = Instant::now();
+        for (n, (from_a, from_b)) in (1u32..).zip(a.packets().iter().zip(b.packets())) {
             a.socket.send_to(from_a, to_a).unwrap();
             b.socket.send_to(&from_b, to_b).unwrap();
+            std::thread::sleep((Duration::from_millis(20) * n).saturating_sub(started.elapsed()));
+        }
+        for n in 0..PACKETS {
             b.hear(n, to_b);
             a.hear(n, to_a);
         }
@@ -156,7 +160,9 @@ fn speech_is_heard_across_codecs() {
             (&kind_a.name().into(), &kind_b.name().into()),
             "{name}"
         );
-        assert_eq!(cdr["media_b"]["packets_out"], PACKETS, "{name}");
+        // What is missing at the end of a stream is made up for a while.
+        let sent = cdr["media_b"]["packets_out"].as_u64().unwrap();
+        assert!((u64::from(PACKETS)..=u64::from(PACKETS) + 6).contains(&sent), "{name}: {sent}");
     }
 }
 

@@ -2,6 +2,7 @@
 //! on good lines and bad ones. Each digit comes out once, as long as it was pressed.
 
 use super::*;
+use crate::contract::JitterRules;
 use crate::digits::DigitRules;
 use codec::dtmf::{Detector, Heard};
 
@@ -9,6 +10,7 @@ const METHODS: [Method; 3] = [Method::Events, Method::Info, Method::Inband];
 /// Digits and how long they are pressed, ms. Two equal ones follow each other.
 const KEYS: [(u8, u32); 5] = [(5, 100), (5, 100), (0, 60), (11, 260), (15, 120)];
 const REST_MS: u32 = 100;
+const BUFFER: JitterRules = JitterRules { adaptive: true, min_ms: 20, max_ms: 200, start_ms: 60 };
 
 fn coding_for(codec: Kind, receive: Method, send: Method) -> Coding {
     let digits = DigitRules { receive: Some(receive), listens: receive == Method::Inband, send };
@@ -177,7 +179,9 @@ fn every_method_to_every_method() {
         (Kind::Pcma, Kind::G729),
     ] {
         for (receive, send) in METHODS.into_iter().flat_map(|r| METHODS.map(|s| (r, s))) {
-            for line in [Line::Good, Line::Doubled, Line::Lossy] {
+            let ways =
+                [Line::Good, Line::Doubled, Line::Lossy].map(|line| [(line, None), (line, Some(BUFFER))]);
+            for (line, jitter) in ways.into_iter().flatten() {
                 // A tone with holes is no tone; and G.729 is not made for tones.
                 // Signalling to signalling does not come by here.
                 if (receive == Method::Info && send == Method::Info)
@@ -186,8 +190,8 @@ fn every_method_to_every_method() {
                 {
                     continue;
                 }
-                let name = format!("{codec_a:?} {receive:?} to {codec_b:?} {send:?}, {line:?}");
-                let from = coding_for(codec_a, receive, Method::Events);
+                let name = format!("{codec_a:?} {receive:?} to {codec_b:?} {send:?}, {line:?}, {jitter:?}");
+                let from = Coding { jitter, ..coding_for(codec_a, receive, Method::Events) };
                 let to = coding_for(codec_b, Method::Events, send);
                 let played = play(from, to, receive, line);
                 let received = played.received(&to, send);
