@@ -129,6 +129,7 @@ impl World {
             media_threads: 1,
             boot: 1,
             seed: [round; 16],
+            seal: [1; 32],
         };
         let restore = Restore {
             balances: vec![(Book::Account(CUSTOMER), Money(10i128.pow(14)))],

@@ -343,6 +343,7 @@ fn switch(snapshot: Arc<Snapshot>) -> Switch {
         media_threads: 1,
         boot: 1,
         seed: [7; 16],
+        seal: [1; 32],
     };
     let money = Money(10i128.pow(14));
     let restore = Restore { balances: vec![(Book::Account(CUSTOMER), money)], ..Restore::default() };
