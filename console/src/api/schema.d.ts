@@ -2193,76 +2193,25 @@ export interface components {
         CalledSource: "request_uri" | "to" | "diversion";
         /** @description How the calls of a mapping gateway are routed and held in bounds. */
         CallerRouting: {
-            /**
-             * @description Routing gateways, by themselves or by their groups; empty: all are allowed, none is forbidden.
-             * @default []
-             */
-            allowed_gateways: string[];
-            /** @default [] */
-            allowed_groups: string[];
-            /**
-             * @description When it may call.
-             * @default null
-             */
-            calendar: string | null;
-            /**
-             * @description The dynamic black list watches its numbers (in the mode Standalone).
-             * @default false
-             */
-            dynamic_black_list: boolean;
-            /** @default null */
-            first_policy: null | components["schemas"]["RoutePolicy"];
-            /** @default [] */
-            forbidden_gateways: string[];
-            /** @default [] */
-            forbidden_groups: string[];
-            /**
-             * @default {
-             *       "called_black": [],
-             *       "called_white": [],
-             *       "caller_black": [],
-             *       "caller_white": []
-             *     }
-             */
-            lists: components["schemas"]["ListRules"];
-            /**
-             * @default {
-             *       "called_max_concurrency": null,
-             *       "called_max_cps": null,
-             *       "caller_max_concurrency": null,
-             *       "caller_max_cps": null
-             *     }
-             */
-            number_limits: components["schemas"]["NumberLimits"];
-            /**
-             * @default {
-             *       "called": {
-             *         "allowed_prefixes": [],
-             *         "denied_prefixes": [],
-             *         "max_length": null,
-             *         "min_length": null
-             *       },
-             *       "caller": {
-             *         "allowed_prefixes": [],
-             *         "denied_prefixes": [],
-             *         "max_length": null,
-             *         "min_length": null
-             *       }
-             *     }
-             */
-            numbers: components["schemas"]["NumberRules"];
-            /**
-             * @description Prefixes put before called numbers, each for its share of the calls.
-             * @default []
-             */
-            proportional_prefixes: components["schemas"]["ProportionalPrefix"][];
-            /**
-             * @description Rules for numbers that stand in the place of the ordinary ones at times.
-             * @default []
-             */
-            scheduled_rewrites: components["schemas"]["ScheduledRewrite"][];
-            /** @default null */
-            second_policy: null | components["schemas"]["RoutePolicy"];
+            /** @description Routing gateways, by themselves or by their groups; empty: all are allowed, none is forbidden. */
+            allowed_gateways?: string[];
+            allowed_groups?: string[];
+            /** @description When it may call. */
+            calendar?: string | null;
+            /** @description The dynamic black list watches its numbers (in the mode Standalone). */
+            dynamic_black_list?: boolean;
+            first_policy?: null | components["schemas"]["RoutePolicy"];
+            forbidden_gateways?: string[];
+            forbidden_groups?: string[];
+            lists?: components["schemas"]["ListRules"];
+            number_limits?: components["schemas"]["NumberLimits"];
+            /** @description Numbers that it may call from and to, as received. */
+            numbers?: components["schemas"]["NumberRules"];
+            /** @description Prefixes put before called numbers, each for its share of the calls. */
+            proportional_prefixes?: components["schemas"]["ProportionalPrefix"][];
+            /** @description Rules for numbers that stand in the place of the ordinary ones at times. */
+            scheduled_rewrites?: components["schemas"]["ScheduledRewrite"][];
+            second_policy?: null | components["schemas"]["RoutePolicy"];
         };
         /**
          * @description Where the caller's number is read.
@@ -2717,80 +2666,34 @@ export interface components {
         };
         /** @description What a routing gateway takes, from whom and when, and how it stands among others. */
         GatewayRouting: {
-            /**
-             * @description Mapping gateways whose calls it takes; empty: all.
-             * @default []
-             */
-            allowed_mapping_gateways: string[];
-            /**
-             * @description When it is used.
-             * @default null
-             */
-            calendar: string | null;
-            /**
-             * @description The farthest destinations that it is used for.
-             * @default null
-             */
-            call_level: string | null;
-            /** @default [] */
-            forbidden_mapping_gateways: string[];
-            /** @default [] */
-            groups: string[];
-            /**
-             * @default {
-             *       "called_black": [],
-             *       "called_white": [],
-             *       "caller_black": [],
-             *       "caller_white": []
-             *     }
-             */
-            lists: components["schemas"]["ListRules"];
-            /** @default continue */
-            mode: components["schemas"]["PrefixMode"];
-            /**
-             * @default {
-             *       "called": {
-             *         "allowed_prefixes": [],
-             *         "denied_prefixes": [],
-             *         "max_length": null,
-             *         "min_length": null
-             *       },
-             *       "caller": {
-             *         "allowed_prefixes": [],
-             *         "denied_prefixes": [],
-             *         "max_length": null,
-             *         "min_length": null
-             *       }
-             *     }
-             */
-            numbers: components["schemas"]["NumberRules"];
-            /**
-             * @description Prefixes with settings of their own, besides the plain ones.
-             * @default []
-             */
-            prefixes: components["schemas"]["PrefixRule"][];
-            /**
-             * @description A reserve, used when the others are exhausted and `SS_TRY_PROTECT_ROUTE_DELAY` has passed.
-             * @default false
-             */
-            protected: boolean;
+            /** @description Mapping gateways whose calls it takes; empty: all. */
+            allowed_mapping_gateways?: string[];
+            /** @description When it is used. */
+            calendar?: string | null;
+            /** @description The farthest destinations that it is used for. */
+            call_level?: string | null;
+            forbidden_mapping_gateways?: string[];
+            groups?: string[];
+            lists?: components["schemas"]["ListRules"];
+            mode?: components["schemas"]["PrefixMode"];
+            /** @description Numbers that it takes, after the rules of the way in. */
+            numbers?: components["schemas"]["NumberRules"];
+            /** @description Prefixes with settings of their own, besides the plain ones. */
+            prefixes?: components["schemas"]["PrefixRule"][];
+            /** @description A reserve, used when the others are exhausted and `SS_TRY_PROTECT_ROUTE_DELAY` has passed. */
+            protected?: boolean;
             /**
              * Format: int32
              * @description So many free lines of a group are left for its other gateways.
-             * @default 0
              */
-            reserved_lines: number;
-            /**
-             * @description Rules for numbers that stand in the place of the ordinary ones at times.
-             * @default []
-             */
-            scheduled_rewrites: components["schemas"]["ScheduledRewrite"][];
+            reserved_lines?: number;
+            /** @description Rules for numbers that stand in the place of the ordinary ones at times. */
+            scheduled_rewrites?: components["schemas"]["ScheduledRewrite"][];
             /**
              * Format: int32
              * @description Its share of the traffic among others of its rank, with the policy `weight`.
-             * @default 1
              */
-            weight: number;
+            weight?: number;
         };
         /** @description What is wrong with a row. */
         ImportFault: {
@@ -2875,14 +2778,10 @@ export interface components {
         LedgerKind: "opening" | "payment" | "refund" | "correction" | "call_charge" | "call_cost" | "agent_charge" | "credit" | "payout" | "transfer";
         /** @description Names of number lists. Numbers in a black list are refused, and numbers in no white list where there are some. */
         ListRules: {
-            /** @default [] */
-            called_black: string[];
-            /** @default [] */
-            called_white: string[];
-            /** @default [] */
-            caller_black: string[];
-            /** @default [] */
-            caller_white: string[];
+            called_black?: string[];
+            called_white?: string[];
+            caller_black?: string[];
+            caller_white?: string[];
         };
         ListenerStatus: {
             address: string;
@@ -3213,26 +3112,14 @@ export interface components {
         };
         /** @description Bounds for each single number. */
         NumberLimits: {
-            /**
-             * Format: int32
-             * @default null
-             */
-            called_max_concurrency: number | null;
-            /**
-             * Format: int32
-             * @default null
-             */
-            called_max_cps: number | null;
-            /**
-             * Format: int32
-             * @default null
-             */
-            caller_max_concurrency: number | null;
-            /**
-             * Format: int32
-             * @default null
-             */
-            caller_max_cps: number | null;
+            /** Format: int32 */
+            called_max_concurrency?: number | null;
+            /** Format: int32 */
+            called_max_cps?: number | null;
+            /** Format: int32 */
+            caller_max_concurrency?: number | null;
+            /** Format: int32 */
+            caller_max_cps?: number | null;
         };
         /** @description A number list as it stands. */
         NumberList: components["schemas"]["NumberListInput"] & {
@@ -3252,44 +3139,18 @@ export interface components {
             system?: components["schemas"]["SystemUse"];
         };
         NumberRule: {
-            /**
-             * @description Empty: all.
-             * @default []
-             */
-            allowed_prefixes: string[];
-            /** @default [] */
-            denied_prefixes: string[];
-            /**
-             * Format: int32
-             * @default null
-             */
-            max_length: number | null;
-            /**
-             * Format: int32
-             * @default null
-             */
-            min_length: number | null;
+            /** @description Empty: all. */
+            allowed_prefixes?: string[];
+            denied_prefixes?: string[];
+            /** Format: int32 */
+            max_length?: number | null;
+            /** Format: int32 */
+            min_length?: number | null;
         };
         /** @description Allowed and denied beginnings, and lengths, of both numbers. */
         NumberRules: {
-            /**
-             * @default {
-             *       "allowed_prefixes": [],
-             *       "denied_prefixes": [],
-             *       "max_length": null,
-             *       "min_length": null
-             *     }
-             */
-            called: components["schemas"]["NumberRule"];
-            /**
-             * @default {
-             *       "allowed_prefixes": [],
-             *       "denied_prefixes": [],
-             *       "max_length": null,
-             *       "min_length": null
-             *     }
-             */
-            caller: components["schemas"]["NumberRule"];
+            called?: components["schemas"]["NumberRule"];
+            caller?: components["schemas"]["NumberRule"];
         };
         /** @description A part of a list. */
         Numbers: {

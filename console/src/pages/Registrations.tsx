@@ -91,7 +91,7 @@ function columnsOf(t: Messages): Column<Registration>[] {
   return [
     { key: 'name', title: t.common.name, width: 150, grow: true, cell: (x) => x.name },
     { key: 'kind', title: r.kind, width: 160, cell: (x) => wordFor(kindsOf(t), x.kind) },
-    { key: 'contacts', title: r.contacts, width: 110, right: true, cell: (x) => count(x.contacts.length) },
+    { key: 'contacts', title: r.contacts, width: 150, right: true, cell: (x) => count(x.contacts.length) },
     {
       key: 'source',
       title: r.source,
@@ -100,6 +100,6 @@ function columnsOf(t: Messages): Column<Registration>[] {
     },
     { key: 'device', title: r.device, width: 180, grow: true, cell: (x) => x.contacts[0]?.user_agent ?? NONE },
     { key: 'until', title: r.until, width: 170, cell: (x) => time(x.contacts[0]?.expires_at) },
-    { key: 'calls', title: t.common.openCalls, width: 110, right: true, cell: (x) => count(x.calls) },
+    { key: 'calls', title: t.common.openCalls, width: 150, right: true, cell: (x) => count(x.calls) },
   ];
 }

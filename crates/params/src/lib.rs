@@ -10,8 +10,8 @@ mod table;
 pub use kind::{Hours, Kind};
 pub use table::{
     BlackListMode, CodecMode, DisplayFrom, DtmfMethod, DtmfReceive, ForwardDisplay, JitterMode, MediaCheck,
-    MediaMove, MediaProxyMode, NoTimerProbe, OverdraftPolicy, Params, RateChoice, RoutePolicy,
-    SessionRefresher, SPECS, Srtp, TlsVerify, TraceMask, UserAgentPrivacy,
+    MediaMove, MediaProxyMode, NoTimerProbe, OverdraftPolicy, Params, RateChoice, RoutePolicy, SPECS,
+    SessionRefresher, Srtp, TlsVerify, TraceMask, UserAgentPrivacy,
 };
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::SerializeMap};

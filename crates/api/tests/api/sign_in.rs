@@ -124,8 +124,10 @@ async fn who_is_no_administrator_changes_nothing() {
             "/captures/text",
             "/cdr-exports",
             "/cdr-stream",
+            "/firewall",
+            "/fraud-rules",
         ];
-        let open = ["/session", "/route/simulate", "/route/rewrite", "/check"];
+        let open = ["/session", "/route/simulate", "/route/rewrite", "/check", "/fraud/try"];
         let allowed = open.iter().any(|p| path.starts_with(p))
             || method == "GET" && !closed.iter().any(|p| path.starts_with(p));
         assert_eq!(told.status.as_u16() != 403, allowed, "{method} {path}: {}", told.status);
