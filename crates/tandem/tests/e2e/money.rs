@@ -64,9 +64,12 @@ fn a_payment_to_the_agent_during_the_call_extends_it_and_each_level_is_charged()
     let low = switch.json(&["account", "low"]);
     assert_eq!(low["items"][0]["name"], "acme", "{low:#}");
     switch.ok(&["account", "transfer", "reseller", "acme", "0.50", "--note", "help"]);
-    let shown = switch.json(&["account", "show", "acme"]);
-    let newest = &shown["ledger"]["items"][0];
-    assert_eq!((newest["kind"].as_str(), newest["note"].as_str()), (Some("transfer"), Some("help")));
+    // The ledger follows the journal.
+    eventually("the transfer stands in the ledger", || {
+        let shown = switch.json(&["account", "show", "acme"]);
+        let newest = &shown["ledger"]["items"][0];
+        (newest["kind"] == "transfer" && newest["note"] == "help").then_some(())
+    });
     switch.check();
 }
 

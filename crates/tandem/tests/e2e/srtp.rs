@@ -263,6 +263,7 @@ fn keys_survive_a_crash_under_seal() {
     std::thread::sleep(Duration::from_millis(2500));
     switch.crash_and_restart();
     talk(&mut a, &mut b, 50..100);
+    eventually("the call is shown", || (switch.calls() == 1).then_some(()));
     switch.ok(&["calls", "kill", "--all"]);
     switch.cdrs(1);
     let texts = [base64(&CALLER_KEY), base64(&VENDOR_KEY)];
