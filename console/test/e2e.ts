@@ -235,6 +235,10 @@ test('an account: created, paid exactly once by a double click, changed, and a c
     available: ___,
     calls: ____,
     state: _____,
+    income: ______,
+    low: _______,
+    owed: ________,
+    prepaid_left: _________,
     ...input
   } = await ask<Account>(page, 'GET', `/accounts/${account.id}`);
   await page.route('**/api/v1/accounts/*', (route) =>
