@@ -42,6 +42,7 @@ console/dist/index.html: console/node_modules/.installed $(CONSOLE_SOURCES)
 	touch $@
 
 test: console
+	.ci/tools
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	PROPTEST_RNG_SEED=2026 cargo test --workspace --locked --no-fail-fast
